@@ -1,0 +1,31 @@
+"""The judge: drives both halves, compares them step by step, explains and reports.
+
+Importing it loads neither TensorFlow nor NumPy; they come with the first name that needs them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from compare.engine import lockstep
+    from compare.errors import BadInput, Disagreement
+    from compare.report import Finding, Report
+
+_HOMES = {
+    "lockstep": "compare.engine",
+    "BadInput": "compare.errors",
+    "Disagreement": "compare.errors",
+    "Finding": "compare.report",
+    "Report": "compare.report",
+}
+
+__all__ = ["BadInput", "Disagreement", "Finding", "Report", "lockstep"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'compare' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,72 @@
+"""Checks on the data before anything is trained."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from compare.errors import BadInput
+from manual.losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
+
+
+def checked_arrays(name: str, data: Any, dtype: str) -> list[np.ndarray]:
+    """Return the data as a list of finite arrays with one row per sample.
+
+    Whole-number arrays stay as they are (class numbers); all others take the model's dtype.
+    """
+    arrays = []
+    for part in data if isinstance(data, (list, tuple)) else [data]:
+        try:
+            array = np.asarray(part)
+        except ValueError:
+            raise BadInput(
+                f"{name} can't be made an array: its rows have different lengths."
+            ) from None
+        if array.dtype.kind not in "biuf":
+            raise BadInput(f"{name} must hold numbers. Received: dtype {array.dtype}.")
+        if array.ndim == 0 or len(array) == 0:
+            raise BadInput(f"{name} holds no samples. Received: shape {array.shape}.")
+        if array.dtype.kind == "f":
+            array = array.astype(dtype)
+            wrong = np.argwhere(~np.isfinite(array))
+            if len(wrong):
+                index = tuple(int(i) for i in wrong[0])
+                raise BadInput(
+                    f"{name}{list(index)} is {array[index]}: {len(wrong)} of {array.size} values "
+                    "are not finite. Remove or replace them before training."
+                )
+        arrays.append(array)
+    return arrays
+
+
+def check_lengths(named: dict[str, list[np.ndarray]], batch_size: int) -> int:
+    """Return the number of samples, which all arrays must share."""
+    lengths = {name: len(array) for name, arrays in named.items() for array in arrays}
+    samples = next(iter(lengths.values()))
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length}" for name, length in lengths.items())
+        raise BadInput(f"Every array needs one row per sample. Received: {told} rows.")
+    if not 1 <= batch_size <= samples:
+        raise BadInput(
+            f"The batch size must lie between 1 and the {samples} samples there are. "
+            f"Received: {batch_size}."
+        )
+    return samples
+
+
+def check_labels(loss: Loss, y: np.ndarray, classes: int) -> None:
+    """Refuse labels that the loss has no meaning for."""
+    if isinstance(loss, SparseCategoricalCrossentropy):
+        whole = np.array_equal(y, np.floor(y))
+        low, high = y.min(), y.max()
+        if not whole or low < 0 or high >= classes:
+            raise BadInput(
+                f"Class numbers must be whole numbers from 0 to {classes - 1}, one less than the "
+                f"network's {classes} outputs. Received: numbers from {low:g} to {high:g}."
+            )
+    elif isinstance(loss, BinaryCrossentropy) and (y.min() < 0 or y.max() > 1):
+        raise BadInput(
+            "Targets of a binary cross-entropy are probabilities from 0 to 1. "
+            f"Received: numbers from {y.min():g} to {y.max():g}."
+        )

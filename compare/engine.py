@@ -1,0 +1,303 @@
+"""The lock-step: both halves train, and after every step each number is held against its twin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+
+from compare.checks import Comparison, check_step
+from compare.data import check_labels, check_lengths, checked_arrays
+from compare.epochs import EpochCheck
+from compare.errors import BadInput
+from compare.judge import judge
+from compare.noise import Noisy
+from compare.reference import Derivation, Reference
+from compare.report import EpochPair, Report
+from compare.twins import model_config, twin_metrics, twin_network, working_dtype
+from keras_models.callbacks import Recorder, StepRecord
+from keras_models.stepper import Stepper
+from manual.network import Network
+
+OtherWay = Callable[
+    [Mapping[str, np.ndarray], Any, Any, float], tuple[dict[str, Noisy], Derivation]
+]
+"""Another way of computing the weights' gradients: from the weights, x, y and the unit roundoff."""
+
+
+def lockstep(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    *,
+    batch_size: int = 32,
+    epochs: int = 1,
+    steps: int | None = None,
+    sample_weight: Any = None,
+    shuffle: bool = True,
+    validation_data: tuple[Any, Any] | None = None,
+    validation_split: float = 0.0,
+    network: Network | None = None,
+    other_ways: Mapping[str, OtherWay] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] | None = None,
+    on_step: Callable[[Report], None] | None = None,
+    label: str | None = None,
+    report: Report | None = None,
+) -> Report:
+    """Train a Keras model and its hand-written twin in lock-step, and compare every step.
+
+    The model is trained by its own ``fit``, exactly as it would be alone. What each batch did is
+    taken from inside the running ``fit``; a ``GradientTape`` step on a copy adds every activation
+    and activation gradient. Each map of the hand-written half is then run on Keras's own inputs.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or Functional, compiled. It is trained.
+    x, y : array, or list of arrays for several inputs or outputs
+    batch_size, epochs : int
+    steps : int, optional
+        Stop after this many batches.
+    sample_weight : array, optional
+    shuffle : bool
+        As in ``fit``.
+    validation_data : (x, y), optional
+    validation_split : float
+        The last part of the data, kept for validation, as in ``fit``.
+    network : manual.Network, optional
+        A network written by hand, with its own weights, instead of the twin that is built from
+        the model's configuration.
+    other_ways : mapping of str to callable, optional
+        Further ways of computing the weights' gradients, each compared at every step.
+    callbacks : sequence of keras.callbacks.Callback, optional
+        Handed to ``fit`` after the comparison's own.
+    on_step : callable, optional
+        Called with the growing report after every step.
+    label : str, optional
+        What the report is called; the model's name by default.
+    report : Report, optional
+        One to fill, so that it can be read after an interruption.
+
+    Returns
+    -------
+    Report
+        With ``.ok``, ``.findings``, ``.first``, ``.raise_if_different()`` and ``.to_json()``.
+
+    Raises
+    ------
+    BadInput
+        If the model, its settings or the data can't be compared, in one sentence.
+
+    Examples
+    --------
+    >>> report = compare.lockstep(model, x, y, batch_size=32, epochs=2)  # doctest: +SKIP
+    >>> report.raise_if_different()  # doctest: +SKIP
+    """
+    model_config(model)
+    dtype = working_dtype(model)
+    if epochs < 1 or (steps is not None and steps < 1):
+        name, value = ("epochs", epochs) if epochs < 1 else ("steps", steps)
+        raise BadInput(f"{name} must be at least 1. Received: {value}.")
+    xs, ys = checked_arrays("x", x, dtype), checked_arrays("y", y, dtype)
+    named = {"x": xs, "y": ys}
+    if sample_weight is not None:
+        named["sample_weight"] = checked_arrays("sample_weight", sample_weight, dtype)
+    held_out = None
+    if validation_data is not None:
+        held_out = tuple(
+            checked_arrays(f"validation {name}", part, dtype)
+            for name, part in zip("xy", validation_data, strict=True)
+        )
+    elif validation_split:
+        kept = math.floor(check_lengths(named, 1) * (1.0 - validation_split))
+        held_out = tuple([part[kept:] for part in parts] for parts in (xs, ys))
+        named = {name: [part[:kept] for part in parts] for name, parts in named.items()}
+    check_lengths(named, batch_size)
+    if network is None:
+        network = twin_network(model)
+    _check_fit(network, model, named["x"], named["y"])
+
+    report = Report("", dtype) if report is None else report
+    report.label, report.dtype = label or model.name, dtype
+    follower = _Lockstep(model, network, report, batch_size, held_out, other_ways or {})
+    follower.steps, follower.on_step = steps, on_step
+    recorder = Recorder(follower.step)
+    try:
+        model.fit(
+            _one(named["x"]),
+            _one(named["y"]),
+            sample_weight=_one(named["sample_weight"]) if sample_weight is not None else None,
+            batch_size=batch_size,
+            epochs=epochs,
+            shuffle=shuffle,
+            validation_data=None if held_out is None else tuple(map(_one, held_out)),
+            verbose=0,
+            callbacks=[recorder, _EpochEnd(follower), *(callbacks or [])],
+        )
+    finally:
+        recorder.restore()
+    return report
+
+
+class _EpochEnd(keras.callbacks.Callback):
+    """Tells the lock-step that an epoch is over."""
+
+    def __init__(self, follower: _Lockstep) -> None:
+        super().__init__()
+        self.follower = follower
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.follower.epoch_end(dict(logs or {}))
+
+
+class _Lockstep:
+    """Follows a running ``fit`` step by step."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        network: Network,
+        report: Report,
+        batch_size: int,
+        held_out: Any,
+        other_ways: Mapping[str, OtherWay],
+    ) -> None:
+        self.model, self.report = model, report
+        self.by_hand = network.copy()
+        self.reference = Reference(network)
+        self.stepper = Stepper(model)
+        self.other_ways = other_ways
+        self.epoch = EpochCheck(self.reference, batch_size, held_out)
+        self.steps: int | None = None
+        self.on_step: Callable[[Report], None] | None = None
+        self.manual_total = 0.0
+        self.last: StepRecord | None = None
+
+    def step(self, record: StepRecord) -> None:
+        """Compare one step, then let the hand-written half take it on its own."""
+        if record.step == 1:
+            self._initial_weights(record)
+        tape = self.stepper.step(
+            record.before,
+            record.slots_before,
+            record.iterations,
+            record.learning_rate,
+            record.x,
+            record.y,
+            record.sample_weight,
+        )
+        comparisons, run = check_step(self.reference, record, tape)
+        comparisons += self._other_ways(record)
+        for comparison in comparisons:
+            self.report.add(record.epoch, record.step, comparison)
+        with np.errstate(all="ignore"):
+            self.manual_loss = self.by_hand.train_step(record.x, record.y, record.sample_weight)
+        if not self.epoch.metrics_known:
+            twins, without = twin_metrics(self.model)
+            self.epoch.know_metrics(twins)
+            if without:
+                self.report.notes.append(f"metrics without a twin, passed over: {without}")
+        samples = len(record.x[0] if isinstance(record.x, (list, tuple)) else record.x)
+        self.epoch.batch(record, run, samples)
+        self.manual_total += self.manual_loss * samples
+        self.report.steps, self.report.epochs = record.step, record.epoch
+        self.last = record
+        if self.on_step is not None:
+            self.on_step(self.report)
+        if self._both_burst(record):
+            self.report.notes.append(f"both halves became non-finite at step {record.step}")
+            self.model.stop_training = True
+        if record.step == self.steps:
+            self.model.stop_training = True
+
+    def epoch_end(self, logs: dict[str, float]) -> None:
+        """Compare what ``fit`` prints, and note how far the two trainings have drifted apart."""
+        assert self.last is not None
+        for comparison in self.epoch.end(self.last, logs):
+            self.report.add(self.last.epoch, self.last.step, comparison)
+        self.report.history.append(
+            EpochPair(self.last.epoch, float(logs["loss"]), self._mean_loss(), self._drift())
+        )
+        self.manual_total = 0.0
+        self.epoch.begin()
+
+    def manual_numbers(self) -> dict[str, float]:
+        """Return what the hand-written half has to say at the end of an epoch."""
+        return {"by hand": self.report.history[-1].manual_loss}
+
+    def _mean_loss(self) -> float:
+        return self.manual_total / max(self.epoch.samples, 1)
+
+    def _drift(self) -> float:
+        assert self.last is not None
+        largest = difference = 0.0
+        with np.errstate(all="ignore"):
+            for name, parameter in self.by_hand.parameters.items():
+                theirs = self.last.after[name]
+                largest = max(largest, float(np.max(np.abs(theirs))))
+                difference = max(difference, float(np.max(np.abs(parameter.value - theirs))))
+        return difference / largest if largest else difference
+
+    def _initial_weights(self, record: StepRecord) -> None:
+        """Where the hand-written network brought its own weights, they must be Keras's."""
+        here = Derivation("the initial weights", "the same on both sides", "manual/networks.py:1")
+        for name, parameter in self.by_hand.parameters.items():
+            expected = self.reference.exact(parameter.value)
+            verdict = judge(record.before[name], expected)
+            one = Comparison(
+                "input", name, "model.fit", here, verdict, record.before[name], expected
+            )
+            self.report.add(record.epoch, 0, one)
+
+    def _other_ways(self, record: StepRecord) -> list[Comparison]:
+        found = []
+        for way, gradients in self.other_ways.items():
+            expected, by = gradients(record.before, record.x, record.y, self.reference.unit)
+            for name, one in expected.items():
+                actual = record.gradients[name]
+                verdict = judge(actual, one)
+                found.append(Comparison("weight gradient", name, way, by, verdict, actual, one))
+        return found
+
+    def _both_burst(self, record: StepRecord) -> bool:
+        keras_half = all(np.isfinite(array).all() for array in record.after.values())
+        by_hand = bool(np.isfinite(self.by_hand.values).all())
+        return not keras_half and not by_hand
+
+
+def _check_fit(
+    network: Network, model: keras.Model, xs: list[np.ndarray], ys: list[np.ndarray]
+) -> None:
+    """Refuse data that the model has no room for, before anything is trained."""
+    if len(xs) != len(network.inputs) or len(ys) != len(network.outputs):
+        raise BadInput(
+            f"The model has {len(network.inputs)} inputs and {len(network.outputs)} outputs. "
+            f"Received: {len(xs)} arrays for x and {len(ys)} for y."
+        )
+    for array, index in zip(xs, network.inputs, strict=True):
+        layer: Any = network.nodes[index].layer
+        if array.shape[1:] != layer.shape:
+            raise BadInput(
+                f"The input {layer.name!r} takes samples of shape {layer.shape}. "
+                f"Received: {array.shape[1:]}."
+            )
+    for array, head, tensor in zip(ys, network.heads, model.outputs, strict=True):
+        wanted = tuple(tensor.shape[1:])
+        sparse = type(head.loss).__name__.startswith("Sparse")
+        allowed = {wanted[:-1], (*wanted[:-1], 1)} if sparse else {wanted}
+        if not sparse and wanted[-1] == 1:
+            allowed.add(wanted[:-1])
+        if array.shape[1:] not in allowed:
+            raise BadInput(
+                f"The output {network.nodes[head.output].name!r} has the shape {wanted}, so that "
+                f"y needs samples of shape {' or '.join(map(str, sorted(allowed)))}. "
+                f"Received: {array.shape[1:]}."
+            )
+        check_labels(head.loss, array, wanted[-1])
+
+
+def _one(arrays: list[Any]) -> Any:
+    return arrays[0] if len(arrays) == 1 else arrays

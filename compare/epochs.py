@@ -1,0 +1,109 @@
+"""What is compared at the end of an epoch: the loss and the metrics that ``fit`` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from compare.checks import Comparison
+from compare.judge import judge
+from compare.noise import Noisy
+from compare.reference import Derivation, Reference
+from keras_models.callbacks import StepRecord
+from manual.network import Pass, as_target
+
+
+class _Mean:
+    """A running mean, added up batch by batch as Keras does, with its rounding noise."""
+
+    def __init__(self, reference: Reference) -> None:
+        self.total: Noisy = reference.exact(0.0)
+        self.count = 0.0
+
+    def add(self, total: Noisy, count: float) -> None:
+        self.total = self.total + total
+        self.count += count
+
+    @property
+    def result(self) -> Noisy:
+        return self.total / self.count  # type: ignore[no-any-return]
+
+
+class EpochCheck:
+    """Adds up an epoch's loss and metrics by hand and compares them with Keras's logs.
+
+    Parameters
+    ----------
+    reference : Reference
+    batch_size : int
+        Of the validation.
+    held_out : (list of arrays, list of arrays) or None
+        The validation data.
+    """
+
+    def __init__(self, reference: Reference, batch_size: int, held_out: Any) -> None:
+        self.reference, self.batch_size, self.held_out = reference, batch_size, held_out
+        self.metrics: dict[str, Any] = {}
+        self.metrics_known = False
+        self.begin()
+
+    def know_metrics(self, metrics: dict[str, Any]) -> None:
+        """Take the twins of Keras's metrics, which Keras itself knows only after a first step."""
+        self.metrics, self.metrics_known = metrics, True
+
+    def begin(self) -> None:
+        self.samples = 0
+        self._means: dict[str, _Mean] = {}
+
+    def batch(self, record: StepRecord, run: Pass, samples: int) -> None:
+        """Take in one training batch: Keras's loss of it, and the metrics of its outputs."""
+        self.samples += samples
+        self._add(self._means, self.reference.exact(record.loss), run, record.y, samples)
+
+    def end(self, record: StepRecord, logs: dict[str, float]) -> list[Comparison]:
+        """Compare everything that Keras logged for the epoch."""
+        means = self._means
+        if self.held_out is not None:
+            validation = self._validation(record)
+            means = {**means, **{f"val_{name}": mean for name, mean in validation.items()}}
+        found = []
+        with np.errstate(all="ignore"):
+            for name, mean in means.items():
+                if name in logs:
+                    by = Derivation(name, self._formula(name), "compare/epochs.py:1")
+                    actual = np.asarray(logs[name], np.float64)
+                    verdict = judge(actual, mean.result)
+                    found.append(
+                        Comparison("metric", name, "model.fit", by, verdict, actual, mean.result)
+                    )
+        return found
+
+    def _formula(self, name: str) -> str:
+        metric = self.metrics.get(name.removeprefix("val_"))
+        return metric.formula if metric else "mean of the batches' losses, weighted by their sizes"
+
+    def _add(self, means: dict[str, _Mean], loss: Noisy, run: Pass, y: Any, samples: int) -> None:
+        means.setdefault("loss", _Mean(self.reference)).add(loss * float(samples), samples)
+        if len(self.reference.network.outputs) > 1:
+            return
+        p = run.values[self.reference.network.outputs[0]]
+        target = as_target(np.asarray(y), p)
+        for name, metric in self.metrics.items():
+            values = metric.values(target, p)
+            means.setdefault(name, _Mean(self.reference)).add(values.sum(), values.size)
+
+    def _validation(self, record: StepRecord) -> dict[str, _Mean]:
+        """Evaluate by hand on the validation data, with Keras's weights after the epoch."""
+        means: dict[str, _Mean] = {}
+        network = self.reference.network
+        xs, ys = self.held_out
+        self.reference.load(record.after)
+        with np.errstate(all="ignore"):
+            for start in range(0, len(xs[0]), self.batch_size):
+                rows = slice(start, start + self.batch_size)
+                run = network.forward([self.reference.exact(x[rows]) for x in xs])
+                y = [part[rows] for part in ys]
+                loss, _ = network.loss(run, y)
+                self._add(means, loss, run, y[0], len(y[0]))
+        return means

@@ -1,0 +1,110 @@
+"""The verdict on one quantity: it agrees with its reference, or differs beyond rounding."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from compare.noise import Noisy
+
+BOUND = 8.0
+"""A quantity agrees when no element is further than this many standard deviations of its own
+rounding noise from the reference. Among 10⁹ normally distributed numbers the largest deviation is
+about 6; the margin is for errors that are not quite normal."""
+
+REFERENCE_UNIT = 2.0**-53
+"""The reference is computed in float64, and has the noise of float64."""
+
+SMALLEST_NORMAL = {2.0**-24: 2.0**-126, 2.0**-53: 2.0**-1022}
+"""TensorFlow flushes smaller numbers to zero."""
+
+LARGEST = {2.0**-24: float(np.finfo(np.float32).max), 2.0**-53: float(np.finfo(np.float64).max)}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far an array is from its reference, measured in rounding noise.
+
+    Attributes
+    ----------
+    agrees : bool
+    distance : float
+        Of the worst element, in standard deviations of its rounding noise.
+    bound : float
+        The distance up to which it agrees.
+    index : tuple of int
+        Where the worst element is.
+    actual, expected : float
+        Its value and its reference.
+    noise : float
+        One standard deviation of its rounding noise.
+    size : int
+        Number of elements judged.
+    """
+
+    agrees: bool
+    distance: float
+    bound: float
+    index: tuple[int, ...]
+    actual: float
+    expected: float
+    noise: float
+    size: int
+
+    @property
+    def tolerance(self) -> float:
+        """The relative tolerance that would have passed the worst element."""
+        if self.actual == self.expected:
+            return 0.0
+        with np.errstate(all="ignore"):
+            return float(np.abs(np.float64(self.actual) - self.expected) / np.abs(self.expected))
+
+
+def judge(actual: Any, expected: Noisy) -> Verdict:
+    """Compare an array with its reference, element by element.
+
+    A number that is finite on one side only never agrees; one that is on neither does, whatever
+    its kind: ∞ − ∞ depends on the order of operations.
+
+    Parameters
+    ----------
+    actual : array
+        As computed in the working precision.
+    expected : Noisy
+        The reference, of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+    actual = np.asarray(actual, np.float64)
+    if actual.shape != expected.shape:
+        raise ValueError(f"The shapes differ: {actual.shape} and {expected.shape}.")
+    if actual.size == 0:
+        return Verdict(True, 0.0, BOUND, (), 0.0, 0.0, 0.0, 0)
+    reference = expected.value.astype(np.float64)
+    unit = np.hypot(expected.unit, REFERENCE_UNIT)
+    with np.errstate(all="ignore"):
+        reference = np.where(
+            np.abs(reference) > LARGEST[expected.unit], np.sign(reference) * np.inf, reference
+        )
+        noise = unit * expected.noise + SMALLEST_NORMAL[expected.unit]
+        distance = np.abs(actual - reference) / noise
+        same = (actual == reference) | ~(np.isfinite(actual) | np.isfinite(reference))
+        distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
+        one_sided = np.isfinite(actual) != np.isfinite(reference)
+        distance = np.where(one_sided, np.inf, distance)
+    index = np.unravel_index(int(distance.argmax()), distance.shape)
+    return Verdict(
+        agrees=bool(distance[index] <= BOUND),
+        distance=float(distance[index]),
+        bound=BOUND,
+        index=tuple(int(i) for i in index),
+        actual=float(actual[index]),
+        expected=float(reference[index]),
+        noise=float(noise[index]),
+        size=actual.size,
+    )

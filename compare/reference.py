@@ -1,0 +1,176 @@
+"""The hand-written half, run on numbers that carry their rounding noise.
+
+A `Reference` is a float64 copy of a manual network whose weights are set, step by step, to those
+of the Keras half. Every map of it can be run alone, on Keras's own inputs.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from compare.noise import Noisy
+from manual.graph import Node
+from manual.network import Head, Network, Pass, as_target
+
+UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
+
+Named = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """Where a quantity comes from.
+
+    Attributes
+    ----------
+    layer : str
+        The layer (or loss, optimizer, constraint) whose map computes it.
+    formula : str
+        The line of its derivation.
+    location : str
+        File and line of the code that computes it.
+    """
+
+    layer: str
+    formula: str
+    location: str
+
+
+class Reference:
+    """The maps of a manual network, in float64 with rounding noise.
+
+    Parameters
+    ----------
+    network : manual.Network
+        Compiled; it is copied.
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.network = network.copy("float64")
+        self.unit = UNIT_ROUNDOFF[network.dtype.name]
+        self._derivations: dict[tuple[int, str], Derivation] = {}
+
+    def derivation(self, owner: Any, quantity: str, method: str) -> Derivation:
+        """Find the formula of a quantity and the line of the method that computes it."""
+        key = (id(owner), quantity)
+        if key not in self._derivations:
+            code = inspect.unwrap(getattr(getattr(owner, "function", owner), method)).__code__
+            parts = Path(code.co_filename).parts
+            within = parts.index("manual") if "manual" in parts else len(parts) - 1
+            self._derivations[key] = Derivation(
+                layer=getattr(owner, "name", type(owner).__name__),
+                formula=owner.derivation.get(quantity, ""),
+                location=f"{'/'.join(parts[within:])}:{code.co_firstlineno}",
+            )
+        return self._derivations[key]
+
+    def exact(self, array: Any) -> Noisy:
+        """Take an array as it is given: its numbers are inputs, without noise."""
+        return Noisy(np.array(array), unit=self.unit)
+
+    def load(self, weights: Named) -> None:
+        """Take over Keras's weights."""
+        for name, parameter in self.network.parameters.items():
+            parameter.value = self.exact(weights[name])
+
+    def clear_gradients(self) -> None:
+        for parameter in self.network.parameters.values():
+            parameter.gradient = self.exact(np.zeros(parameter.shape))
+
+    # ------------------------------------------------------------------ one node alone
+
+    def forward(self, node: Node, inputs: list[Noisy]) -> tuple[Noisy, Any]:
+        """Run one node on the given inputs."""
+        value, saved = node.layer.forward(inputs[0] if len(inputs) == 1 else inputs, training=True)
+        return value, saved
+
+    def backward(self, node: Node, dy: Noisy, saved: Any) -> list[Noisy]:
+        """Run one node's derivative; the gradients of its weights are added to."""
+        dx = node.layer.backward(dy, saved)
+        return list(dx) if isinstance(dx, list) else [dx]
+
+    def head(self, head: Head, target: Any, read: Noisy, sample_weight: Any) -> tuple[Noisy, Noisy]:
+        """Return one output's weighted loss and its gradient at what the loss reads."""
+        value, saved = head.loss.forward(
+            as_target(np.asarray(target), read),
+            read,
+            logits=head.from_logits,
+            sample_weight=sample_weight,
+        )
+        return value * head.weight, head.loss.backward(saved) * head.weight
+
+    # ------------------------------------------------------------------ a whole step
+
+    def whole(self, x: Any, y: Any, sample_weight: Any) -> tuple[Pass, Noisy]:
+        """Run forward and backward from the data; the weights' gradients are left behind."""
+        self.clear_gradients()
+        inputs = x if isinstance(x, (list, tuple)) else [x]
+        run = self.network.forward([self.exact(one) for one in inputs], training=True)
+        loss, upstream = self.network.loss(run, y, sample_weight)
+        self.network.backward(run, upstream)
+        return run, loss
+
+    def gradients(self) -> dict[str, Noisy]:
+        """Return the gradients of the trainable weights as they have added up."""
+        return {
+            name: parameter.gradient
+            for name, parameter in self.network.parameters.items()
+            if parameter.trainable
+        }
+
+    # ------------------------------------------------------------------ the update
+
+    def update(
+        self,
+        weights: Named,
+        gradients: Named,
+        slots: Mapping[str, Named],
+        iterations: int,
+        learning_rate: float,
+    ) -> tuple[dict[str, Noisy], dict[str, Noisy]]:
+        """Return the optimizer's slots and all weights after one update.
+
+        Both by the names of a trace: ``hidden/kernel/momentum`` and ``hidden/kernel``.
+        """
+        network, optimizer = self.network, self.network.optimizer
+        assert optimizer is not None
+        names = [name for name in network.slices if name in gradients]
+        flat = {name: self._flat(slots[name], names) for name in optimizer.slot_names}
+        w, g = self._flat(weights, names), self._flat(gradients, names)
+        with np.errstate(all="ignore"):
+            optimizer.update(
+                w,
+                g,
+                flat,
+                self.exact(float(iterations + 1)),  # type: ignore[arg-type]
+                self.exact(learning_rate),  # type: ignore[arg-type]
+            )
+        new_slots = {
+            f"{name}/{slot}": part
+            for slot, array in flat.items()
+            for name, part in self._parts(array, names).items()
+        }
+        new_weights = {name: self.exact(weights[name]) for name in network.parameters}
+        new_weights.update(self._parts(w, names))
+        for name in names:
+            constraint = network.parameters[name].constraint
+            if constraint is not None:
+                constraint.apply(new_weights[name])
+        return new_slots, new_weights
+
+    def _flat(self, arrays: Named, names: list[str]) -> Noisy:
+        return self.exact(np.concatenate([np.ravel(arrays[name]) for name in names]))
+
+    def _parts(self, flat: Noisy, names: list[str]) -> dict[str, Noisy]:
+        parts, start = {}, 0
+        for name in names:
+            parameter = self.network.parameters[name]
+            parts[name] = flat[start : start + parameter.size].reshape(parameter.shape)
+            start += parameter.size
+        return parts

@@ -1,0 +1,213 @@
+"""What a comparison found: summaries of everything, details of the first disagreements."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from compare.checks import Comparison
+from compare.errors import Disagreement
+from compare.judge import Verdict
+from compare.reference import Derivation
+
+KEPT_FINDINGS = 20
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One quantity that disagrees.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Counted from 1.
+    phase, name : str
+        Which quantity.
+    source : str
+        Which of Keras's ways computed it: ``"GradientTape"`` or ``"model.fit"``.
+    derivation : Derivation
+        The layer whose map is at fault, its formula, and where the code stands.
+    verdict : Verdict
+        Distance, bound, worst element.
+    """
+
+    epoch: int
+    step: int
+    phase: str
+    name: str
+    source: str
+    derivation: Derivation
+    verdict: Verdict
+
+    @property
+    def distance(self) -> float:
+        return self.verdict.distance
+
+    @property
+    def bound(self) -> float:
+        return self.verdict.bound
+
+    @property
+    def worst_element(self) -> tuple[int, ...]:
+        return self.verdict.index
+
+    def __str__(self) -> str:
+        verdict = self.verdict
+        place = f"[{', '.join(map(str, verdict.index))}]" if verdict.index else ""
+        elements = f" of {verdict.size}" if verdict.size > 1 else ""
+        return "\n".join(
+            [
+                f"step {self.step} · {self.phase} · {self.name}   DISAGREES, "
+                f"{_short(verdict.distance)} × rounding noise",
+                f"  {self.source} has {verdict.actual:.10g}, by hand it is "
+                f"{verdict.expected:.10g}  (worst element {place}{elements})".replace("  ()", ""),
+                f"  bound {verdict.bound:g} × noise; one noise is {verdict.noise:.2e} here; "
+                f"a relative tolerance of {_short(verdict.tolerance)} would have passed",
+                f"  its inputs are Keras's own, so the difference arises in "
+                f"{self.derivation.layer!r}",
+                f"  formula: {self.derivation.formula}",
+                f"  derived in {self.derivation.location}",
+            ]
+        )
+
+
+def _short(number: float) -> str:
+    return f"{number:.2g}" if number < 1000 else f"{number:.1e}"
+
+
+@dataclass
+class Largest:
+    """The largest distance seen for one quantity, and when."""
+
+    distance: float = 0.0
+    step: int = 0
+    compared: int = 0
+    disagreed: int = 0
+
+
+@dataclass(frozen=True)
+class EpochPair:
+    """What both halves say of one epoch, each having trained on its own since the first step."""
+
+    epoch: int
+    keras_loss: float
+    manual_loss: float
+    weight_drift: float
+    """Largest difference of a weight, relative to the largest weight."""
+
+
+@dataclass
+class Report:
+    """The result of a comparison.
+
+    Attributes
+    ----------
+    label : str
+    dtype : str
+    steps, epochs : int
+        Completed.
+    quantities : dict of (phase, name, source) to Largest
+        Every quantity that was compared.
+    findings : list of Finding
+        The first few disagreements in the order in which they arose.
+    disagreements : int
+        How many there were in all.
+    history : list of EpochPair
+    notes : list of str
+        What the reader should know: metrics passed over, a run that stopped early.
+    """
+
+    label: str
+    dtype: str
+    steps: int = 0
+    epochs: int = 0
+    quantities: dict[tuple[str, str, str], Largest] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    disagreements: int = 0
+    history: list[EpochPair] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was compared agrees (and something was)."""
+        return self.compared > 0 and self.disagreements == 0
+
+    @property
+    def first(self) -> Finding | None:
+        """The disagreement that comes first in time and, within its step, in causal order."""
+        return self.findings[0] if self.findings else None
+
+    @property
+    def compared(self) -> int:
+        """How many quantities were compared, every step counted."""
+        return sum(largest.compared for largest in self.quantities.values())
+
+    @property
+    def largest(self) -> tuple[tuple[str, str, str], Largest] | None:
+        """The quantity that came closest to its bound, or went furthest beyond."""
+        if not self.quantities:
+            return None
+        return max(self.quantities.items(), key=lambda item: item[1].distance)
+
+    def add(self, epoch: int, step: int, comparison: Comparison) -> None:
+        """Take in one comparison; keep its details only if it is one of the first to disagree."""
+        key = (comparison.phase, comparison.name, comparison.source)
+        largest = self.quantities.setdefault(key, Largest())
+        verdict = comparison.verdict
+        largest.compared += 1
+        if verdict.distance >= largest.distance:
+            largest.distance, largest.step = verdict.distance, step
+        if verdict.agrees:
+            return
+        largest.disagreed += 1
+        self.disagreements += 1
+        if len(self.findings) < KEPT_FINDINGS:
+            self.findings.append(Finding(epoch, step, *key, comparison.derivation, verdict))
+
+    def raise_if_different(self) -> None:
+        """Raise `Disagreement` with the first finding, if there is one.
+
+        Also raises if nothing was compared: a check that checked nothing has not passed.
+        """
+        if self.first is not None:
+            more = self.disagreements - 1
+            also = f"\n({more} more disagreements after it)" if more else ""
+            raise Disagreement(f"{self.first}{also}")
+        if not self.ok:
+            raise Disagreement("Nothing was compared.")
+
+    def to_json(self) -> str:
+        """Return everything as JSON text; numbers that are not finite become strings."""
+        return json.dumps(_finite(self.as_dict()), indent=2, ensure_ascii=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain dictionaries and lists."""
+        return {
+            "label": self.label,
+            "dtype": self.dtype,
+            "ok": self.ok,
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "compared": self.compared,
+            "disagreements": self.disagreements,
+            "findings": [asdict(finding) for finding in self.findings],
+            "history": [asdict(pair) for pair in self.history],
+            "quantities": [
+                {"phase": phase, "name": name, "source": source, **asdict(largest)}
+                for (phase, name, source), largest in self.quantities.items()
+            ],
+            "notes": self.notes,
+        }
+
+
+def _finite(value: Any) -> Any:
+    """Replace ∞ and NaN, which JSON doesn't have, by their names."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,134 @@
+"""From a compiled Keras model to its hand-written twin, weight for weight."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from compare.errors import BadInput
+from keras_models import naming
+from manual.network import Network
+from manual.registry import NoTwin, from_keras
+
+
+def twin_network(model: keras.Model) -> Network:
+    """Build and compile the twin of a compiled Keras model, with its weights.
+
+    Raises
+    ------
+    BadInput
+        If the model is not compiled, has no graph, or holds something that has no twin (yet).
+    """
+    config = model_config(model)
+    try:
+        network = Network.from_config(config, dtype=working_dtype(model))
+        compile_like(network, model)
+    except NoTwin as error:
+        raise BadInput(str(error)) from None
+    except ValueError as error:
+        raise BadInput(f"The model {model.name!r} can't be rebuilt by hand: {error}") from None
+    copy_weights(network, model)
+    return network
+
+
+def model_config(model: Any) -> dict[str, Any]:
+    """Return the configuration of a Sequential or Functional model."""
+    if not isinstance(model, keras.Model):
+        raise BadInput(f"A Keras model is needed. Received: {type(model).__name__}.")
+    if not isinstance(model, (keras.Sequential, keras.src.models.Functional)):
+        raise BadInput(
+            f"The model {model.name!r} ({type(model).__name__}) is a subclassed model, whose "
+            "graph Keras doesn't know. Write it as a Sequential or Functional model."
+        )
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        raise BadInput(
+            f"The model {model.name!r} isn't compiled: call model.compile(optimizer, loss) first."
+        )
+    if not model.built:
+        raise BadInput(
+            f"The model {model.name!r} doesn't know its input shape yet: start it with "
+            "keras.Input(...) or call it once."
+        )
+    if model.steps_per_execution != 1:
+        raise BadInput(
+            "Steps can be looked at one by one only with steps_per_execution=1. "
+            f"Received: {model.steps_per_execution}."
+        )
+    config: dict[str, Any] = model.get_config()
+    return config
+
+
+def working_dtype(model: keras.Model) -> str:
+    """Return the one dtype that the model, its layers and its loss compute in."""
+    floatx = keras.config.floatx()
+    for layer in model.layers:
+        policy = layer.dtype_policy
+        if policy.compute_dtype != floatx or policy.variable_dtype != floatx:
+            raise BadInput(
+                f"The layer {layer.name!r} has the dtype policy {policy.name}, but Keras computes "
+                f"the loss in keras.config.floatx(), which is {floatx}: make them the same before "
+                "building the model."
+            )
+    if floatx not in ("float32", "float64"):
+        raise BadInput(f"The precisions are float32 and float64. Received: {floatx}.")
+    return str(floatx)
+
+
+def compile_like(network: Network, model: keras.Model) -> None:
+    """Give the network the loss and optimizer that the Keras model was compiled with."""
+    compiled = model.get_compile_config()
+    optimizer = keras.optimizers.serialize(model.optimizer)
+    rate = optimizer["config"].get("learning_rate")
+    if isinstance(rate, dict):
+        raise NoTwin("The optimizer's learning rate schedule has no hand-derived twin yet.")
+    if not optimizer["config"].get("use_ema"):
+        optimizer["config"].pop("ema_momentum", None)  # says something only beside use_ema
+    optimizer["config"]["learning_rate"] = float(np.asarray(model.optimizer.learning_rate))
+    loss = _per_output(model.loss, model, "loss")
+    weights = _per_output(compiled.get("loss_weights"), model, "loss_weights")
+    network.compile(
+        [keras.losses.serialize(keras.losses.get(one)) for one in loss],
+        from_keras("optimizer", optimizer),
+        loss_weights=weights,
+    )
+
+
+def copy_weights(network: Network, model: keras.Model) -> None:
+    """Set the network's weights to the model's, by name."""
+    weights = {name: variable.numpy() for name, variable in naming.weights(model).items()}
+    missing = set(network.parameters) ^ set(weights)
+    if missing:
+        raise BadInput(
+            f"The two halves have different weights: {', '.join(sorted(missing))} in one only."
+        )
+    network.set_weights(weights)
+
+
+def twin_metrics(model: keras.Model) -> tuple[dict[str, Any], list[str]]:
+    """Return the twins of the metrics that ``fit`` prints, and the names of those without one."""
+    twins, without = {}, []
+    for metric in getattr(model._compile_metrics, "metrics", []):
+        try:
+            twins[metric.name] = from_keras(
+                "metric", {"class_name": type(metric).__name__, "config": _metric_config(metric)}
+            )
+        except NoTwin:
+            without.append(metric.name)
+    return twins, without
+
+
+def _metric_config(metric: Any) -> dict[str, Any]:
+    return {key: value for key, value in metric.get_config().items() if key == "threshold"}
+
+
+def _per_output(given: Any, model: keras.Model, what: str) -> list[Any]:
+    outputs = getattr(model, "_functional", model).output_names
+    if isinstance(given, dict):
+        return [given.get(name) for name in outputs]
+    if isinstance(given, (list, tuple)):
+        return list(given)
+    if given is None and what == "loss":
+        raise BadInput(f"The model {model.name!r} was compiled without a loss.")
+    return [given] * len(outputs)

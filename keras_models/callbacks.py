@@ -1,0 +1,256 @@
+"""Keras callbacks: one prints the loss of every epoch, one records what every batch did."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_models import naming
+
+
+class EpochLoss(keras.callbacks.Callback):
+    """Prints the loss and the metrics of an epoch on one aligned line.
+
+    Parameters
+    ----------
+    every : int, default 1
+        Print the first epoch, every ``every``-th, and the last.
+    beside : callable, optional
+        Called at the end of an epoch; the numbers that it returns by name are printed in the same
+        line, after Keras's own.
+    file : text stream, default standard output
+
+    Examples
+    --------
+    >>> model.fit(x, y, epochs=3, verbose=0, callbacks=[EpochLoss()])  # doctest: +SKIP
+    epoch 1/3  loss 0.714286  accuracy 0.500000
+    epoch 2/3  loss 0.650913  accuracy 0.625000
+    epoch 3/3  loss 0.601442  accuracy 0.750000
+    """
+
+    def __init__(
+        self,
+        every: int = 1,
+        beside: Callable[[], Mapping[str, float]] | None = None,
+        file: TextIO | None = None,
+    ) -> None:
+        super().__init__()
+        self.every = every
+        self.beside = beside
+        self.file = file
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        number, epochs = epoch + 1, self.params["epochs"]
+        last = number == epochs or self.model.stop_training
+        if number != 1 and number % self.every and not last:
+            return
+        logs = dict(logs or {})
+        numbers = {"loss": logs.pop("loss", float("nan")), **logs}
+        if self.beside is not None:
+            numbers.update(self.beside())
+        columns = [f"{name} {_aligned(value)}" for name, value in numbers.items()]
+        line = f"epoch {number:>{len(str(epochs))}}/{epochs}  " + "  ".join(columns)
+        print(line.rstrip(), file=self.file or sys.stdout, flush=True)
+
+
+def _aligned(value: float) -> str:
+    """Give a number the same width whatever its size: six significant digits."""
+    return f"{value:<10.6g}" if value == 0 or 1e-4 <= abs(value) < 1e6 else f"{value:<10.4e}"
+
+
+class StopWhenClose(keras.callbacks.Callback):
+    """Stops the training once every prediction is within ``tolerance`` of what was wanted."""
+
+    def __init__(self, x: np.ndarray, y: np.ndarray, tolerance: float) -> None:
+        super().__init__()
+        self.x, self.y, self.tolerance = x, y, tolerance
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        if np.all(np.abs(self.model(self.x).numpy() - self.y) <= self.tolerance):
+            self.model.stop_training = True
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one batch of a running ``fit`` did.
+
+    Attributes
+    ----------
+    epoch, step : int
+        Counted from 1; the step counts on over the epochs.
+    x, y, sample_weight : arrays (or lists of them; None)
+        The batch, as ``fit`` shuffled and cut it.
+    before, after : dicts of name to array
+        All weights.
+    slots_before, slots_after : dicts of slot to name to array
+        The optimizer's memory.
+    iterations : int
+        Updates before this one.
+    learning_rate : float
+    gradients : dict of name to array
+        As the optimizer received them.
+    loss : float
+        Of this batch, before the update.
+    """
+
+    epoch: int
+    step: int
+    x: Any
+    y: Any
+    sample_weight: Any
+    before: dict[str, np.ndarray]
+    after: dict[str, np.ndarray]
+    slots_before: dict[str, dict[str, np.ndarray]]
+    slots_after: dict[str, dict[str, np.ndarray]]
+    iterations: int
+    learning_rate: float
+    gradients: dict[str, np.ndarray]
+    loss: np.ndarray
+
+
+class Recorder(keras.callbacks.Callback):
+    """Takes what every batch did out of a running ``fit``, without changing its result.
+
+    The batch, the loss and the gradients are copied inside the traced training step; the weights
+    and the optimizer's slots are read between the steps. Under ``jit_compile=True``, where the
+    copy of a batch can't be made inside, the batch is fetched first and then handed on.
+
+    Parameters
+    ----------
+    on_step : callable
+        Receives a `StepRecord` after every batch.
+    """
+
+    def __init__(self, on_step: Callable[[StepRecord], None]) -> None:
+        super().__init__()
+        self.on_step = on_step
+        self._kept: dict[str, Any] = {}
+        self._epoch = self._step = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        model = self.model
+        self._hand_feed = bool(model.jit_compile) or model.run_eagerly
+        own_train_step = model.train_step
+
+        def train_step(data: Any) -> Any:
+            return self._recorded(own_train_step, data)
+
+        model.train_step = train_step
+        model.make_train_function(force=True)
+        own_train_function = model.train_function
+
+        def train_function(iterator: Any) -> Any:
+            data = next(iterator)
+            self._kept["batch"] = data
+            return own_train_function(iter([data]))
+
+        if self._hand_feed:
+            model.train_function = train_function
+        self._variables = naming.weights(model)
+        self._slots = naming.slots(model)
+        self._names = naming.trainable_names(model)
+        self._before = self._state()
+
+    def on_train_end(self, logs: Any = None) -> None:
+        self.restore()
+
+    def restore(self) -> None:
+        """Give the model its own training step back (also after a failed or interrupted fit)."""
+        if "train_step" in self.model.__dict__:
+            del self.model.train_step
+            self.model.train_function = None
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        self._epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self._step += 1
+        after = self._state()
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
+            tf.nest.map_structure(lambda kept: kept.numpy(), self._kept["batch"])
+        )
+        weights_before, slots_before, iterations, learning_rate = self._before
+        record = StepRecord(
+            epoch=self._epoch,
+            step=self._step,
+            x=x,
+            y=y,
+            sample_weight=sample_weight,
+            before=weights_before,
+            after=after[0],
+            slots_before=slots_before,
+            slots_after=after[1],
+            iterations=iterations,
+            learning_rate=learning_rate,
+            gradients={
+                name: self._kept[f"gradient {index}"].numpy()
+                for index, name in enumerate(self._names)
+                if f"gradient {index}" in self._kept
+            },
+            loss=self._kept["loss"].numpy(),
+        )
+        self._before = after
+        self.on_step(record)
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], int, float]:
+        optimizer = self.model.optimizer
+        return (
+            {name: variable.numpy() for name, variable in self._variables.items()},
+            {
+                slot: {name: variable.numpy() for name, variable in named.items()}
+                for slot, named in self._slots.items()
+            },
+            int(optimizer.iterations.numpy()),
+            float(np.asarray(optimizer.learning_rate)),
+        )
+
+    # ------------------------------------------------------------------ inside the traced step
+
+    def _recorded(self, train_step: Callable[[Any], Any], data: Any) -> Any:
+        """Run the model's own training step with copies made of what passes through it."""
+        model, optimizer = self.model, self.model.optimizer
+        own_apply, own_compute_loss = optimizer.apply, model.compute_loss
+
+        def apply(gradients: Any, trainable_variables: Any = None) -> Any:
+            for index, gradient in enumerate(gradients):
+                if gradient is not None:
+                    self._keep(f"gradient {index}", gradient)
+            return own_apply(gradients, trainable_variables)
+
+        def compute_loss(*args: Any, **kwargs: Any) -> Any:
+            loss = own_compute_loss(*args, **kwargs)
+            self._keep("loss", loss)
+            return loss
+
+        optimizer.apply, model.compute_loss = apply, compute_loss
+        try:
+            if not self._hand_feed:
+                flat = [
+                    self._keep(f"data {index}", part, varies=True)
+                    for index, part in enumerate(tf.nest.flatten(data))
+                ]
+                self._kept["batch"] = tf.nest.pack_sequence_as(data, flat)
+            return train_step(data)
+        finally:
+            del optimizer.apply, model.compute_loss
+
+    def _keep(self, name: str, value: Any, *, varies: bool = False) -> Any:
+        """Copy a tensor into a variable that outlives the step."""
+        value = tf.convert_to_tensor(value)
+        if name not in self._kept:
+            with tf.init_scope():
+                any_shape = tf.TensorShape(None)
+                initial = (
+                    tf.zeros((), value.dtype) if varies else tf.zeros(value.shape, value.dtype)
+                )
+                self._kept[name] = tf.Variable(
+                    initial, trainable=False, shape=any_shape if varies else value.shape
+                )
+        self._kept[name].assign(value)
+        return self._kept[name]

@@ -1,0 +1,61 @@
+"""The names under which the Keras half reports its weights and optimizer slots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+
+def weights(model: keras.Model) -> dict[str, Any]:
+    """Return the model's variables by ``layer/weight``, in Keras's order."""
+    return {
+        f"{layer.name}/{variable.name}": variable
+        for layer in model.layers
+        for variable in layer.weights
+    }
+
+
+def trainable_names(model: keras.Model) -> list[str]:
+    """Return the names of the trainable weights in the order in which the optimizer has them."""
+    names = {id(variable): name for name, variable in weights(model).items()}
+    return [names[id(variable)] for variable in model.trainable_variables]
+
+
+def slots(model: keras.Model) -> dict[str, dict[str, Any]]:
+    """Return the optimizer's variables, slot by slot: ``{"momentum": {"hidden/kernel": …}}``.
+
+    Keras names a slot after the path of its weight, so the slot's own name is what follows it.
+    """
+    model.optimizer.build(model.trainable_variables)
+    prefixes = {
+        variable.path.replace("/", "_") + "_": name
+        for name, variable in zip(trainable_names(model), model.trainable_variables, strict=True)
+    }
+    found: dict[str, dict[str, Any]] = {}
+    for variable in model.optimizer.variables:
+        matching = [prefix for prefix in prefixes if variable.name.startswith(prefix)]
+        if matching:
+            prefix = max(matching, key=len)
+            slot = variable.name.removeprefix(prefix)
+            found.setdefault(slot, {})[prefixes[prefix]] = variable
+    return found
+
+
+def calls_in_order(model: keras.Model) -> Iterator[tuple[Any, int]]:
+    """Yield every layer call of a Functional or Sequential model in the order Keras runs them.
+
+    Yields
+    ------
+    layer : keras.Layer
+    call : int
+        0 for the first call of the layer in the model's graph, 1 for the second …
+    """
+    functional = getattr(model, "_functional", model)
+    by_depth = functional._nodes_by_depth
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    for node in nodes:
+        if not node.is_input:
+            own = [other for other in node.operation._inbound_nodes if other in nodes]
+            yield node.operation, own.index(node)

@@ -1,0 +1,224 @@
+"""One training step under ``GradientTape``, with everything it computed.
+
+The stepper works on a copy of the model, so that looking never changes the training that is
+looked at. It takes the weights and optimizer slots to start from, and returns them after the step
+together with every intermediate value, under the names that the hand-written half uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from keras_models import naming
+
+Trace = dict[str, dict[str, np.ndarray]]
+"""phase → name → array."""
+
+
+class Stepper:
+    """Takes training steps of a compiled model under ``GradientTape``.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or Functional, compiled and built. It is copied, never touched.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self.model = keras.models.clone_model(model)
+        self.model.compile_from_config(model.get_compile_config())
+        self.names = list(naming.weights(self.model))
+        self.trainable_names = naming.trainable_names(self.model)
+        self._weights = list(naming.weights(self.model).values())
+        self._slots = naming.slots(self.model)
+        self._slot_variables = [v for slot in self._slots.values() for v in slot.values()]
+        self._calls = list(naming.calls_in_order(self.model))
+        compiled = tf.function(
+            self._step, reduce_retracing=True, jit_compile=model.jit_compile is True
+        )
+        self._compiled: Callable[..., Any] = self._step if model.run_eagerly else compiled
+        self._forward = tf.function(self._activations, reduce_retracing=True)
+        self._layout: list[tuple[str, str]] = []
+
+    def step(
+        self,
+        weights: Mapping[str, np.ndarray],
+        slots: Mapping[str, Mapping[str, np.ndarray]],
+        iterations: int,
+        learning_rate: float,
+        x: Any,
+        y: Any,
+        sample_weight: Any = None,
+    ) -> Trace:
+        """Take one step from the given state; return all that it computed.
+
+        Parameters
+        ----------
+        weights : mapping of name to array
+        slots : mapping of slot to name to array
+        iterations : int
+            Steps taken before this one.
+        learning_rate : float
+        x, y, sample_weight : arrays or lists of arrays, the batch
+        """
+        numbers = self._compiled(
+            [weights[name] for name in self.names],
+            [slots[slot][name] for slot, named in self._slots.items() for name in named],
+            tf.constant(iterations, self.model.optimizer.iterations.dtype),
+            tf.constant(learning_rate, self.model.optimizer._learning_rate.dtype),
+            x,
+            y,
+            sample_weight,
+        )
+        trace: Trace = {}
+        for (phase, name), number in zip(self._layout, numbers, strict=True):
+            trace.setdefault(phase, {})[name] = number.numpy()
+        return trace
+
+    def activations(self, weights: Mapping[str, np.ndarray], x: Any) -> dict[str, np.ndarray]:
+        """Return every activation for a batch, with the given weights, in inference mode."""
+        self._load([weights[name] for name in self.names], [], None, None)
+        return {name: value.numpy() for name, value in self._forward(x).items()}
+
+    def train(self, x: np.ndarray, y: np.ndarray, *, batch_size: int, steps: int) -> None:
+        """Train the copy alone, batch after batch in the order of the rows, inside one graph.
+
+        For a tutorial's full length: tens of thousands of steps take seconds.
+        """
+        self._train(tf.constant(x), tf.constant(y), tf.constant(batch_size), tf.constant(steps))
+
+    def weights(self) -> dict[str, np.ndarray]:
+        """Return the copy's weights as they are now."""
+        return {name: v.numpy() for name, v in zip(self.names, self._weights, strict=True)}
+
+    def reset(self, weights: Mapping[str, np.ndarray]) -> None:
+        """Put the copy back to the given weights, with a fresh optimizer."""
+        zeros = [np.zeros(v.shape, v.dtype) for v in self._slot_variables]
+        self._load([weights[name] for name in self.names], zeros, 0, None)
+
+    # ------------------------------------------------------------------ inside the graph
+
+    def _load(
+        self, weights: Sequence[Any], slots: Sequence[Any], iterations: Any, learning_rate: Any
+    ) -> None:
+        for variable, value in zip(self._weights, weights, strict=True):
+            variable.assign(value)
+        for variable, value in zip(self._slot_variables, slots, strict=bool(slots)):
+            variable.assign(value)
+        if iterations is not None:
+            self.model.optimizer.iterations.assign(iterations)
+        if learning_rate is not None:
+            self.model.optimizer._learning_rate.assign(learning_rate)
+
+    def _step(
+        self,
+        weights: Sequence[Any],
+        slots: Sequence[Any],
+        iterations: Any,
+        learning_rate: Any,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+    ) -> list[Any]:
+        model, optimizer = self.model, self.model.optimizer
+        self._load(weights, slots, iterations, learning_rate)
+        with tf.GradientTape() as tape, self._recording() as seen:
+            y_pred = model(x, training=True)
+            loss = model.compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
+            )
+        trainable = model.trainable_variables
+        gradients = tape.gradient(loss, [*trainable, *seen.values()])
+        of_weights, of_activations = gradients[: len(trainable)], gradients[len(trainable) :]
+        optimizer.apply(of_weights, trainable)
+
+        numbers: dict[tuple[str, str], Any] = {}
+        numbers.update({("activation", name): value for name, value in seen.items()})
+        numbers["loss", "total"] = loss
+        for name, gradient in zip(seen, of_activations, strict=True):
+            if gradient is not None:
+                numbers["activation gradient", name] = gradient
+        for name, gradient in zip(self.trainable_names, of_weights, strict=True):
+            if gradient is not None:
+                numbers["weight gradient", name] = gradient
+        for slot, named in self._slots.items():
+            for name, variable in named.items():
+                numbers["optimizer slot", f"{name}/{slot}"] = tf.identity(variable)
+        for name, variable in zip(self.names, self._weights, strict=True):
+            numbers["weight", name] = tf.identity(variable)
+        self._layout = list(numbers)
+        return list(numbers.values())
+
+    def _activations(self, x: Any) -> dict[str, Any]:
+        with self._recording() as seen:
+            self.model(x, training=False)
+        return dict(seen)
+
+    @contextmanager
+    def _recording(self) -> Iterator[dict[str, Any]]:
+        """Collect every layer's output, and its pre-activation where it has an activation."""
+        seen: dict[str, Any] = {}
+        remaining: dict[int, list[str]] = {}
+        for layer, call in self._calls:
+            name = layer.name + (f"@{call + 1}" if call else "")
+            remaining.setdefault(id(layer), []).append(name)
+        layers = list({id(layer): layer for layer, _ in self._calls}.values())
+        undo = [_record_layer(layer, remaining[id(layer)], seen) for layer in layers]
+        try:
+            yield seen
+        finally:
+            for restore in undo:
+                restore()
+
+    @tf.function
+    def _train(self, x: Any, y: Any, batch_size: Any, steps: Any) -> None:
+        rows = tf.shape(x)[0]
+        per_epoch = (rows + batch_size - 1) // batch_size
+        for step in tf.range(steps):
+            start = (step % per_epoch) * batch_size
+            some_x, some_y = x[start : start + batch_size], y[start : start + batch_size]
+            with tf.GradientTape() as tape:
+                y_pred = self.model(some_x, training=True)
+                loss = self.model.compute_loss(x=some_x, y=some_y, y_pred=y_pred, training=True)
+            trainable = self.model.trainable_variables
+            self.model.optimizer.apply(tape.gradient(loss, trainable), trainable)
+
+
+def _record_layer(layer: Any, names: list[str], seen: dict[str, Any]) -> Callable[[], None]:
+    """Make a layer note its outputs, one name per call; return what undoes it."""
+    calls = iter(names)
+    own_call, activation = (
+        layer.call,
+        getattr(layer, "activation", None) or keras.activations.linear,
+    )
+    has_activation = activation is not keras.activations.linear and not isinstance(
+        layer, keras.layers.Activation
+    )
+    current: list[str] = []
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        current[:] = [next(calls)]
+        y = own_call(*args, **kwargs)
+        seen[current[0]] = y
+        return y
+
+    def noted_activation(z: Any) -> Any:
+        seen[f"{current[0]}/pre_activation"] = z
+        return activation(z)
+
+    layer.call = call
+    if has_activation:
+        layer.activation = noted_activation
+
+    def restore() -> None:
+        del layer.call
+        if has_activation:
+            layer.activation = activation
+
+    return restore

@@ -1,0 +1,155 @@
+"""The graph of a network: which layer is called on what, in an order that respects causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from manual.layers import InputLayer, Layer, Symbol
+from manual.registry import NoTwin, keras_name, twin
+
+
+@dataclass(frozen=True)
+class Node:
+    """One call of a layer.
+
+    Attributes
+    ----------
+    name : str
+        The name under which its output appears in a trace: the layer's, with
+        ``/pre_activation`` where an activation follows, and ``@2`` for the second call.
+    layer : Layer
+    inputs : tuple of int
+        Positions of the nodes whose outputs it takes.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[int, ...]
+
+    @property
+    def is_input(self) -> bool:
+        return isinstance(self.layer, InputLayer)
+
+
+def in_causal_order(outputs: Sequence[Symbol]) -> list[Symbol]:
+    """Return every symbol behind the outputs, each after the ones it depends on."""
+    order: list[Symbol] = []
+    seen: set[int] = set()
+    stack = [(symbol, False) for symbol in reversed(outputs)]
+    while stack:
+        symbol, inputs_done = stack.pop()
+        if inputs_done:
+            order.append(symbol)
+        elif id(symbol) not in seen:
+            seen.add(id(symbol))
+            stack.append((symbol, True))
+            stack.extend((source, False) for source in reversed(symbol.inputs))
+    return order
+
+
+def nodes_of(order: Sequence[Symbol]) -> list[Node]:
+    """Name the symbols as a trace does and replace references by positions."""
+    position = {id(symbol): place for place, symbol in enumerate(order)}
+    applied_to = {id(symbol.inputs[0]) for symbol in order if symbol.is_activation_of_its_input}
+    nodes = []
+    for symbol in order:
+        name = symbol.layer.name + (f"@{symbol.call + 1}" if symbol.call else "")
+        if id(symbol) in applied_to:
+            name += "/pre_activation"
+        inputs = tuple(position[id(source)] for source in symbol.inputs)
+        nodes.append(Node(name, symbol.layer, inputs))
+    return nodes
+
+
+def symbols_from_config(
+    config: Mapping[str, Any],
+) -> tuple[list[Symbol], list[Symbol], list[Layer]]:
+    """Rebuild the graph that a Keras model's ``get_config()`` describes.
+
+    Returns
+    -------
+    inputs, outputs : lists of Symbol
+    layers : list of Layer
+        In Keras's order, which is the order of its weights.
+
+    Raises
+    ------
+    NoTwin
+        If a layer, or an option of one, has no hand-derived counterpart.
+    """
+    if "input_layers" in config:
+        return _functional(config)
+    return _sequential(config)
+
+
+def _sequential(config: Mapping[str, Any]) -> tuple[list[Symbol], list[Symbol], list[Layer]]:
+    layers = [_layer(entry) for entry in config["layers"]]
+    if not isinstance(layers[0], InputLayer):
+        if not config.get("build_input_shape"):
+            raise ValueError(
+                f"The model {config['name']!r} doesn't know its input shape yet: "
+                "start it with keras.Input(...) or call it once."
+            )
+        layers.insert(0, InputLayer(batch_shape=config["build_input_shape"], name="input"))
+    first = layers[0]
+    assert isinstance(first, InputLayer)
+    symbol = source = Symbol(first, (), first.shape)
+    for layer in layers[1:]:
+        symbol = layer(symbol)
+    return [source], [symbol], layers
+
+
+def _functional(config: Mapping[str, Any]) -> tuple[list[Symbol], list[Symbol], list[Layer]]:
+    layers = {entry["name"]: _layer(entry) for entry in config["layers"]}
+    inbound = {entry["name"]: entry["inbound_nodes"] for entry in config["layers"]}
+    made: dict[tuple[str, int], Symbol] = {}
+
+    def symbol_at(name: str, call: int) -> Symbol:
+        layer = layers[name]
+        if (name, call) not in made:
+            if isinstance(layer, InputLayer):
+                made[name, call] = Symbol(layer, (), layer.shape)
+            else:
+                sources = [symbol_at(*history) for history in _histories(inbound[name][call])]
+                made[name, call] = layer.apply(*sources, call=call)
+        return made[name, call]
+
+    inputs = [symbol_at(*history) for history in _ends(config["input_layers"])]
+    outputs = [symbol_at(*history) for history in _ends(config["output_layers"])]
+    return inputs, outputs, list(layers.values())
+
+
+def _layer(entry: Mapping[str, Any]) -> Layer:
+    name = keras_name(entry)
+    layer_class = twin("layer", name, f"the layer {entry['config'].get('name')!r}")
+    layer: Layer = layer_class.from_config(entry["config"])  # type: ignore[attr-defined]
+    return layer
+
+
+def _ends(entry: Any) -> list[tuple[str, int]]:
+    """Read ``input_layers`` or ``output_layers``, which Keras writes flat when there is one."""
+    if isinstance(entry, dict):
+        entry = list(entry.values())
+    if isinstance(entry[0], str):
+        entry = [entry]
+    return [(name, call) for name, call, _ in entry]
+
+
+def _histories(inbound_node: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Find the tensors that a call was made on, in order."""
+
+    def tensors(value: Any) -> Iterator[tuple[str, int]]:
+        if isinstance(value, dict):
+            if value.get("class_name") == "__keras_tensor__":
+                name, call, _ = value["config"]["keras_history"]
+                yield name, call
+        elif isinstance(value, (list, tuple)):
+            for item in value:
+                yield from tensors(item)
+
+    yield from tensors(inbound_node["args"])
+    for option, value in inbound_node["kwargs"].items():
+        if value is not None and option != "training":
+            raise NoTwin(f"A layer is called with {option}=…, which has no hand-derived twin yet.")

@@ -1,0 +1,18 @@
+"""Layers: each a forward map and its hand-written derivative."""
+
+from manual.layers.base import Layer, Parameter, Symbol
+from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
+from manual.layers.merging import Add, Concatenate
+
+__all__ = [
+    "Activation",
+    "Add",
+    "Concatenate",
+    "Dense",
+    "Flatten",
+    "Input",
+    "InputLayer",
+    "Layer",
+    "Parameter",
+    "Symbol",
+]

@@ -1,0 +1,153 @@
+"""What every layer is: a map with weights, and its derivative written by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from manual.activations import ActivationFunction, Linear
+from manual.arrays import Array
+from manual.constraints import Constraint
+from manual.registry import from_keras, twin, understood
+
+Shape = tuple[int, ...]
+"""The shape of one sample: the batch axis is left out."""
+
+
+class Parameter:
+    """One weight of a layer.
+
+    ``value`` and ``gradient`` are views into the flat arrays of the network that the layer belongs
+    to; a layer adds to the gradient and never replaces either.
+    """
+
+    def __init__(
+        self, name: str, shape: Shape, initial: Array, constraint: Constraint | None
+    ) -> None:
+        self.name = name
+        self.shape = shape
+        self.value: Array = initial
+        self.gradient: Array = np.zeros_like(initial)
+        self.constraint = constraint
+        self.trainable = True
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.shape))
+
+
+class Layer:
+    """A map with weights, and its derivative written by hand.
+
+    ``forward`` returns what ``backward`` needs; nothing is stashed on the layer, so it may be used
+    several times in one network (a shared layer, time steps) and its gradients add up.
+
+    A layer's map ends at its pre-activation. Where a layer is given an ``activation``, the network
+    runs it as a step of its own, so that its derivative is checked, and shown, separately.
+
+    Attributes
+    ----------
+    derivation : mapping of str to str
+        The formulas by quantity, in the field's notation. Reports print these very lines.
+    parameters : list of Parameter
+        In Keras's order. Empty until the layer has been built.
+    """
+
+    kind: ClassVar[str] = "layer"
+    derivation: ClassVar[Mapping[str, str]] = {}
+    _counts: ClassVar[dict[str, int]] = {}
+
+    def __init__(
+        self,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+        activation: str | Mapping[str, Any] | None = None,
+    ) -> None:
+        self.name = name or self._automatic_name()
+        self.trainable = trainable
+        self.activation: ActivationFunction = from_keras(
+            "activation", activation or "linear", f"layer {self.name!r}"
+        )
+        self.parameters: list[Parameter] = []
+        self.built = False
+        self.calls = 0
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Layer:
+        """Build the layer from Keras's configuration dictionary of its twin."""
+        owner = f"layer {config['name']!r} ({cls.__name__})"
+        return cls(**{"name": config["name"], **understood(cls, dict(config), owner)})
+
+    # ------------------------------------------------------------------ the mathematics
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
+        """Return the layer's output and what `backward` needs."""
+        raise NotImplementedError
+
+    def backward(self, dy: Array, saved: Any) -> Array:
+        """Return the gradient for the layer's input; add to each parameter's gradient.
+
+        A layer with several inputs takes and returns lists.
+        """
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ shapes and weights
+
+    def build(self, input_shape: Any, generator: np.random.Generator) -> None:
+        """Create the parameters for an input of this shape. Layers without weights have none."""
+
+    def output_shape(self, input_shape: Any) -> Shape:
+        """Return the shape of one output sample."""
+        return input_shape  # type: ignore[no-any-return]
+
+    def add_weight(
+        self, name: str, initial: Array, constraint: Constraint | None = None
+    ) -> Parameter:
+        """Declare a weight, with its initial value, in Keras's order."""
+        parameter = Parameter(name, initial.shape, initial, constraint)
+        parameter.trainable = self.trainable
+        self.parameters.append(parameter)
+        return parameter
+
+    # ------------------------------------------------------------------ building a graph
+
+    def __call__(self, *inputs: Symbol) -> Symbol:
+        """Apply the layer to symbolic values, as in Keras's functional style."""
+        self.calls += 1
+        return self.apply(*inputs, call=self.calls - 1)
+
+    def apply(self, *inputs: Symbol, call: int) -> Symbol:
+        """Make the symbol of one numbered call, followed by the activation if there is one."""
+        shapes = [symbol.shape for symbol in inputs]
+        shape = shapes[0] if len(shapes) == 1 else shapes
+        if not self.built:
+            self.build(shape, np.random.default_rng(list(self.name.encode())))
+            self.built = True
+        output = Symbol(self, inputs, self.output_shape(shape), call)
+        if isinstance(self.activation, Linear):
+            return output
+        applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
+        return Symbol(applied, (output,), output.shape, call, is_activation_of_its_input=True)
+
+    def _automatic_name(self) -> str:
+        family = type(self).__name__.lower()
+        Layer._counts[family] = Layer._counts.get(family, -1) + 1
+        return f"{family}_{Layer._counts[family]}" if Layer._counts[family] else family
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name!r})"
+
+
+@dataclass(frozen=True, eq=False)
+class Symbol:
+    """A value in the graph before any number is known: which layer made it, and from what."""
+
+    layer: Layer
+    inputs: Sequence[Symbol]
+    shape: Shape
+    call: int = 0
+    is_activation_of_its_input: bool = False

@@ -1,0 +1,353 @@
+"""A network: layers joined in a graph, its weights in one flat array, and how it is trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from manual.arrays import Array
+from manual.graph import Node, in_causal_order, nodes_of, symbols_from_config
+from manual.layers import Activation, Layer, Parameter, Symbol
+from manual.losses import Loss
+from manual.optimizers import Optimizer
+from manual.registry import from_keras
+
+
+@dataclass
+class Pass:
+    """What one run through the network computed, node by node.
+
+    ``values`` and ``saved`` are filled on the way forward, ``gradients`` (of the loss at each
+    node's output) on the way back; None where no gradient flows.
+    """
+
+    values: list[Array]
+    saved: list[Any]
+    gradients: list[Array | None] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a loss is attached.
+
+    Attributes
+    ----------
+    output : int
+        The node whose output the loss judges.
+    reads : int
+        The node whose output the loss computes from: the logits behind a sigmoid or softmax where
+        the loss is a cross-entropy, else ``output`` itself.
+    """
+
+    output: int
+    reads: int
+    loss: Loss
+    weight: float
+
+    @property
+    def from_logits(self) -> bool:
+        return self.reads != self.output
+
+
+class Network:
+    """A graph of layers that is trained by hand-written backpropagation.
+
+    Parameters
+    ----------
+    inputs, outputs : Symbol or sequence of Symbol
+        The two ends of the graph, built by calling layers on each other.
+    dtype : str
+        ``"float32"`` or ``"float64"``.
+
+    Attributes
+    ----------
+    nodes : list of Node
+        Every step of the forward pass in causal order.
+    parameters : dict of str to Parameter
+        By name (``"hidden/kernel"``), in Keras's order.
+    values, gradients : arrays, shape (trainable weights,)
+        All trainable weights and all their gradients; every parameter is a view into them.
+    slots : dict of str to array, shape (trainable weights,)
+        The optimizer's memory.
+
+    Examples
+    --------
+    >>> import numpy as np, manual
+    >>> x = manual.Input((2,))
+    >>> network = manual.Network(x, manual.Dense(1, "sigmoid", name="out")(x), dtype="float64")
+    >>> network.set_weights([np.array([[0.5], [0.2]]), np.array([1.83])])
+    >>> network.predict(np.array([[0.1, 0.3]])).round(9)
+    array([[0.87435214]])
+    """
+
+    def __init__(
+        self,
+        inputs: Symbol | Sequence[Symbol],
+        outputs: Symbol | Sequence[Symbol],
+        *,
+        dtype: str = "float32",
+        layers: Sequence[Layer] | None = None,
+    ) -> None:
+        inputs = [inputs] if isinstance(inputs, Symbol) else list(inputs)
+        outputs = [outputs] if isinstance(outputs, Symbol) else list(outputs)
+        order = in_causal_order(outputs)
+        unused = [symbol for symbol in inputs if symbol not in order]
+        if unused:
+            raise ValueError(f"No output depends on the input {unused[0].layer.name!r}.")
+        place = {id(symbol): index for index, symbol in enumerate(order)}
+        self.nodes: list[Node] = nodes_of(order)
+        self.inputs = [place[id(symbol)] for symbol in inputs]
+        self.outputs = [place[id(symbol)] for symbol in outputs]
+        ordered = layers if layers is not None else [node.layer for node in self.nodes]
+        self.layers: list[Layer] = list(dict.fromkeys(ordered))
+        self.parameters: dict[str, Parameter] = {
+            f"{layer.name}/{parameter.name}": parameter
+            for layer in self.layers
+            for parameter in layer.parameters
+        }
+        self.heads: list[Head] = []
+        self.optimizer: Optimizer | None = None
+        self.slots: dict[str, Array] = {}
+        self.iterations = 0
+        self._lay_out(dtype)
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], *, dtype: str = "float32") -> Network:
+        """Build the twin of a Keras Sequential or Functional model from its ``get_config()``.
+
+        Raises
+        ------
+        NoTwin
+            If a layer, or an option of one, has no hand-derived counterpart.
+        """
+        inputs, outputs, layers = symbols_from_config(config)
+        return cls(inputs, outputs, dtype=dtype, layers=layers)
+
+    def _lay_out(self, dtype: str) -> None:
+        """Lay all trainable weights in one array and make every parameter a view into it."""
+        self.dtype = np.dtype(dtype)
+        trainable = {name: p for name, p in self.parameters.items() if p.trainable}
+        size = sum(parameter.size for parameter in trainable.values())
+        self.values = np.empty(size, self.dtype)
+        self.gradients = np.zeros(size, self.dtype)
+        self.slices: dict[str, slice] = {}
+        start = 0
+        for name, parameter in self.parameters.items():
+            if not parameter.trainable:
+                parameter.value = np.array(parameter.value, self.dtype)
+                parameter.gradient = np.zeros_like(parameter.value)
+                continue
+            where = slice(start, start + parameter.size)
+            self.slices[name] = where
+            self.values[where] = np.ravel(parameter.value)
+            parameter.value = self.values[where].reshape(parameter.shape)
+            parameter.gradient = self.gradients[where].reshape(parameter.shape)
+            start = where.stop
+        self.constrained = [p for p in trainable.values() if p.constraint is not None]
+
+    def copy(self, dtype: str | None = None) -> Network:
+        """Return an independent network with the same weights, in another dtype if asked."""
+        twin = copy.deepcopy(self)
+        twin._lay_out(dtype or self.dtype.name)
+        twin.slots = {name: slot.astype(twin.dtype) for name, slot in self.slots.items()}
+        return twin
+
+    # ------------------------------------------------------------------ weights
+
+    def get_weights(self) -> list[Array]:
+        """Return copies of all weights in Keras's order."""
+        return [parameter.value.copy() for parameter in self.parameters.values()]
+
+    def set_weights(self, weights: Sequence[Array] | Mapping[str, Array]) -> None:
+        """Set all weights: a list in Keras's order, or a mapping by name."""
+        if not isinstance(weights, Mapping):
+            if len(weights) != len(self.parameters):
+                raise ValueError(
+                    f"The network has {len(self.parameters)} weights "
+                    f"({', '.join(self.parameters)}). Received: {len(weights)}."
+                )
+            weights = dict(zip(self.parameters, weights, strict=True))
+        for name, value in weights.items():
+            parameter = self.parameters[name]
+            if np.shape(value) != parameter.shape:
+                raise ValueError(
+                    f"The weight {name!r} has the shape {parameter.shape}. "
+                    f"Received: {np.shape(value)}."
+                )
+            parameter.value[...] = value
+
+    # ------------------------------------------------------------------ forward and backward
+
+    def forward(self, x: Array | Sequence[Array], *, training: bool = False) -> Pass:
+        """Run all nodes on a batch."""
+        fed = dict(zip(self.inputs, x if isinstance(x, (list, tuple)) else [x], strict=True))
+        run = Pass([], [])
+        for index, node in enumerate(self.nodes):
+            if node.is_input:
+                value, saved = fed[index], None
+            else:
+                sources = [run.values[source] for source in node.inputs]
+                value, saved = node.layer.forward(
+                    sources[0] if len(sources) == 1 else sources, training=training
+                )
+            run.values.append(value)
+            run.saved.append(saved)
+        return run
+
+    def backward(self, run: Pass, upstream: Mapping[int, Array]) -> None:
+        """Carry the loss's gradients from the outputs back through every node.
+
+        Parameters
+        ----------
+        run : Pass
+            Of `forward`; its ``gradients`` are filled.
+        upstream : mapping of node position to array
+            The gradient of the loss at the nodes that the loss reads.
+        """
+        run.gradients = [None] * len(self.nodes)
+        for index, gradient in upstream.items():
+            run.gradients[index] = gradient
+        for index in reversed(range(len(self.nodes))):
+            node, dy = self.nodes[index], run.gradients[index]
+            if node.is_input or dy is None:
+                continue
+            dx = node.layer.backward(dy, run.saved[index])
+            for source, part in zip(node.inputs, dx if isinstance(dx, list) else [dx], strict=True):
+                so_far = run.gradients[source]
+                run.gradients[source] = part if so_far is None else so_far + part
+
+    # ------------------------------------------------------------------ training
+
+    def compile(
+        self,
+        loss: Any,
+        optimizer: Any = "SGD",
+        *,
+        loss_weights: Sequence[float | None] | None = None,
+    ) -> None:
+        """Attach a loss to each output, and an optimizer.
+
+        Parameters
+        ----------
+        loss : str, Loss, Keras configuration, or a list of these with one entry per output
+        optimizer : str, Optimizer or Keras configuration
+        loss_weights : sequence of float, optional
+        """
+        losses = list(loss) if isinstance(loss, (list, tuple)) else [loss] * len(self.outputs)
+        weights = list(loss_weights) if loss_weights else [None] * len(losses)
+        if not len(losses) == len(weights) == len(self.outputs):
+            raise ValueError(
+                f"The network has {len(self.outputs)} outputs. "
+                f"Received: {len(losses)} losses and {len(weights)} loss weights."
+            )
+        self.heads = []
+        for output, one, weight in zip(self.outputs, losses, weights, strict=True):
+            attached = one if isinstance(one, Loss) else from_keras("loss", one)
+            node = self.nodes[output]
+            fused = (
+                attached.from_logits is not None
+                and isinstance(node.layer, Activation)
+                and node.layer.function.carries_logits
+            )
+            reads = node.inputs[0] if fused else output
+            self.heads.append(Head(output, reads, attached, 1.0 if weight is None else weight))
+        self.optimizer = (
+            optimizer if isinstance(optimizer, Optimizer) else from_keras("optimizer", optimizer)
+        )
+        self.slots = {name: np.zeros_like(self.values) for name in self.optimizer.slot_names}
+        self.iterations = 0
+
+    def loss(
+        self, run: Pass, y: Array | Sequence[Array], sample_weight: Array | None = None
+    ) -> tuple[Array, dict[int, Array]]:
+        """Return the total loss and its gradient at each node that a loss reads."""
+        total: Array = 0.0
+        upstream: dict[int, Array] = {}
+        targets = y if isinstance(y, (list, tuple)) else [y]
+        for head, target in zip(self.heads, targets, strict=True):
+            read = run.values[head.reads]
+            value, saved = head.loss.forward(
+                as_target(target, read), read, logits=head.from_logits, sample_weight=sample_weight
+            )
+            total = total + value * head.weight
+            gradient = head.loss.backward(saved) * head.weight
+            so_far = upstream.get(head.reads)
+            upstream[head.reads] = gradient if so_far is None else so_far + gradient
+        return total, upstream
+
+    def train_step(
+        self, x: Array | Sequence[Array], y: Array | Sequence[Array], sample_weight: Any = None
+    ) -> float:
+        """Learn from one batch; return its loss, as it was before the update."""
+        run = self.forward(x, training=True)
+        loss, upstream = self.loss(run, y, sample_weight)
+        self.gradients.fill(0.0)
+        self.backward(run, upstream)
+        self.update()
+        return float(loss)
+
+    def update(self) -> None:
+        """Move all weights along the gradients, then project the constrained ones."""
+        assert self.optimizer is not None, "compile the network first"
+        self.iterations += 1
+        self.optimizer.update(
+            self.values, self.gradients, self.slots, self.iterations, self.optimizer.learning_rate
+        )
+        for parameter in self.constrained:
+            assert parameter.constraint is not None
+            parameter.constraint.apply(parameter.value)
+
+    def fit(
+        self,
+        x: Array,
+        y: Array,
+        *,
+        batch_size: int = 32,
+        epochs: int = 1,
+        shuffle: bool = True,
+        seed: int | None = None,
+        on_epoch: Callable[[int, float], None] | None = None,
+    ) -> list[float]:
+        """Train on arrays; return each epoch's mean loss over its samples.
+
+        Like Keras, the mean is taken while the weights move: it is not the loss after the epoch.
+        """
+        generator = np.random.default_rng(seed)
+        x, y = x.astype(self.dtype, copy=False), np.asarray(y)
+        history = []
+        for epoch in range(epochs):
+            order = generator.permutation(len(x)) if shuffle else np.arange(len(x))
+            total = 0.0
+            for rows in batches(order, batch_size):
+                total += self.train_step(x[rows], y[rows]) * len(rows)
+            history.append(total / len(x))
+            if on_epoch is not None:
+                on_epoch(epoch, history[-1])
+        return history
+
+    def predict(self, x: Array | Sequence[Array]) -> Array:
+        """Return the output for a batch (a list where the network has several)."""
+        run = self.forward(x)
+        outputs = [run.values[output] for output in self.outputs]
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def evaluate(self, x: Array | Sequence[Array], y: Array | Sequence[Array]) -> float:
+        """Return the loss on data, taken as one batch, without learning from it."""
+        return float(self.loss(self.forward(x), y)[0])
+
+
+def as_target(y: Array, p: Array) -> Array:
+    """Give a target of shape (samples,) the last axis that its prediction has, as Keras does."""
+    if y.ndim == p.ndim - 1 and p.shape[-1] == 1:
+        return y[..., None]
+    return y
+
+
+def batches(order: Array, batch_size: int) -> Iterator[Array]:
+    """Cut row numbers into batches; the last may be smaller."""
+    for start in range(0, len(order), batch_size):
+        yield order[start : start + batch_size]
