@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,10 +23,8 @@ from keras_models.callbacks import Recorder, StepRecord
 from keras_models.stepper import Stepper
 from manual.network import Network
 
-OtherWay = Callable[
-    [Mapping[str, np.ndarray], Any, Any, float], tuple[dict[str, Noisy], Derivation]
-]
-"""Another way of computing the weights' gradients: from the weights, x, y and the unit roundoff."""
+OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
+"""Another way of computing the weights' gradients by name, from the weights, x and y."""
 
 
 def lockstep(
@@ -41,6 +40,7 @@ def lockstep(
     validation_data: tuple[Any, Any] | None = None,
     validation_split: float = 0.0,
     network: Network | None = None,
+    stepper: Stepper | None = None,
     other_ways: Mapping[str, OtherWay] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     on_step: Callable[[Report], None] | None = None,
@@ -70,6 +70,8 @@ def lockstep(
     network : manual.Network, optional
         A network written by hand, with its own weights, instead of the twin that is built from
         the model's configuration.
+    stepper : keras_models.Stepper, optional
+        One that was already made of this model, to spare making another.
     other_ways : mapping of str to callable, optional
         Further ways of computing the weights' gradients, each compared at every step.
     callbacks : sequence of keras.callbacks.Callback, optional
@@ -122,7 +124,8 @@ def lockstep(
 
     report = Report("", dtype) if report is None else report
     report.label, report.dtype = label or model.name, dtype
-    follower = _Lockstep(model, network, report, batch_size, held_out, other_ways or {})
+    stepper = Stepper(model) if stepper is None else stepper
+    follower = _Lockstep(model, network, stepper, report, batch_size, held_out, other_ways or {})
     follower.steps, follower.on_step = steps, on_step
     recorder = Recorder(follower.step)
     try:
@@ -160,6 +163,7 @@ class _Lockstep:
         self,
         model: keras.Model,
         network: Network,
+        stepper: Stepper,
         report: Report,
         batch_size: int,
         held_out: Any,
@@ -168,7 +172,8 @@ class _Lockstep:
         self.model, self.report = model, report
         self.by_hand = network.copy()
         self.reference = Reference(network)
-        self.stepper = Stepper(model)
+        self.stepper = stepper
+        self.held_out = held_out
         self.other_ways = other_ways
         self.epoch = EpochCheck(self.reference, batch_size, held_out)
         self.steps: int | None = None
@@ -218,18 +223,14 @@ class _Lockstep:
         assert self.last is not None
         for comparison in self.epoch.end(self.last, logs):
             self.report.add(self.last.epoch, self.last.step, comparison)
-        self.report.history.append(
-            EpochPair(self.last.epoch, float(logs["loss"]), self._mean_loss(), self._drift())
-        )
+        by_hand = {"loss": self.manual_total / max(self.epoch.samples, 1)}
+        if self.held_out is not None:
+            with np.errstate(all="ignore"):
+                by_hand.update(self.epoch.evaluate(self.by_hand))
+        numbers = {name: float(value) for name, value in logs.items()}
+        self.report.history.append(EpochPair(self.last.epoch, numbers, by_hand, self._drift()))
         self.manual_total = 0.0
         self.epoch.begin()
-
-    def manual_numbers(self) -> dict[str, float]:
-        """Return what the hand-written half has to say at the end of an epoch."""
-        return {"by hand": self.report.history[-1].manual_loss}
-
-    def _mean_loss(self) -> float:
-        return self.manual_total / max(self.epoch.samples, 1)
 
     def _drift(self) -> float:
         assert self.last is not None
@@ -253,9 +254,13 @@ class _Lockstep:
             self.report.add(record.epoch, 0, one)
 
     def _other_ways(self, record: StepRecord) -> list[Comparison]:
-        found = []
+        found, exact = [], self.reference.exact
         for way, gradients in self.other_ways.items():
-            expected, by = gradients(record.before, record.x, record.y, self.reference.unit)
+            weights = {name: exact(array) for name, array in record.before.items()}
+            expected = gradients(weights, exact(record.x), record.y)
+            about = (gradients.__doc__ or way).strip().splitlines()[0]
+            code = gradients.__code__  # type: ignore[attr-defined]
+            by = Derivation(way, about, f"{Path(code.co_filename).name}:{code.co_firstlineno}")
             for name, one in expected.items():
                 actual = record.gradients[name]
                 verdict = judge(actual, one)

@@ -11,7 +11,7 @@ from compare.judge import judge
 from compare.noise import Noisy
 from compare.reference import Derivation, Reference
 from keras_models.callbacks import StepRecord
-from manual.network import Pass, as_target
+from manual.network import Network, Pass, as_target
 
 
 class _Mean:
@@ -78,6 +78,17 @@ class EpochCheck:
                         Comparison("metric", name, "model.fit", by, verdict, actual, mean.result)
                     )
         return found
+
+    def evaluate(self, network: Network) -> dict[str, float]:
+        """Return the loss and metrics of a network on the validation data, as plain numbers."""
+        xs, ys = self.held_out
+        run = network.forward(xs)
+        numbers = {"val_loss": float(network.loss(run, ys)[0])}
+        if len(network.outputs) == 1:
+            p = run.values[network.outputs[0]]
+            for name, metric in self.metrics.items():
+                numbers[f"val_{name}"] = float(metric.values(as_target(ys[0], p), p).mean())
+        return numbers
 
     def _formula(self, name: str) -> str:
         metric = self.metrics.get(name.removeprefix("val_"))

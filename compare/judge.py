@@ -85,18 +85,16 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
         raise ValueError(f"The shapes differ: {actual.shape} and {expected.shape}.")
     if actual.size == 0:
         return Verdict(True, 0.0, BOUND, (), 0.0, 0.0, 0.0, 0)
-    reference = expected.value.astype(np.float64)
-    unit = np.hypot(expected.unit, REFERENCE_UNIT)
+    reference: Any = expected.value
     with np.errstate(all="ignore"):
-        reference = np.where(
-            np.abs(reference) > LARGEST[expected.unit], np.sign(reference) * np.inf, reference
-        )
-        noise = unit * expected.noise + SMALLEST_NORMAL[expected.unit]
+        noise = expected.noise * np.hypot(expected.unit, REFERENCE_UNIT)
+        noise += SMALLEST_NORMAL[expected.unit]
         distance = np.abs(actual - reference) / noise
-        same = (actual == reference) | ~(np.isfinite(actual) | np.isfinite(reference))
-        distance = np.where(same, 0.0, np.where(np.isnan(distance), np.inf, distance))
-        one_sided = np.isfinite(actual) != np.isfinite(reference)
-        distance = np.where(one_sided, np.inf, distance)
+        if not distance.max() <= BOUND:  # something to look at, or something not finite
+            largest = LARGEST[expected.unit]
+            overflown = np.abs(reference) > largest
+            reference = np.where(overflown, np.sign(reference) * np.inf, reference)
+            distance = _with_infinities(actual, reference, distance)
     index = np.unravel_index(int(distance.argmax()), distance.shape)
     return Verdict(
         agrees=bool(distance[index] <= BOUND),
@@ -108,3 +106,10 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
         noise=float(noise[index]),
         size=actual.size,
     )
+
+
+def _with_infinities(actual: Any, reference: Any, distance: Any) -> Any:
+    """Say how far apart two arrays are where one of them or both are not finite."""
+    finite, also = np.isfinite(actual), np.isfinite(reference)
+    distance = np.where((actual == reference) | ~(finite | also), 0.0, distance)
+    return np.where((finite != also) | np.isnan(distance), np.inf, distance)

@@ -224,18 +224,23 @@ def _divide(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Number
 
 def _matmul(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Numbers]:
     y = a @ b
-    size_a, size_b = _largest(a, na), _largest(b, nb)
-    a2, b2 = (a / size_a) ** 2, (b / size_b) ** 2
-    na2, nb2 = (na / size_a) ** 2, (nb / size_b) ** 2
-    terms = a2 @ b2
-    inherited = a2 @ nb2 + na2 @ b2 if na.any() or nb.any() else 0.0
     k = a.shape[-1]
-    rounding = (terms + (y / size_a / size_b) ** 2) * (k / 6 if k > 1 else 1 / 6)
-    return y, np.sqrt(inherited + rounding) * size_a * size_b
+    noise = np.hypot(_root_sum_products(a, b), y) * np.sqrt(k / 6)
+    for p, q in ((a, nb), (na, b)):
+        if na.any() if p is na else nb.any():
+            noise = np.hypot(noise, _root_sum_products(p, q))
+    return y, noise
 
 
-def _largest(a: Numbers, noise: Numbers) -> float:
-    largest = float(max(np.max(np.abs(a), initial=0.0), np.max(noise, initial=0.0)))
+def _root_sum_products(a: Numbers, b: Numbers) -> Numbers:
+    """Return √Σₖ aᵢₖ² bₖⱼ² without overflow on the way."""
+    size_a, size_b = _size(a), _size(b)
+    root = np.sqrt(np.square(a / size_a) @ np.square(b / size_b))
+    return np.where(root == 0, 0.0, root * size_a * size_b)
+
+
+def _size(array: Numbers) -> float:
+    largest = float(np.max(np.abs(array), initial=0.0))
     return largest if 0 < largest < np.inf else 1.0
 
 

@@ -92,8 +92,10 @@ class EpochPair:
     """What both halves say of one epoch, each having trained on its own since the first step."""
 
     epoch: int
-    keras_loss: float
-    manual_loss: float
+    keras: dict[str, float]
+    """What ``fit`` logs."""
+    by_hand: dict[str, float]
+    """The loss, and what the validation gives."""
     weight_drift: float
     """Largest difference of a weight, relative to the largest weight."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
 
@@ -23,7 +23,9 @@ class EpochLoss(keras.callbacks.Callback):
         Print the first epoch, every ``every``-th, and the last.
     beside : callable, optional
         Called at the end of an epoch; the numbers that it returns by name are printed in the same
-        line, after Keras's own.
+        line, after the loss.
+    only : sequence of str, optional
+        Which of Keras's metrics to print; all by default.
     file : text stream, default standard output
 
     Examples
@@ -38,9 +40,11 @@ class EpochLoss(keras.callbacks.Callback):
         self,
         every: int = 1,
         beside: Callable[[], Mapping[str, float]] | None = None,
+        only: Sequence[str] | None = None,
         file: TextIO | None = None,
     ) -> None:
         super().__init__()
+        self.only = only
         self.every = every
         self.beside = beside
         self.file = file
@@ -51,9 +55,10 @@ class EpochLoss(keras.callbacks.Callback):
         if number != 1 and number % self.every and not last:
             return
         logs = dict(logs or {})
-        numbers = {"loss": logs.pop("loss", float("nan")), **logs}
+        numbers = {"loss": logs.pop("loss", float("nan"))}
         if self.beside is not None:
             numbers.update(self.beside())
+        numbers.update({k: v for k, v in logs.items() if self.only is None or k in self.only})
         columns = [f"{name} {_aligned(value)}" for name, value in numbers.items()]
         line = f"epoch {number:>{len(str(epochs))}}/{epochs}  " + "  ".join(columns)
         print(line.rstrip(), file=self.file or sys.stdout, flush=True)
@@ -65,14 +70,23 @@ def _aligned(value: float) -> str:
 
 
 class StopWhenClose(keras.callbacks.Callback):
-    """Stops the training once every prediction is within ``tolerance`` of what was wanted."""
+    """Stops after the update in which every prediction was within ``tolerance`` of its target.
+
+    The prediction is the one that the update starts from, as in a loop that predicts, updates and
+    then looks whether that was good enough.
+    """
 
     def __init__(self, x: np.ndarray, y: np.ndarray, tolerance: float) -> None:
         super().__init__()
         self.x, self.y, self.tolerance = x, y, tolerance
+        self._close = False
+
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        distance = np.abs(self.model(self.x).numpy() - self.y)
+        self._close = bool(np.all(distance <= self.tolerance))
 
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        if np.all(np.abs(self.model(self.x).numpy() - self.y) <= self.tolerance):
+        if self._close:
             self.model.stop_training = True
 
 

@@ -39,10 +39,8 @@ class Stepper:
         self._slots = naming.slots(self.model)
         self._slot_variables = [v for slot in self._slots.values() for v in slot.values()]
         self._calls = list(naming.calls_in_order(self.model))
-        compiled = tf.function(
-            self._step, reduce_retracing=True, jit_compile=model.jit_compile is True
-        )
-        self._compiled: Callable[..., Any] = self._step if model.run_eagerly else compiled
+        self._jit_compile, self._run_eagerly = model.jit_compile is True, model.run_eagerly
+        self._compiled: Callable[..., Any] | None = None
         self._forward = tf.function(self._activations, reduce_retracing=True)
         self._layout: list[tuple[str, str]] = []
 
@@ -67,40 +65,60 @@ class Stepper:
         learning_rate : float
         x, y, sample_weight : arrays or lists of arrays, the batch
         """
-        numbers = self._compiled(
+        state = (
             [weights[name] for name in self.names],
             [slots[slot][name] for slot, named in self._slots.items() for name in named],
             tf.constant(iterations, self.model.optimizer.iterations.dtype),
             tf.constant(learning_rate, self.model.optimizer._learning_rate.dtype),
-            x,
-            y,
-            sample_weight,
         )
+        batch = [x, y] if sample_weight is None else [x, y, sample_weight]
+        numbers = self._compiled_for(state, batch)(*state, batch)
         trace: Trace = {}
         for (phase, name), number in zip(self._layout, numbers, strict=True):
             trace.setdefault(phase, {})[name] = number.numpy()
         return trace
 
-    def activations(self, weights: Mapping[str, np.ndarray], x: Any) -> dict[str, np.ndarray]:
-        """Return every activation for a batch, with the given weights, in inference mode."""
-        self._load([weights[name] for name in self.names], [], None, None)
+    def activations(self, x: Any) -> dict[str, np.ndarray]:
+        """Return every activation for a batch, with the copy's weights, in inference mode."""
         return {name: value.numpy() for name, value in self._forward(x).items()}
 
-    def train(self, x: np.ndarray, y: np.ndarray, *, batch_size: int, steps: int) -> None:
+    def train(
+        self, x: np.ndarray, y: np.ndarray, *, batch_size: int, steps: int, start: int = 0
+    ) -> None:
         """Train the copy alone, batch after batch in the order of the rows, inside one graph.
 
-        For a tutorial's full length: tens of thousands of steps take seconds.
+        For a tutorial's full length: tens of thousands of steps take seconds. ``start`` is the
+        number of steps already taken, which says with which rows to go on.
         """
-        self._train(tf.constant(x), tf.constant(y), tf.constant(batch_size), tf.constant(steps))
+        first, last, size = map(tf.constant, (start, start + steps, batch_size))
+        self._train(tf.constant(x), tf.constant(y), size, first, last)
 
     def weights(self) -> dict[str, np.ndarray]:
         """Return the copy's weights as they are now."""
         return {name: v.numpy() for name, v in zip(self.names, self._weights, strict=True)}
 
-    def reset(self, weights: Mapping[str, np.ndarray]) -> None:
+    def reset(self, weights: Mapping[str, np.ndarray], learning_rate: float) -> None:
         """Put the copy back to the given weights, with a fresh optimizer."""
         zeros = [np.zeros(v.shape, v.dtype) for v in self._slot_variables]
-        self._load([weights[name] for name in self.names], zeros, 0, None)
+        self._load([weights[name] for name in self.names], zeros, 0, learning_rate)
+
+    def _compiled_for(self, state: Any, batch: Any) -> Callable[..., Any]:
+        """Compile the step once, for batches of any size."""
+        if self._run_eagerly:
+            return self._step
+        if self._compiled is None:
+            any_size = tf.nest.map_structure(
+                lambda array: tf.TensorSpec((None, *np.shape(array)[1:]), array.dtype), batch
+            )
+            self._compiled = tf.function(
+                self._step,
+                input_signature=[
+                    *tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), state),
+                    any_size,
+                ],
+                jit_compile=self._jit_compile,
+            )
+        return self._compiled
 
     # ------------------------------------------------------------------ inside the graph
 
@@ -109,12 +127,10 @@ class Stepper:
     ) -> None:
         for variable, value in zip(self._weights, weights, strict=True):
             variable.assign(value)
-        for variable, value in zip(self._slot_variables, slots, strict=bool(slots)):
+        for variable, value in zip(self._slot_variables, slots, strict=True):
             variable.assign(value)
-        if iterations is not None:
-            self.model.optimizer.iterations.assign(iterations)
-        if learning_rate is not None:
-            self.model.optimizer._learning_rate.assign(learning_rate)
+        self.model.optimizer.iterations.assign(iterations)
+        self.model.optimizer._learning_rate.assign(learning_rate)
 
     def _step(
         self,
@@ -122,10 +138,9 @@ class Stepper:
         slots: Sequence[Any],
         iterations: Any,
         learning_rate: Any,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
+        batch: Sequence[Any],
     ) -> list[Any]:
+        x, y, sample_weight = (*batch, None)[:3]
         model, optimizer = self.model, self.model.optimizer
         self._load(weights, slots, iterations, learning_rate)
         with tf.GradientTape() as tape, self._recording() as seen:
@@ -177,10 +192,10 @@ class Stepper:
                 restore()
 
     @tf.function
-    def _train(self, x: Any, y: Any, batch_size: Any, steps: Any) -> None:
+    def _train(self, x: Any, y: Any, batch_size: Any, first: Any, last: Any) -> None:
         rows = tf.shape(x)[0]
         per_epoch = (rows + batch_size - 1) // batch_size
-        for step in tf.range(steps):
+        for step in tf.range(first, last):
             start = (step % per_epoch) * batch_size
             some_x, some_y = x[start : start + batch_size], y[start : start + batch_size]
             with tf.GradientTape() as tape:

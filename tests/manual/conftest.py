@@ -1,0 +1,168 @@
+"""The two rulers of the tests of single pieces, and the draws they share.
+
+Neither ruler has a tolerance that anybody picked. Against Keras the judge measures in the rounding
+noise of the hand-written piece itself; against central differences the bound is derived in
+`Differences`. The tests in ``test_rulers.py`` prove that both reject a wrong number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compare.judge import BOUND, judge
+from compare.noise import Noisy
+from compare.reference import UNIT_ROUNDOFF
+
+SEED = 20240229
+"""Any other will do; this one is here so that a failure comes back."""
+
+Scalar = Callable[[list[Noisy]], Noisy]
+
+
+class Ruler:
+    """Holds what Keras computed in one precision against the hand-written piece's own noise."""
+
+    def __init__(self, precision: str) -> None:
+        self.precision = precision
+        self.unit = UNIT_ROUNDOFF[precision]
+
+    def exact(self, array: Any) -> Noisy:
+        """Take an array as an input: its numbers carry no noise yet."""
+        return Noisy(np.array(array), unit=self.unit)
+
+    def agrees(self, actual: Any, expected: Noisy, what: str = "") -> None:
+        """Assert that every element lies within the judge's bound, in the right precision."""
+        actual = np.asarray(actual)
+        assert actual.dtype == self.precision, f"{what}: Keras computed in {actual.dtype}"
+        verdict = judge(actual, expected)
+        assert verdict.agrees, f"{what}: {verdict}"
+
+
+class Differences:
+    """Holds a hand-written derivative against float64 central differences of its own forward map.
+
+    The quotient is D(h) = (F(x + h) − F(x − h)) / 2h for a scalar function F. It differs from the
+    derivative F′ by three errors:
+
+    - Truncation. D(h) = F′ + a h² + b h⁴ + …, with a = F‴/6. Richardson: D(2h) − D(h) =
+      3 a h² + 15 b h⁴. While |b| h² ≤ |a| / 8 that is at least (3 − 15/8) |a| h² = 9/8 |a| h²,
+      which is at least |a h² + b h⁴|: so the difference of the two quotients bounds it. Where the
+      third derivative vanishes, b h⁴ is left, about 2⁻⁷⁰ of the function's scale, far below
+    - Rounding of F. Evaluated on `Noisy` numbers, F says how far off each of its values may be;
+      divided by 2h, that is the standard deviation of the quotient's error. As everywhere in
+      this project `BOUND` deviations of it are granted: to D(h), and to D(2h), which stands in
+      the estimate of the truncation.
+    - Rounding of the derivative that is being checked: `BOUND` deviations of its own noise.
+
+    Truncation grows as h², rounding falls as 1/h, so that h = u^(1/3) of the scale on which F
+    varies is where both are small: 2⁻¹⁸ of it, as a power of two. Points are rounded to float32,
+    which leaves 29 bits free, so that x ± h and x ± 2h are exact.
+
+    A bound may be honest and useless. So the test also demands that the bound at the largest
+    element is below a 10⁻⁴th of it: such an error would not have passed.
+    """
+
+    SHARPNESS = 1e-4
+    unit = UNIT_ROUNDOFF["float64"]
+
+    def exact(self, array: Any) -> Noisy:
+        return Noisy(np.array(array), unit=self.unit)
+
+    def agree(
+        self,
+        function: Scalar,
+        points: Sequence[np.ndarray],
+        gradients: Sequence[Noisy],
+        scales: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        """Assert that the gradients are those of the function at the points.
+
+        Parameters
+        ----------
+        function : callable
+            From a list of arrays, like ``points``, to a scalar.
+        points : arrays of float32 numbers
+        gradients : arrays of the same shapes
+        scales : arrays of the same shapes, optional
+            Over which distance the function varies (to a pole or a kink, say); by default the
+            largest number in each array.
+        """
+        for place, (point, gradient) in enumerate(zip(points, gradients, strict=True)):
+            assert np.array_equal(point, np.float32(point)), "points must be float32 numbers"
+            assert gradient.shape == point.shape
+            scale = np.full(point.shape, np.abs(point).max()) if scales is None else scales[place]
+            wanted, bound = np.empty(point.shape), np.empty(point.shape)
+            for index in np.ndindex(*point.shape):
+                h = 2.0 ** (np.floor(np.log2(scale[index])) - 18)
+                near = self._quotient(function, points, place, index, h)
+                far = self._quotient(function, points, place, index, 2 * h)
+                noise = near.noise + far.noise + gradient.noise[index]
+                wanted[index] = near.value
+                bound[index] = abs(far.value - near.value) + BOUND * self.unit * noise
+            error = np.abs(gradient.value - wanted)
+            assert (error <= bound).all(), (
+                f"gradient {place} is wrong at {np.argwhere(error > bound).tolist()}:\n"
+                f"by hand {gradient.value}\ncentral difference {wanted}\nbound {bound}"
+            )
+            if wanted.any():
+                largest = np.unravel_index(np.abs(wanted).argmax(), wanted.shape)
+                assert bound[largest] < self.SHARPNESS * abs(wanted[largest]), "a blunt check"
+
+    def _quotient(
+        self, function: Scalar, points: Sequence[np.ndarray], place: int, index: Any, h: float
+    ) -> Noisy:
+        ends = []
+        for sign in (1.0, -1.0):
+            moved = [np.array(point, np.float64) for point in points]
+            moved[place][index] += sign * h
+            assert moved[place][index] - points[place][index] == sign * h, "the step is rounded"
+            ends.append(function([self.exact(array) for array in moved]))
+        return (ends[0] - ends[1]) / (2.0 * h)
+
+
+@pytest.fixture
+def ruler(precision: str) -> Ruler:
+    return Ruler(precision)
+
+
+@pytest.fixture
+def differences() -> Differences:
+    return Differences()
+
+
+@pytest.fixture
+def generator() -> np.random.Generator:
+    return np.random.default_rng(SEED)
+
+
+@pytest.fixture
+def smooth_points(generator: np.random.Generator) -> Callable[..., np.ndarray]:
+    """Return a function that draws points of either sign, away from 0 where kinks lie.
+
+    Between 1/16 and 3: a step of 2⁻¹⁸ of the largest, doubled, is far too small to reach a kink.
+    """
+
+    def draw(*shape: int) -> np.ndarray:
+        sizes = generator.uniform(1 / 16, 3.0, shape)
+        signed = sizes * generator.choice([-1.0, 1.0], shape)
+        return signed.astype(np.float32).astype(np.float64)
+
+    return draw
+
+
+@pytest.fixture
+def loaded() -> Callable[..., Any]:
+    """Return a function that gives a layer its weights, on numbers that carry noise."""
+
+    def load(layer: Any, weights: Sequence[Any], exact: Callable[[Any], Noisy]) -> Any:
+        for parameter, weight in zip(layer.parameters, weights, strict=True):
+            assert parameter.shape == weight.shape
+            parameter.value = weight if isinstance(weight, Noisy) else exact(weight)
+            parameter.gradient = exact(np.zeros(parameter.shape))
+        return layer
+
+    return load
