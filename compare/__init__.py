@@ -28,4 +28,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'compare' has no attribute {name!r}")
     from importlib import import_module
 
+    import_module("keras_models")  # loads TensorFlow without its chatter
     return getattr(import_module(_HOMES[name]), name)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any
 
 import keras
 import numpy as np
 
 import keras_models.networks
 import manual.networks
-from compare.cases.base import Case, Goal, Number, Run, reproduces
+from compare.cases.base import Case, Goal, Number, Run, Settings, reproduces
 from compare.engine import lockstep
-from compare.errors import BadInput
 from compare.report import Report
 from compare.twins import copy_weights
 from keras_models.callbacks import EpochLoss, StopWhenClose
@@ -106,40 +105,6 @@ class CaseResult:
         }
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What the user wants otherwise than the case has it; None where it stays."""
-
-    epochs: int | None = None
-    steps: int | None = None
-    batch_size: int | None = None
-    optimizer: str | None = None
-    learning_rate: float | None = None
-    dtype: str | None = None
-    seed: int | None = None
-
-    @property
-    def leave_the_case_as_it_is(self) -> bool:
-        """Whether the published numbers still belong to what is run."""
-        return not any((self.batch_size, self.optimizer, self.learning_rate, self.dtype, self.seed))
-
-    def applied(self, run: Run) -> Run:
-        """Return the run with these settings, checked against its data."""
-        if self.batch_size is not None and self.batch_size > len(run.x):
-            raise BadInput(
-                f"The batch size must lie between 1 and the {len(run.x)} samples there are. "
-                f"Received: {self.batch_size}."
-            )
-        return run.changed(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            optimizer=self.optimizer,
-            learning_rate=self.learning_rate,
-            dtype=self.dtype,
-            seed=self.seed,
-        )
-
-
 @contextmanager
 def precision(dtype: str) -> Iterator[None]:
     """Make Keras compute in ``dtype``: layers, losses and optimizers alike."""
@@ -177,7 +142,7 @@ def run_case(
     *,
     full: bool = False,
     result: CaseResult | None = None,
-    out: TextIO | None = None,
+    out: Any = None,
     on_step: Callable[[Run, Report], None] | None = None,
 ) -> CaseResult:
     """Run a case and return what came out.
@@ -237,7 +202,7 @@ def _follow(
     stepper: Stepper,
     report: Report,
     steps: int | None,
-    out: TextIO | None,
+    out: Any,
     on_step: Callable[[Run, Report], None] | None,
 ) -> None:
     callbacks: list[keras.callbacks.Callback] = []
@@ -337,7 +302,11 @@ class ManualHalf:
         _, upstream = network.loss(run, self.y)
         network.gradients.fill(0.0)
         network.backward(run, upstream)
-        of_nodes = {node.name: run.gradients[i] for i, node in enumerate(network.nodes)}
+        of_nodes = {
+            node.name: gradient
+            for node, gradient in zip(network.nodes, run.gradients, strict=True)
+            if gradient is not None
+        }
         return of_nodes, {name: p.gradient for name, p in network.parameters.items()}
 
     def loss(self) -> float:

@@ -259,7 +259,7 @@ class _Lockstep:
             weights = {name: exact(array) for name, array in record.before.items()}
             expected = gradients(weights, exact(record.x), record.y)
             about = (gradients.__doc__ or way).strip().splitlines()[0]
-            code = gradients.__code__  # type: ignore[attr-defined]
+            code = gradients.__code__
             by = Derivation(way, about, f"{Path(code.co_filename).name}:{code.co_firstlineno}")
             for name, one in expected.items():
                 actual = record.gradients[name]

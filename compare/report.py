@@ -182,7 +182,7 @@ class Report:
 
     def to_json(self) -> str:
         """Return everything as JSON text; numbers that are not finite become strings."""
-        return json.dumps(_finite(self.as_dict()), indent=2, ensure_ascii=False)
+        return as_json(self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries and lists."""
@@ -202,6 +202,11 @@ class Report:
             ],
             "notes": self.notes,
         }
+
+
+def as_json(value: Any) -> str:
+    """Write as strict JSON; numbers that are not finite become strings."""
+    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

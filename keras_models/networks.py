@@ -62,7 +62,7 @@ def study_hours() -> keras.Model:
 
 
 def xor_bias_trick() -> keras.Model:
-    """3-3-1 inside: the ones column's weights are the first layer's bias; later layers have none."""
+    """3-3-1 inside: the ones column's weights are the first bias; later layers have none."""
     model = keras.Sequential(
         [
             keras.Input((2,)),
@@ -152,14 +152,14 @@ def three_inputs(seed: int = 0) -> keras.Model:
 
 
 def straight_line(weight: float = 3.0) -> keras.Model:
-    """y = W x, one number to learn."""
+    """One number to learn: y = W x."""
     model = keras.Sequential([keras.Input((1,)), Dense(1, use_bias=False, name="line")])
     model.set_weights([np.array([[weight]])])
     return model
 
 
 def diabetes_line() -> keras.Model:
-    """y = x W + b for ten inputs, from zero."""
+    """Ten inputs, from zero: y = x W + b."""
     model = keras.Sequential([keras.Input((10,)), Dense(1, name="line")])
     model.set_weights([np.zeros((10, 1)), np.zeros(1)])
     return model

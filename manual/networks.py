@@ -7,6 +7,7 @@ random start from their own draw; a comparison hands them Keras's.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,7 +63,7 @@ def study_hours(dtype: str) -> Network:
 
 
 def xor_bias_trick(dtype: str) -> Network:
-    """The figure's 3 × 3 matrix, cut into the rows of x1 and x2 and the row of the ones."""
+    """Cut the figure's 3 × 3 matrix into the rows of x1 and x2 and the row of the ones."""
     rows = np.array([[0.351, -0.097, 0.457], [1.076, -0.165, -0.165], [1.116, 0.542, -0.331]])
     return chain(
         2,
@@ -96,7 +97,7 @@ def bias_trick_matrices(units: Sequence[int], seed: int) -> list[np.ndarray]:
     """Draw one matrix per layer as the tutorial's class does, the ones column included."""
     generator = np.random.RandomState(seed)
     matrices = []
-    for layer, (below, above) in enumerate(zip(units, units[1:], strict=False), start=2):
+    for layer, (below, above) in enumerate(pairwise(units), start=2):
         extra = 0 if layer == len(units) else 1
         matrices.append(generator.randn(below + 1, above + extra) / np.sqrt(below))
     return matrices
@@ -133,7 +134,7 @@ def three_inputs(dtype: str, seed: int = 0) -> Network:
     generator = np.random.RandomState(seed)
     weights = [
         np.array([[generator.rand() for _ in range(below)] for _ in range(above)]).T
-        for below, above in zip(units, units[1:], strict=False)
+        for below, above in pairwise(units)
     ]
     names = ["hidden_1", "hidden_2", "hidden_3", "output"]
     layers = [
@@ -144,13 +145,13 @@ def three_inputs(dtype: str, seed: int = 0) -> Network:
 
 
 def straight_line(dtype: str, weight: float = 3.0) -> Network:
-    """A line through the origin."""
+    """Draw a line through the origin."""
     layer = Dense(1, use_bias=False, name="line")
     return chain(1, layer, weights=[np.array([[weight]])], dtype=dtype)
 
 
 def diabetes_line(dtype: str) -> Network:
-    """A plane over ten inputs, starting flat."""
+    """Lay a plane over ten inputs, starting flat."""
     layer = Dense(1, name="line")
     return chain(10, layer, weights=[np.zeros((10, 1)), np.zeros(1)], dtype=dtype)
 

@@ -76,7 +76,7 @@ def element_by_element(weights: Weights, x: Array, y: Array) -> Gradients:
 
 
 def element_by_element_cross_entropy(weights: Weights, x: Array, y: Array) -> Gradients:
-    """The same with C = −y log σ(s) − (1 − y) log(1 − σ(s)), whose derivative is σ(s) − y."""
+    """Do the same with C = −y log σ(s) − (1 − y) log(1 − σ(s)), whose derivative is σ(s) − y."""
     return _element_by_element(weights, x, lambda s: 1.0 / (1.0 + np.exp(-s)) - y[0, 0])
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from compare.cases.base import Case
+if TYPE_CHECKING:
+    from compare.cases.base import Case
 
 HOMES = {
     "mazur": "mazur",
@@ -25,6 +27,20 @@ HOMES = {
 
 
 def load(name: str) -> Case:
-    """Return the case called ``name``, with its data."""
-    case: Case = getattr(import_module(f"compare.cases.{HOMES[name]}"), name)()
+    """Return the case called ``name``, with its data.
+
+    Raises
+    ------
+    BadInput
+        If its data set isn't there.
+    """
+    from compare.errors import BadInput
+
+    try:
+        case: Case = getattr(import_module(f"compare.cases.{HOMES[name]}"), name)()
+    except (ImportError, OSError) as error:
+        raise BadInput(
+            f"The data of the case {name!r} can't be loaded ({error}). "
+            "Its data sets come with scikit-learn: pip install scikit-learn."
+        ) from None
     return case

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from compare.errors import BadInput
+
 HALF_SQUARED_SUM = "KerasLockstep>HalfSquaredSum"
 
 
@@ -162,6 +164,40 @@ class Case:
     lesson: str = ""
     symbols: Mapping[str, str] = field(default_factory=dict)
     error: str = "E"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user wants otherwise than the case has it; None where it stays."""
+
+    epochs: int | None = None
+    steps: int | None = None
+    batch_size: int | None = None
+    optimizer: str | None = None
+    learning_rate: float | None = None
+    dtype: str | None = None
+    seed: int | None = None
+
+    @property
+    def leave_the_case_as_it_is(self) -> bool:
+        """Whether the published numbers still belong to what is run."""
+        return not any((self.batch_size, self.optimizer, self.learning_rate, self.dtype, self.seed))
+
+    def applied(self, run: Run) -> Run:
+        """Return the run with these settings, checked against its data."""
+        if self.batch_size is not None and self.batch_size > len(run.x):
+            raise BadInput(
+                f"The batch size must lie between 1 and the {len(run.x)} samples there are. "
+                f"Received: {self.batch_size}."
+            )
+        return run.changed(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            optimizer=self.optimizer,
+            learning_rate=self.learning_rate,
+            dtype=self.dtype,
+            seed=self.seed,
+        )
 
 
 Reader = Callable[[Moment], float]

@@ -14,7 +14,7 @@ def standardised(x: np.ndarray) -> np.ndarray:
 
 
 def normalization() -> Case:
-    """The same 13-8-3 network on raw and on standardised measurements of 178 wines."""
+    """Train the same 13-8-3 network on raw and on standardised measurements of 178 wines."""
     data = load_wine()
     raw = Run(
         network="wine",
@@ -40,7 +40,7 @@ def normalization() -> Case:
 
 
 def learning_rate() -> Case:
-    """The same 10-6-1 network at three learning rates, the last of which overshoots."""
+    """Train the same 10-6-1 network at three learning rates, the last of which overshoots."""
     data = load_diabetes(scaled=False)
     small = Run(
         network="diabetes",

@@ -15,7 +15,7 @@ WAYS = {
 
 
 def linear_regression() -> Case:
-    """y = W x by hand at four rates; then the diabetes data, standardised."""
+    """Fit y = W x by hand at four rates; then the diabetes data, standardised."""
     line = Run(
         network="straight_line",
         x=X,
@@ -97,7 +97,7 @@ def _squared_error(x: int):  # type: ignore[no-untyped-def]
 
 
 def _closed_form(run: Run) -> list[Number]:
-    """The least-squares solution, which gradient descent must arrive at."""
+    """Return the least-squares solution, which gradient descent must arrive at."""
     with_ones = np.hstack([run.x, np.ones((len(run.x), 1))])
     solution, *_ = np.linalg.lstsq(with_ones, run.y, rcond=None)
     return [
@@ -123,4 +123,5 @@ def _closed_form(run: Run) -> list[Number]:
 
 
 UPDATES_TO_THE_END = 10_000
-"""The smallest eigenvalue of the inputs' correlation is 0.0086: (1 − 2·0.2·0.0086)^10,000 ≈ 1e-15."""
+"""The inputs' correlation has 0.0086 as its smallest eigenvalue: (1 − 2·0.2·0.0086)^10,000 ≈ 1e-15
+of the way is left."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from compare.cases.base import HALF_SQUARED_SUM, Case, Moment, Number, Run, output, weight
@@ -96,7 +98,7 @@ def study_hours() -> Case:
     )
 
 
-own = {"printed": False}
+own: dict[str, Any] = {"printed": False}
 
 
 def _mean_square(run: Run):  # type: ignore[no-untyped-def]

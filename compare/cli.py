@@ -1,0 +1,205 @@
+"""The command line: a thin face on `compare.lockstep`. TensorFlow loads when a case runs."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from compare.cases import HOMES, load
+
+if TYPE_CHECKING:
+    from compare.cases.base import Settings
+    from compare.casework import CaseResult
+
+INTERRUPTED = 130
+
+
+class CaseName(click.ParamType):
+    """One of the worked examples, with a suggestion for a misspelt one."""
+
+    name = "case"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        if value in HOMES:
+            return str(value)
+        close = difflib.get_close_matches(value, HOMES, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        self.fail(f"there is no case {value!r}.{hint} The cases: {', '.join(HOMES)}.", param, ctx)
+
+
+@click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="keras-lockstep", message="%(version)s")
+@click.pass_context
+def main(context: click.Context) -> None:
+    """Train each network twice, in Keras and by hand, and compare every step.
+
+    Without a command, every worked example is trained and compared. Exit status: 0 when all
+    agree, 1 when anything differs, 2 for bad usage or input.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(run, cases=tuple(HOMES))
+
+
+@main.command("list")
+def list_cases() -> None:
+    """Show the worked examples, a line each."""
+    for name in HOMES:
+        click.echo(f"{name:<18} {load(name).title}")
+
+
+@main.command()
+@click.argument("cases", nargs=-1, required=True, type=CaseName())
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the data.")
+@click.option("--steps", type=click.IntRange(min=1), help="Stop after this many batches.")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Samples in a batch.")
+@click.option("--optimizer", type=click.Choice(["SGD", "Adam", "RMSprop"], case_sensitive=False))
+@click.option("--learning-rate", type=click.FloatRange(min=0, min_open=True))
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Working precision.")
+@click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="For Keras's own draws.")
+@click.option("--full", is_flag=True, help="Go to the tutorial's full length; takes minutes.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the report.")
+def run(
+    cases: tuple[str, ...], full: bool = False, json_file: str | None = None, **options: Any
+) -> None:
+    """Run one or more worked examples.
+
+    The published numbers are checked where the case keeps its own settings.
+    """
+    if json_file is not None:
+        _check_writable(Path(json_file))
+    with _errors_for_people():
+        from compare.cases.base import Settings
+
+        results, interrupted = _run_all(cases, Settings(**options), full)
+    if json_file is not None:
+        _write_json(Path(json_file), results, interrupted)
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if all(result.ok for result in results) else 1)
+
+
+@main.command()
+@click.argument("case", type=CaseName())
+@click.option("--step", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--weight", help="One weight: hidden/kernel[0,1], or the tutorial's own symbol.")
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Working precision.")
+def explain(case: str, step: int, weight: str | None, dtype: str | None) -> None:
+    """Write out a step: forward pass, chain rule, old → new weight.
+
+    Every number is shown twice, by hand and from Keras.
+    """
+    with _errors_for_people():
+        _load_tensorflow()
+        from compare.cases.base import Settings
+        from compare.explain import explain as explained
+
+        text = explained(load(case), step=step, weight=weight, settings=Settings(dtype=dtype))
+    click.echo(text)
+
+
+def _run_all(
+    names: tuple[str, ...], settings: Settings, full: bool
+) -> tuple[list[CaseResult], bool]:
+    """Run the cases one after the other; on Ctrl-C, return what there is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(highlight=False)
+    results: list[CaseResult] = []
+    interrupted = False
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[status]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    try:
+        with progress:
+            task = progress.add_task("loading TensorFlow", total=None, status="")
+            _load_tensorflow()
+            from compare.casework import CaseResult, run_case
+            from compare.console import LEGEND, Lines, print_case, say, status_of, summary
+
+            for name in names:
+                case = load(name)
+                result = CaseResult(case)
+                console.print(f"[bold]{name}[/]: {case.title}")
+
+                def on_step(run: Any, report: Any, name: str = name) -> None:
+                    total = run.epochs * -(-len(run.x) // run.batch_size)
+                    done, status = report.steps, status_of(report)
+                    progress.update(
+                        task, description=name, completed=done, total=total, status=status
+                    )
+
+                progress.update(task, description=name, completed=0, total=None, status="")
+                results.append(result)
+                run_case(
+                    case, settings, full=full, result=result, out=Lines(console), on_step=on_step
+                )
+                print_case(console, result)
+                console.print()
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
+        console.print("Interrupted. Compared so far:")
+    if results:
+        console.print(summary(results))
+        say(console, LEGEND)
+    return results, interrupted
+
+
+def _load_tensorflow() -> None:
+    import keras_models  # noqa: F401
+
+
+class _errors_for_people:  # noqa: N801 (used like a function)
+    """Turns an error that a person can mend into one sentence and exit status 2."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
+        if kind is None or not issubclass(kind, Exception):
+            return
+        from compare.errors import BadInput
+
+        if issubclass(kind, BadInput):
+            raise click.UsageError(str(error)) from None
+
+
+def _check_writable(path: Path) -> None:
+    folder = path.parent
+    if not folder.is_dir():
+        raise click.UsageError(f"The folder {str(folder)!r} for --json doesn't exist: create it.")
+    if not os.access(folder, os.W_OK):
+        raise click.UsageError(f"The folder {str(folder)!r} for --json can't be written to.")
+
+
+def _write_json(path: Path, results: list[CaseResult], interrupted: bool) -> None:
+    """Write the whole file or nothing: to a temporary name first."""
+    from compare.report import as_json
+
+    text = as_json(
+        {
+            "ok": all(result.ok for result in results) and not interrupted,
+            "interrupted": interrupted,
+            "cases": [result.as_dict() for result in results],
+        }
+    )
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,139 @@
+"""What the command line prints: the epochs, what is known of a case, and the summary."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from compare.casework import CaseResult
+from compare.report import Report
+
+SHORT = {
+    "input": "start",
+    "activation": "a",
+    "loss": "E",
+    "activation gradient": "da",
+    "weight gradient": "dW",
+    "processed gradient": "g",
+    "optimizer slot": "slot",
+    "weight": "w",
+    "state": "state",
+    "metric": "metric",
+}
+
+
+class Lines:
+    """A text stream that prints through a console, above its progress display."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def write(self, text: str) -> None:
+        self.console.print(text, end="", markup=False, highlight=False, soft_wrap=True)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+
+def print_case(console: Console, result: CaseResult) -> None:
+    """Print what a case found beyond its losses: findings, numbers, goals, its lesson."""
+    several = len(result.reports) > 1
+    for report in result.reports:
+        name = f"{report.label}: " if several else ""
+        for note in report.notes:
+            say(console, f"{name}{note}")
+        if report.first is not None:
+            console.print(str(report.first), style="red", markup=False, highlight=False)
+            if report.disagreements > 1:
+                say(console, f"{report.disagreements - 1} more quantities disagree after it")
+    for number in result.numbers:
+        if number.status == "wrong in print":
+            say(
+                console,
+                f"wrong in print: {number.number.what} is {number.number.right}, not "
+                f"{number.number.digits}: {number.number.why}",
+            )
+        elif number.status == "missed":
+            expected = number.number.right or number.number.digits
+            say(
+                console,
+                f"NOT REPRODUCED: {number.number.what} should be {expected}; Keras gives "
+                f"{number.keras:.12g}, by hand it is {number.by_hand:.12g}",
+                style="red",
+            )
+    for goal in result.goals:
+        word = "reached" if goal.reached else "NOT REACHED"
+        say(
+            console,
+            f"{word}: {goal.goal.what} of at least {goal.goal.at_least:g}; Keras {goal.keras:.4f}, "
+            f"by hand {goal.by_hand:.4f}",
+            style=None if goal.reached else "red",
+        )
+    if result.case.lesson:
+        say(console, result.case.lesson)
+
+
+def say(console: Console, text: str, style: str | None = None) -> None:
+    """Print a sentence, wrapped to the width and indented."""
+    wrapped = textwrap.fill(
+        text, width=min(console.width, 80), initial_indent="  ", subsequent_indent="    "
+    )
+    console.print(wrapped, style=style, markup=False, highlight=False)
+
+
+def summary(results: Sequence[CaseResult]) -> Table:
+    """Return one row for each case."""
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("case", no_wrap=True)
+    table.add_column("steps", justify="right", no_wrap=True)
+    table.add_column("compared", justify="right", no_wrap=True)
+    table.add_column("largest", justify="right", no_wrap=True)
+    table.add_column("where", no_wrap=True, overflow="ellipsis")
+    table.add_column("numbers", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for result in results:
+        worst = max(
+            (report.largest for report in result.reports if report.largest is not None),
+            key=lambda found: found[1].distance,
+            default=None,
+        )
+        distance, where = "–", ""
+        if worst is not None:
+            (phase, name, _), largest = worst
+            distance, where = f"{largest.distance:.2g}×", f"{SHORT[phase]} {name}"
+        table.add_row(
+            result.case.name,
+            f"{sum(report.steps for report in result.reports):,}",
+            f"{sum(report.compared for report in result.reports):,}",
+            distance,
+            where,
+            _numbers(result),
+            "[green]agrees[/]" if result.ok else "[bold red]DIFFERS[/]",
+        )
+    return table
+
+
+def _numbers(result: CaseResult) -> str:
+    """Count the numbers that both halves reproduce, and those that are wrong in print."""
+    if not result.numbers:
+        return "–"
+    wrong = sum(number.status == "wrong in print" for number in result.numbers)
+    missed = sum(number.status == "missed" for number in result.numbers)
+    good = len(result.numbers) - wrong - missed
+    return f"{good} / {wrong}" + (f" / {missed}!" if missed else "")
+
+
+LEGEND = (
+    "largest: in standard deviations of the rounding noise, up to 8 agree; where: a activation, "
+    "E loss, da and dW gradients, w weight; numbers: reproduced / wrong in print."
+)
+
+
+def status_of(report: Report) -> str:
+    """Say in a few words how a growing report stands, for the progress display."""
+    return f"{report.compared:,} compared" + (
+        f", {report.disagreements} differ" if report.disagreements else ""
+    )
