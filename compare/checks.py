@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from compare.judge import Verdict, judge
-from compare.noise import Noisy
+from compare.noise import Noisy, careful
 from compare.reference import Derivation, Reference
 from compare.trace import PHASES
 from keras_models.callbacks import StepRecord
@@ -68,7 +68,11 @@ def check_step(
         The whole step as the hand-written half computes it from the same state.
     """
     with np.errstate(all="ignore"):
-        return _StepCheck(reference, record, tape).run()
+        found, run = _StepCheck(reference, record, tape).run()
+        if not all(one.verdict.agrees for one in found):
+            with careful():
+                return _StepCheck(reference, record, tape).run()
+        return found, run
 
 
 class _StepCheck:

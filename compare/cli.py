@@ -6,6 +6,8 @@ import difflib
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,8 +130,12 @@ def _run_all(
             from compare.casework import CaseResult, run_case
             from compare.console import LEGEND, Lines, print_case, say, status_of, summary
 
-            for name in names:
-                case = load(name)
+            chosen = [load(name) for name in names]
+            for case in chosen:
+                for run in case.runs:
+                    settings.applied(run)  # refuse what doesn't fit before anything runs
+            for case in chosen:
+                name = case.name
                 result = CaseResult(case)
                 console.print(f"[bold]{name}[/]: {case.title}")
 
@@ -161,27 +167,29 @@ def _load_tensorflow() -> None:
     import keras_models  # noqa: F401
 
 
-class _errors_for_people:  # noqa: N801 (used like a function)
-    """Turns an error that a person can mend into one sentence and exit status 2."""
+class _InputError(click.ClickException):
+    """One sentence on standard error, exit status 2."""
 
-    def __enter__(self) -> None:
-        pass
+    exit_code = 2
 
-    def __exit__(self, kind: Any, error: Any, traceback: Any) -> None:
-        if kind is None or not issubclass(kind, Exception):
-            return
-        from compare.errors import BadInput
 
-        if issubclass(kind, BadInput):
-            raise click.UsageError(str(error)) from None
+@contextmanager
+def _errors_for_people() -> Iterator[None]:
+    """Turn an error that a person can mend into one sentence and exit status 2."""
+    from compare.errors import BadInput
+
+    try:
+        yield
+    except BadInput as error:
+        raise _InputError(str(error)) from None
 
 
 def _check_writable(path: Path) -> None:
     folder = path.parent
     if not folder.is_dir():
-        raise click.UsageError(f"The folder {str(folder)!r} for --json doesn't exist: create it.")
+        raise _InputError(f"The folder {str(folder)!r} for --json doesn't exist: create it.")
     if not os.access(folder, os.W_OK):
-        raise click.UsageError(f"The folder {str(folder)!r} for --json can't be written to.")
+        raise _InputError(f"The folder {str(folder)!r} for --json can't be written to.")
 
 
 def _write_json(path: Path, results: list[CaseResult], interrupted: bool) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from compare.checks import Comparison
 from compare.judge import judge
-from compare.noise import Noisy
+from compare.noise import Noisy, careful
 from compare.reference import Derivation, Reference
 from keras_models.callbacks import StepRecord
 from manual.network import Network, Pass, as_target
@@ -17,17 +17,18 @@ from manual.network import Network, Pass, as_target
 class _Mean:
     """A running mean, added up batch by batch as Keras does, with its rounding noise."""
 
-    def __init__(self, reference: Reference) -> None:
-        self.total: Noisy = reference.exact(0.0)
+    def __init__(self) -> None:
+        self.totals: list[Any] = []
         self.count = 0.0
 
     def add(self, total: Noisy, count: float) -> None:
-        self.total = self.total + total
+        self.totals.append(total.reshape(1))
         self.count += count
 
     @property
     def result(self) -> Noisy:
-        return self.total / self.count  # type: ignore[no-any-return]
+        mean: Noisy = np.concatenate(self.totals).sum() / self.count
+        return mean
 
 
 class EpochCheck:
@@ -59,7 +60,8 @@ class EpochCheck:
     def batch(self, record: StepRecord, run: Pass, samples: int) -> None:
         """Take in one training batch: Keras's loss of it, and the metrics of its outputs."""
         self.samples += samples
-        self._add(self._means, self.reference.exact(record.loss), run, record.y, samples)
+        with np.errstate(all="ignore"), careful():
+            self._add(self._means, self.reference.exact(record.loss), run, record.y, samples)
 
     def end(self, record: StepRecord, logs: dict[str, float]) -> list[Comparison]:
         """Compare everything that Keras logged for the epoch."""
@@ -68,7 +70,7 @@ class EpochCheck:
             validation = self._validation(record)
             means = {**means, **{f"val_{name}": mean for name, mean in validation.items()}}
         found = []
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), careful():
             for name, mean in means.items():
                 if name in logs:
                     by = Derivation(name, self._formula(name), "compare/epochs.py:1")
@@ -95,14 +97,14 @@ class EpochCheck:
         return metric.formula if metric else "mean of the batches' losses, weighted by their sizes"
 
     def _add(self, means: dict[str, _Mean], loss: Noisy, run: Pass, y: Any, samples: int) -> None:
-        means.setdefault("loss", _Mean(self.reference)).add(loss * float(samples), samples)
+        means.setdefault("loss", _Mean()).add(loss * float(samples), samples)
         if len(self.reference.network.outputs) > 1:
             return
         p = run.values[self.reference.network.outputs[0]]
         target = as_target(np.asarray(y), p)
         for name, metric in self.metrics.items():
             values = metric.values(target, p)
-            means.setdefault(name, _Mean(self.reference)).add(values.sum(), values.size)
+            means.setdefault(name, _Mean()).add(values.sum(), values.size)
 
     def _validation(self, record: StepRecord) -> dict[str, _Mean]:
         """Evaluate by hand on the validation data, with Keras's weights after the epoch."""
@@ -110,7 +112,7 @@ class EpochCheck:
         network = self.reference.network
         xs, ys = self.held_out
         self.reference.load(record.after)
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), careful():
             for start in range(0, len(xs[0]), self.batch_size):
                 rows = slice(start, start + self.batch_size)
                 run = network.forward([self.reference.exact(x[rows]) for x in xs])

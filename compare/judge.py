@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compare.noise import Noisy
+from compare.noise import LARGEST, Noisy
 
 BOUND = 8.0
 """A quantity agrees when no element is further than this many standard deviations of its own
@@ -17,10 +18,9 @@ about 6; the margin is for errors that are not quite normal."""
 REFERENCE_UNIT = 2.0**-53
 """The reference is computed in float64, and has the noise of float64."""
 
-SMALLEST_NORMAL = {2.0**-24: 2.0**-126, 2.0**-53: 2.0**-1022}
-"""TensorFlow flushes smaller numbers to zero."""
-
-LARGEST = {2.0**-24: float(np.finfo(np.float32).max), 2.0**-53: float(np.finfo(np.float64).max)}
+SMALLEST = {2.0**-24: 2.0**-126, 2.0**-53: 2.0**-500}
+"""Smaller numbers count as zero: TensorFlow flushes what is below the smallest normal float32, and
+below 2⁻⁵⁰⁰ the variance of a float64 is no longer a float64."""
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,14 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
         return Verdict(True, 0.0, BOUND, (), 0.0, 0.0, 0.0, 0)
     reference: Any = expected.value
     with np.errstate(all="ignore"):
-        noise = expected.noise * np.hypot(expected.unit, REFERENCE_UNIT)
-        noise += SMALLEST_NORMAL[expected.unit]
+        noise = expected.noise * math.hypot(expected.unit, REFERENCE_UNIT)
+        noise += SMALLEST[expected.unit]
         distance = np.abs(actual - reference) / noise
         if not distance.max() <= BOUND:  # something to look at, or something not finite
             largest = LARGEST[expected.unit]
             overflown = np.abs(reference) > largest
             reference = np.where(overflown, np.sign(reference) * np.inf, reference)
-            distance = _with_infinities(actual, reference, distance)
+            distance = _with_infinities(actual, reference, distance, noise)
     index = np.unravel_index(int(distance.argmax()), distance.shape)
     return Verdict(
         agrees=bool(distance[index] <= BOUND),
@@ -108,8 +108,13 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
     )
 
 
-def _with_infinities(actual: Any, reference: Any, distance: Any) -> Any:
-    """Say how far apart two arrays are where one of them or both are not finite."""
+def _with_infinities(actual: Any, reference: Any, distance: Any, noise: Any) -> Any:
+    """Say how far apart two arrays are where one of them or both are not finite.
+
+    Where numbers are so large that their noise is out of float64's range, finite is all they
+    need to be.
+    """
+    distance = np.where(np.isfinite(noise), distance, 0.0)
     finite, also = np.isfinite(actual), np.isfinite(reference)
-    distance = np.where((actual == reference) | ~(finite | also), 0.0, distance)
-    return np.where((finite != also) | np.isnan(distance), np.inf, distance)
+    distance = np.where(finite != also, np.inf, distance)
+    return np.where((actual == reference) | ~(finite | also), 0.0, distance)

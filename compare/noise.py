@@ -1,7 +1,7 @@
 """Arrays that carry their own rounding noise.
 
 The judge runs the hand-written layers on these instead of plain arrays. Beside every number stands
-the standard deviation of the rounding error which that number has collected on the way, had the
+the variance of the rounding error which that number has collected on the way, had the
 same operations been carried out in the working precision: Wilkinson's running error analysis
 (*Rounding Errors in Algebraic Processes*, 1963; Higham, *Accuracy and Stability of Numerical
 Algorithms*, 2nd ed., section 3.3), with root mean squares in place of worst cases.
@@ -14,6 +14,8 @@ The rules, in units of the roundoff u of the working precision:
 - errors of the operands pass through the operation's derivative;
 - a sum of k terms rounds its k partial sums, whose mean square lies between k/2 times that of the
   terms (random signs) and a third of the squared sum (equal signs): u √(k/6 (Σtᵢ² + y²));
+- where terms of a sum are alike, their roundings are too, and g equal errors add up to g, not √g:
+  the variance grows by the mean size of such groups (`careful`);
 - a constant such as 0.1 is off by what rounding it to the working precision costs;
 - where two numbers are compared and lie within `CLOSE` deviations of each other, the outcome
   itself is uncertain, and so is everything that depends on it: kinks raise no false alarms.
@@ -24,18 +26,43 @@ Noise is not a bound on what one machine does; it is the ruler with which the ju
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-CORRECTLY_ROUNDED = 1 / np.sqrt(3)
-ELEMENTARY = 2.0
+CORRECTLY_ROUNDED = 1 / 3
+ELEMENTARY = 4.0
+"""Variances of one operation's own rounding, in units of (u y)²."""
 CLOSE = 8.0
 
+LARGEST = {2.0**-24: float(np.finfo(np.float32).max), 2.0**-53: float(np.finfo(np.float64).max)}
+"""The largest finite number of each working precision, by its unit roundoff."""
+
 Numbers = Any
-Rule = Callable[..., tuple[Numbers, Numbers]]
+Variance = Any
+"""An array of variances in units of u²; None stands for numbers that are exact."""
+Rule = Callable[..., tuple[Numbers, Variance]]
+
+
+_careful: ContextVar[bool] = ContextVar("_careful", default=False)
+
+
+@contextmanager
+def careful() -> Iterator[None]:
+    """Take two rare things into account that cost time at every operation.
+
+    Results beyond the range of the working precision become infinite, as they do there; and the
+    terms of sums are searched for equal ones. Asked for where something seems to disagree.
+    """
+    token = _careful.set(True)
+    try:
+        yield
+    finally:
+        _careful.reset(token)
 
 
 class Noisy(NDArrayOperatorsMixin):
@@ -44,22 +71,35 @@ class Noisy(NDArrayOperatorsMixin):
     Parameters
     ----------
     value : array
-    noise : array of the same shape, or 0
-        Standard deviation of the collected error, in units of ``unit``.
+    noise : array of the same shape, or None
+        Standard deviation of the collected error, in units of ``unit``; None for exact numbers.
     unit : float
         The unit roundoff of the working precision: 2⁻²⁴ for float32, 2⁻⁵³ for float64.
     """
 
-    __slots__ = ("noise", "unit", "value")
+    __slots__ = ("unit", "value", "variance")
 
-    def __init__(self, value: Any, noise: Any = 0.0, *, unit: float) -> None:
+    def __init__(self, value: Any, noise: Any = None, *, unit: float) -> None:
         self.value = np.asarray(value)
         if self.value.dtype.kind == "f":
             self.value = self.value.astype(np.float64, copy=False)
-        self.noise = np.asarray(noise, np.float64)
-        if self.noise.shape != self.value.shape:
-            self.noise = np.broadcast_to(self.noise, self.value.shape).copy()
+        self.variance: Variance = None
+        if noise is not None:
+            self.variance = np.broadcast_to(np.square(noise), self.value.shape).copy()
         self.unit = unit
+
+    @property
+    def noise(self) -> Numbers:
+        """Standard deviation of each number's error, in units of ``unit``."""
+        return np.zeros(self.shape) if self.variance is None else np.sqrt(self.variance)
+
+    def _like(self, value: Numbers, variance: Variance) -> Noisy:
+        made = Noisy(value, unit=self.unit)
+        made.variance = variance
+        if _careful.get() and made.value.dtype.kind == "f":
+            too_large = np.abs(made.value) > LARGEST[self.unit]
+            made.value = np.where(too_large, np.sign(made.value) * np.inf, made.value)
+        return made
 
     # ------------------------------------------------------------------ like an array
 
@@ -79,9 +119,11 @@ class Noisy(NDArrayOperatorsMixin):
         return self._structural(lambda array: array[key])
 
     def __setitem__(self, key: Any, other: Any) -> None:
-        value, noise = self._parts(other)
+        value, variance = self._parts(other)
         self.value[key] = value
-        self.noise[key] = noise
+        if variance is not None or self.variance is not None:
+            self.variance = np.zeros(self.shape) if self.variance is None else self.variance
+            self.variance[key] = 0.0 if variance is None else variance
 
     def __repr__(self) -> str:
         return f"Noisy({self.value!r} ± {self.noise!r} u)"
@@ -91,27 +133,47 @@ class Noisy(NDArrayOperatorsMixin):
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Noisy:
         value = self.value.sum(axis=axis, keepdims=keepdims)
-        count = self.size / max(np.size(value), 1)
-        inherited = _root_sum_squares(self.noise, axis, keepdims)
-        if count > 1:
-            terms = _root_sum_squares(self.value, axis, keepdims)
-            inherited = np.hypot(inherited, np.sqrt(count / 6) * np.hypot(terms, value))
-        return Noisy(value, inherited, unit=self.unit)
+        terms = self.size / max(value.size, 1)
+        variance = self.variance
+        if variance is not None:
+            variance = variance.sum(axis=axis, keepdims=keepdims)
+        if terms > 1:
+            squares = np.square(self.value).sum(axis=axis, keepdims=keepdims)
+            own = (squares + np.square(value)) * (terms / 6)
+            if _careful.get():
+                own = own * self._alike(axis, value)
+            variance = _added(variance, own)
+        return self._like(value, variance)
+
+    def _alike(self, axis: Any, value: Numbers) -> Numbers:
+        """Return the mean size of groups of equal terms, for each sum."""
+        if axis is None:
+            return mean_group_size(self.value.reshape(-1, 1), value, self.unit).reshape(value.shape)
+        terms = np.moveaxis(self.value, axis, 0)
+        groups = mean_group_size(terms.reshape(len(terms), -1), value, self.unit)
+        return groups.reshape(value.shape)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Noisy:
         total = self.sum(axis=axis, keepdims=keepdims)
-        mean: Noisy = total / (self.size / max(total.size, 1))
+        mean: Noisy = total / float(self.size / max(total.size, 1))
         return mean
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Noisy:
-        return Noisy(
-            self.value.max(axis=axis, keepdims=keepdims),
-            self.noise.max(axis=axis, keepdims=keepdims),
-            unit=self.unit,
-        )
+        variance = self.variance
+        if variance is not None:
+            variance = variance.max(axis=axis, keepdims=keepdims)
+        return self._like(self.value.max(axis=axis, keepdims=keepdims), variance)
 
-    def argmax(self, axis: Any = None) -> Numbers:
-        return self.value.argmax(axis=axis)
+    def argmax(self, axis: int = -1) -> Noisy:
+        """Return where the largest number is: in doubt where the runner-up is close to it."""
+        largest = self.value.argmax(axis=axis)
+        if self.variance is None or self.shape[axis] < 2:
+            return self._like(largest, None)
+        two = np.sort(self.value, axis=axis).take([-2, -1], axis=axis)
+        gap = np.diff(two, axis=axis).squeeze(axis)
+        doubtful = gap <= CLOSE * self.unit * np.sqrt(2 * self.variance.max(axis=axis))
+        any_class = np.square(self.shape[axis] / self.unit)
+        return self._like(largest, np.where(doubtful, any_class, 0.0))
 
     # ------------------------------------------------------------------ NumPy's protocols
 
@@ -123,21 +185,23 @@ class Noisy(NDArrayOperatorsMixin):
             return NotImplemented
         parts = [self._parts(operand) for operand in inputs]
         with np.errstate(all="ignore"):
-            value, noise = rule(self.unit, *(part for pair in parts for part in pair))
+            value, variance = rule(self.unit, *(part for pair in parts for part in pair))
         if out is None:
-            return Noisy(value, noise, unit=self.unit)
+            return self._like(value, variance)
         (target,) = out
         if not isinstance(target, Noisy):
             return NotImplemented
         target.value[...] = value
-        target.noise[...] = noise
+        if variance is not None:
+            variance = np.broadcast_to(variance, target.shape).copy()
+        target.variance = variance
         return target
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.where:
             return self._where(*args)
         if function in (np.zeros_like, np.ones_like):
-            return Noisy(function(self.value), unit=self.unit)
+            return self._like(function(args[0].value), None)
         if function in _STRUCTURAL:
             return self._structural(lambda array: function(array, *args[1:], **kwargs), args[0])
         if function in (np.sum, np.mean, np.max, np.reshape):
@@ -146,138 +210,178 @@ class Noisy(NDArrayOperatorsMixin):
 
     def _where(self, condition: Any, this: Any, other: Any) -> Noisy:
         chosen, doubt = self._parts(condition)
-        (a, noise_a), (b, noise_b) = self._parts(this), self._parts(other)
+        (a, va), (b, vb) = self._parts(this), self._parts(other)
+        variance = None
+        if va is not None or vb is not None:
+            variance = np.where(chosen, 0.0 if va is None else va, 0.0 if vb is None else vb)
         with np.errstate(all="ignore"):
-            noise = np.hypot(np.where(chosen, noise_a, noise_b), _times(doubt, np.abs(a - b)))
-        return Noisy(np.where(chosen, a, b), noise, unit=self.unit)
+            if doubt is not None:
+                variance = _added(variance, doubt * np.square(a - b))
+            return self._like(np.where(chosen, a, b), variance)
 
     def _structural(self, function: Callable[[Any], Any], source: Any = None) -> Any:
         """Apply to both parts what only moves numbers around."""
         source = self if source is None else source
         if isinstance(source, (list, tuple)):
             parts = [self._parts(item) for item in source]
-            values, noises = [part[0] for part in parts], [part[1] for part in parts]
+            values, variances = [part[0] for part in parts], None
+            if any(variance is not None for _, variance in parts):
+                variances = [np.zeros(np.shape(v)) if s is None else s for v, s in parts]
         else:
-            values, noises = source.value, source.noise
-        value, noise = function(values), function(noises)
+            values, variances = source.value, source.variance
+        value = function(values)
+        variance = None if variances is None else function(variances)
         if isinstance(value, list):
-            pairs = zip(value, noise, strict=True)
-            return [Noisy(one, its_noise, unit=self.unit) for one, its_noise in pairs]
-        return Noisy(value, noise, unit=self.unit)
+            variance = [None] * len(value) if variance is None else variance
+            return [self._like(one, its) for one, its in zip(value, variance, strict=True)]
+        return self._like(value, variance)
 
-    def _parts(self, operand: Any) -> tuple[Any, Any]:
-        """Split an operand into its numbers and their noise."""
+    def _parts(self, operand: Any) -> tuple[Numbers, Variance]:
+        """Split an operand into its numbers and their variance."""
         if isinstance(operand, Noisy):
-            return operand.value, operand.noise
+            return operand.value, operand.variance
         if isinstance(operand, (int, float)) and not isinstance(operand, bool):
-            return float(operand), representation_error(float(operand), self.unit)
-        array = np.asarray(operand)
-        return array, np.zeros(array.shape)
+            error = representation_error(float(operand), self.unit)
+            return float(operand), error * error or None
+        return np.asarray(operand), None
 
 
 def representation_error(number: float, unit: float) -> float:
     """Return what rounding a constant to the working precision costs, in units of roundoff."""
-    if unit <= 2.0**-53 or not np.isfinite(number):
+    if unit <= 2.0**-53 or not math.isfinite(number):
         return 0.0
     mantissa, exponent = math.frexp(number)
     in_last_places = mantissa / unit
     return abs(in_last_places - round(in_last_places)) * 2.0**exponent
 
 
+def mean_group_size(terms: Numbers, sums: Numbers, unit: float) -> Numbers:
+    """Return how many terms of each column are alike, on average over the terms.
+
+    When t is added to a partial sum, what is rounded away depends on t modulo the sum's last
+    place only; so terms that differ by less than that round alike.
+
+    Parameters
+    ----------
+    terms : array, shape (k, n)
+    sums : array of n elements
+    unit : float
+    """
+    k, n = terms.shape
+    last_place = np.maximum(unit * np.abs(sums.reshape(n)), np.finfo(np.float64).tiny)
+    places = np.sort(np.floor(terms / last_place), axis=0)
+    row = np.broadcast_to(np.arange(k)[:, None], (k, n))
+    first = np.ones((k, n), bool)
+    first[1:] = places[1:] != places[:-1]
+    start = np.maximum.accumulate(np.where(first, row, 0), axis=0)
+    return (2 * (row - start) + 1).sum(axis=0) / k  # 1 + 3 + 5 + … over a group of g is g²
+
+
 # ---------------------------------------------------------------------- rules for operations
-# Each takes the unit, then a value and its noise for every operand.
+# Each takes the unit, then a value and its variance for every operand.
 
 
-def _times(factor: Numbers, noise: Numbers) -> Numbers:
-    """Multiply so that no noise stays no noise, even times infinity."""
-    return np.where((noise == 0) | (factor == 0), 0.0, np.abs(factor) * noise)
+def _added(*variances: Variance) -> Variance:
+    """Add variances; nothing is exact as soon as one part is not."""
+    total = None
+    for variance in variances:
+        if variance is not None:
+            total = variance if total is None else total + variance
+    return total
 
 
-def _root_sum_squares(array: Numbers, axis: Any, keepdims: bool) -> Numbers:
-    """Return √Σx² without overflow."""
-    largest = np.max(np.abs(array), initial=0.0)
-    if not np.isfinite(largest) or largest == 0:
-        return np.abs(array).sum(axis=axis, keepdims=keepdims)
-    scaled = array / largest
-    return largest * np.sqrt((scaled * scaled).sum(axis=axis, keepdims=keepdims))
+def _passed(variance: Variance, derivative: Numbers) -> Variance:
+    """Pass an operand's variance through the operation's derivative."""
+    return None if variance is None else variance * np.square(derivative)
+
+
+def _rounded(y: Numbers, own: float = CORRECTLY_ROUNDED) -> Variance:
+    return own * np.square(y)
 
 
 def _sum_or_difference(operation: np.ufunc) -> Rule:
-    def rule(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Numbers]:
+    def rule(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
         y = operation(a, b)
-        return y, np.hypot(np.hypot(na, nb), CORRECTLY_ROUNDED * np.abs(y))
+        return y, _added(_rounded(y), va, vb)
 
     return rule
 
 
-def _multiply(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Numbers]:
+def _multiply(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.multiply(a, b, dtype=np.float64)
-    inherited = np.hypot(_times(b, na), _times(a, nb))
-    return y, np.hypot(inherited, CORRECTLY_ROUNDED * np.abs(y))
+    return y, _added(_rounded(y), _passed(va, b), _passed(vb, a))
 
 
-def _divide(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Numbers]:
+def _divide(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.divide(a, b)
-    inherited = np.hypot(_times(1 / np.asarray(b), na), _times(y / b, nb))
-    return y, np.hypot(inherited, CORRECTLY_ROUNDED * np.abs(y))
+    passed = None if va is None else va / np.square(b)
+    return y, _added(_rounded(y), passed, None if vb is None else _passed(vb, y / b))
 
 
-def _matmul(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Numbers]:
+def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = a @ b
-    k = a.shape[-1]
-    noise = np.hypot(_root_sum_products(a, b), y) * np.sqrt(k / 6)
-    for p, q in ((a, nb), (na, b)):
-        if na.any() if p is na else nb.any():
-            noise = np.hypot(noise, _root_sum_products(p, q))
-    return y, noise
+    a2, b2 = np.square(a), np.square(b)
+    variance = (a2 @ b2 + np.square(y)) * (a.shape[-1] / 6)
+    if _careful.get() and b.ndim == 2:
+        rows, sums = a.reshape(-1, a.shape[-1]), y.reshape(-1, y.shape[-1])
+        alike = [
+            mean_group_size(row[:, None] * b, its, u) for row, its in zip(rows, sums, strict=True)
+        ]
+        variance = variance * np.reshape(alike, y.shape)
+    if va is not None:
+        variance += va @ b2
+    if vb is not None:
+        variance += a2 @ vb
+    return y, variance
 
 
-def _root_sum_products(a: Numbers, b: Numbers) -> Numbers:
-    """Return √Σₖ aᵢₖ² bₖⱼ² without overflow on the way."""
-    size_a, size_b = _size(a), _size(b)
-    root = np.sqrt(np.square(a / size_a) @ np.square(b / size_b))
-    return np.where(root == 0, 0.0, root * size_a * size_b)
-
-
-def _size(array: Numbers) -> float:
-    largest = float(np.max(np.abs(array), initial=0.0))
-    return largest if 0 < largest < np.inf else 1.0
-
-
-def _power(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Numbers]:
+def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.power(a, b)
-    inherited = _times(b * np.power(a, b - 1.0), na)
-    if np.any(b == 0.5):  # √a: near 0 the derivative says nothing, but the error is at most √na
-        inherited = np.where(na > a * u, np.minimum(inherited, np.sqrt(na / u)), inherited)
-    return y, np.hypot(inherited, ELEMENTARY * np.abs(y))
+    passed = None if va is None else _passed(va, b * np.power(a, b - 1.0))
+    return y, _added(_rounded(y, ELEMENTARY), passed)
 
 
-def _sqrt(u: float, a: Any, na: Any) -> tuple[Numbers, Numbers]:
+def _sqrt(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
     y = np.sqrt(a)
-    inherited = np.where(na == 0, 0.0, np.minimum(na / (2 * y), np.sqrt(na / u)))
-    return y, np.hypot(inherited, CORRECTLY_ROUNDED * y)
+    if va is None:
+        return y, _rounded(y)
+    # Near 0 the derivative 1/2√a says nothing, but √a can't be off by more than √(a's error).
+    passed = np.where(va == 0, 0.0, np.minimum(va / (4 * np.abs(a)), np.sqrt(va) / u))
+    return y, _added(_rounded(y), passed)
 
 
 def _elementary(function: np.ufunc, derivative: Callable[[Any, Any], Any]) -> Rule:
-    def rule(u: float, a: Any, na: Any) -> tuple[Numbers, Numbers]:
+    def rule(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
         y = function(a)
-        return y, np.hypot(_times(derivative(a, y), na), ELEMENTARY * np.abs(y))
+        passed = None if va is None else _passed(va, derivative(a, y))
+        return y, _added(_rounded(y, ELEMENTARY), passed)
 
     return rule
 
 
 def _exact(function: np.ufunc) -> Rule:
     """Make the rule of a function that changes no digits, only signs."""
-    return lambda u, a, na: (function(a), na)
+    return lambda u, a, va: (function(a), va)
+
+
+def _close(u: float, a: Any, va: Any, b: Any, vb: Any) -> Any:
+    """Say where two numbers lie within their noise of each other; None if both are exact."""
+    both = _added(va, vb)
+    if both is None:
+        return None
+    return (both > 0) & (np.square(a - b) <= np.square(CLOSE * u) * both)
 
 
 def _choice(function: np.ufunc) -> Rule:
     """Make the rule of maximum and minimum: the chosen operand's noise, both if close."""
 
-    def rule(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Numbers]:
+    def rule(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
         y = function(a, b)
-        close = np.abs(a - b) <= CLOSE * u * np.hypot(na, nb)
-        return y, np.where(close, np.hypot(na, nb), np.where(y == a, na, nb))
+        close = _close(u, a, va, b, vb)
+        if close is None:
+            return y, None
+        va, vb = (0.0 if variance is None else variance for variance in (va, vb))
+        return y, np.where(close, va + vb, np.where(y == a, va, vb))
 
     return rule
 
@@ -285,21 +389,20 @@ def _choice(function: np.ufunc) -> Rule:
 def _comparison(function: np.ufunc) -> Rule:
     """Make the rule of a yes or no: uncertain by 1 where the operands are close."""
 
-    def rule(u: float, a: Any, na: Any, b: Any, nb: Any) -> tuple[Numbers, Numbers]:
-        apart = np.hypot(na, nb)
-        doubtful = (apart > 0) & (np.abs(a - b) <= CLOSE * u * apart)
-        return function(a, b), np.where(doubtful, 1 / u, 0.0)
+    def rule(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
+        close = _close(u, a, va, b, vb)
+        return function(a, b), None if close is None else np.where(close, 1 / u**2, 0.0)
 
     return rule
 
 
 def _logical(function: np.ufunc) -> Rule:
-    return lambda u, a, na, b, nb: (function(a, b), np.maximum(na, nb))
+    return lambda u, a, va, b, vb: (function(a, b), _added(va, vb))
 
 
-def _sign(u: float, a: Any, na: Any) -> tuple[Numbers, Numbers]:
-    doubtful = (na > 0) & (np.abs(a) <= CLOSE * u * na)
-    return np.sign(a), np.where(doubtful, 1 / u, 0.0)
+def _sign(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
+    close = _close(u, a, va, 0.0, None)
+    return np.sign(a), None if close is None else np.where(close, 1 / u**2, 0.0)
 
 
 _RULES: dict[np.ufunc, Rule] = {

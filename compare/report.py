@@ -55,16 +55,17 @@ class Finding:
 
     def __str__(self) -> str:
         verdict = self.verdict
-        place = f"[{', '.join(map(str, verdict.index))}]" if verdict.index else ""
-        elements = f" of {verdict.size}" if verdict.size > 1 else ""
+        element = ""
+        if verdict.size > 1:
+            element = f", at its worst element {list(verdict.index)} of {verdict.size}"
         return "\n".join(
             [
                 f"step {self.step} · {self.phase} · {self.name}   DISAGREES, "
                 f"{_short(verdict.distance)} × rounding noise",
                 f"  {self.source} has {verdict.actual:.10g}, by hand it is "
-                f"{verdict.expected:.10g}  (worst element {place}{elements})".replace("  ()", ""),
-                f"  bound {verdict.bound:g} × noise; one noise is {verdict.noise:.2e} here; "
-                f"a relative tolerance of {_short(verdict.tolerance)} would have passed",
+                f"{verdict.expected:.10g}{element}",
+                f"  bound {verdict.bound:g} × noise, one noise is {verdict.noise:.1e} here; "
+                f"rtol={_short(verdict.tolerance)} would have passed",
                 f"  its inputs are Keras's own, so the difference arises in "
                 f"{self.derivation.layer!r}",
                 f"  formula: {self.derivation.formula}",

@@ -169,6 +169,14 @@ class Recorder(keras.callbacks.Callback):
         self._variables = naming.weights(model)
         self._slots = naming.slots(model)
         self._names = naming.trainable_names(model)
+        optimizer = model.optimizer
+        everything = [
+            *self._variables.values(),
+            *(variable for named in self._slots.values() for variable in named.values()),
+            optimizer.iterations,
+            optimizer._learning_rate,
+        ]
+        self._read = tf.function(lambda: [tf.identity(variable) for variable in everything])
         self._before = self._state()
 
     def on_train_end(self, logs: Any = None) -> None:
@@ -213,16 +221,12 @@ class Recorder(keras.callbacks.Callback):
         self.on_step(record)
 
     def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], int, float]:
-        optimizer = self.model.optimizer
-        return (
-            {name: variable.numpy() for name, variable in self._variables.items()},
-            {
-                slot: {name: variable.numpy() for name, variable in named.items()}
-                for slot, named in self._slots.items()
-            },
-            int(optimizer.iterations.numpy()),
-            float(np.asarray(optimizer.learning_rate)),
-        )
+        arrays = iter([tensor.numpy() for tensor in self._read()])
+        weights = {name: next(arrays) for name in self._variables}
+        slots = {
+            slot: {name: next(arrays) for name in named} for slot, named in self._slots.items()
+        }
+        return weights, slots, int(next(arrays)), float(next(arrays))
 
     # ------------------------------------------------------------------ inside the traced step
 

@@ -102,6 +102,11 @@ class Network:
         self.nodes: list[Node] = nodes_of(order)
         self.inputs = [place[id(symbol)] for symbol in inputs]
         self.outputs = [place[id(symbol)] for symbol in outputs]
+        self._calls = [
+            (index, node.layer, node.inputs)
+            for index, node in enumerate(self.nodes)
+            if not node.is_input
+        ]
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
         self.layers: list[Layer] = list(dict.fromkeys(ordered))
         self.parameters: dict[str, Parameter] = {
@@ -184,18 +189,17 @@ class Network:
 
     def forward(self, x: Array | Sequence[Array], *, training: bool = False) -> Pass:
         """Run all nodes on a batch."""
-        fed = dict(zip(self.inputs, x if isinstance(x, (list, tuple)) else [x], strict=True))
-        run = Pass([], [])
-        for index, node in enumerate(self.nodes):
-            if node.is_input:
-                value, saved = fed[index], None
+        run = Pass([None] * len(self.nodes), [None] * len(self.nodes))
+        for index, value in zip(
+            self.inputs, x if isinstance(x, (list, tuple)) else [x], strict=True
+        ):
+            run.values[index] = value
+        for index, layer, sources in self._calls:
+            if len(sources) == 1:
+                taken = run.values[sources[0]]
             else:
-                sources = [run.values[source] for source in node.inputs]
-                value, saved = node.layer.forward(
-                    sources[0] if len(sources) == 1 else sources, training=training
-                )
-            run.values.append(value)
-            run.saved.append(saved)
+                taken = [run.values[source] for source in sources]
+            run.values[index], run.saved[index] = layer.forward(taken, training=training)
         return run
 
     def backward(self, run: Pass, upstream: Mapping[int, Array]) -> None:
@@ -208,17 +212,17 @@ class Network:
         upstream : mapping of node position to array
             The gradient of the loss at the nodes that the loss reads.
         """
-        run.gradients = [None] * len(self.nodes)
+        gradients = run.gradients = [None] * len(self.nodes)
         for index, gradient in upstream.items():
-            run.gradients[index] = gradient
-        for index in reversed(range(len(self.nodes))):
-            node, dy = self.nodes[index], run.gradients[index]
-            if node.is_input or dy is None:
+            gradients[index] = gradient
+        for index, layer, sources in reversed(self._calls):
+            dy = gradients[index]
+            if dy is None:
                 continue
-            dx = node.layer.backward(dy, run.saved[index])
-            for source, part in zip(node.inputs, dx if isinstance(dx, list) else [dx], strict=True):
-                so_far = run.gradients[source]
-                run.gradients[source] = part if so_far is None else so_far + part
+            dx = layer.backward(dy, run.saved[index])
+            for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
+                so_far = gradients[source]
+                gradients[source] = part if so_far is None else so_far + part
 
     # ------------------------------------------------------------------ training
 

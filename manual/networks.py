@@ -165,7 +165,7 @@ def wine(dtype: str) -> Network:
 
 def diabetes(dtype: str) -> Network:
     """Ten measurements, six units, one number."""
-    return chain(10, Dense(6, "elu", name="hidden"), Dense(1, name="progression"), dtype=dtype)
+    return chain(10, Dense(6, "tanh", name="hidden"), Dense(1, name="progression"), dtype=dtype)
 
 
 def digits(dtype: str) -> Network:

@@ -52,6 +52,7 @@ def learning_rate() -> Case:
         epochs=40,
         label="rate 0.01",
         drawn_by_keras=True,
+        dtype="float32",
         print_every=20,
     )
     return Case(
@@ -60,7 +61,7 @@ def learning_rate() -> Case:
         runs=(
             small,
             small.changed(label="rate 0.2", learning_rate=0.2),
-            small.changed(label="rate 4", learning_rate=4.0, epochs=200),
+            small.changed(label="rate 1", learning_rate=1.0, epochs=200, print_every=10),
         ),
         lesson="The halves agree on the way down and on the way up, to the step at which both "
         "become non-finite.",
