@@ -21,6 +21,9 @@ from keras_models.stepper import Stepper
 from manual import other_ways
 from manual.network import Network, batches
 
+Progress = Callable[[str, int, int], None]
+"""Receives what is going on, how many steps are done, and of how many."""
+
 
 @dataclass(frozen=True)
 class NumberResult:
@@ -143,7 +146,7 @@ def run_case(
     full: bool = False,
     result: CaseResult | None = None,
     out: Any = None,
-    on_step: Callable[[Run, Report], None] | None = None,
+    progress: Progress | None = None,
 ) -> CaseResult:
     """Run a case and return what came out.
 
@@ -157,8 +160,8 @@ def run_case(
         One to fill, so that it can be read after an interruption.
     out : text stream, optional
         Where the losses of the epochs are printed; nowhere by default.
-    on_step : callable, optional
-        Called with the run and its growing report after every step.
+    progress : callable, optional
+        Called again and again with what is going on, how many steps are done, and of how many.
     """
     settings = settings or Settings()
     result = CaseResult(case) if result is None else result
@@ -176,7 +179,7 @@ def run_case(
             report = Report(run.label or case.name, run.dtype)
             result.reports.append(report)
             start = network.get_weights()
-            _follow(run, model, network, stepper, report, settings.steps, out, on_step)
+            _follow(run, model, network, stepper, report, settings.steps, out, progress)
             if settings.leave_the_case_as_it_is:
                 numbers = [
                     number
@@ -184,7 +187,7 @@ def run_case(
                     if number.run == index and (full or not number.long)
                 ]
                 network.set_weights(start)
-                result.numbers += _read(numbers, run, network, stepper)
+                result.numbers += _read(numbers, run, network, stepper, progress)
         if settings == Settings():
             last = report.history[-1]
             result.goals += [
@@ -203,8 +206,9 @@ def _follow(
     report: Report,
     steps: int | None,
     out: Any,
-    on_step: Callable[[Run, Report], None] | None,
+    progress: Progress | None,
 ) -> None:
+    total = run.epochs * -(-len(run.x) // run.batch_size)
     callbacks: list[keras.callbacks.Callback] = []
     if run.stop_when_close is not None:
         callbacks.append(StopWhenClose(run.x, run.y, run.stop_when_close))
@@ -212,6 +216,7 @@ def _follow(
         callbacks.append(
             EpochLoss(
                 every=run.print_every,
+                digits=5 if run.validation_split else 6,
                 beside=lambda: {"by hand": report.history[-1].by_hand["loss"]},
                 only=[*run.metrics, *(f"val_{name}" for name in run.metrics)],
                 file=out,
@@ -230,13 +235,16 @@ def _follow(
         stepper=stepper,
         other_ways={name: getattr(other_ways, way) for name, way in run.other_ways.items()},
         callbacks=callbacks,
-        on_step=None if on_step is None else (lambda grown: on_step(run, grown)),
+        on_step=progress and (lambda grown: progress(grown.status, grown.steps, total)),
         label=run.label or None,
         report=report,
     )
 
 
 # ---------------------------------------------------------------------- published numbers
+
+CHUNK = 10_000
+"""Updates between two signs of life."""
 
 
 class KerasHalf:
@@ -300,7 +308,7 @@ class ManualHalf:
         network = self.network
         run = network.forward(self.x, training=True)
         _, upstream = network.loss(run, self.y)
-        network.gradients.fill(0.0)
+        network.clear_gradients()
         network.backward(run, upstream)
         of_nodes = {
             node.name: gradient
@@ -321,19 +329,28 @@ class ManualHalf:
 
 
 def _read(
-    numbers: list[Number], run: Run, network: Network, stepper: Stepper
+    numbers: list[Number],
+    run: Run,
+    network: Network,
+    stepper: Stepper,
+    progress: Progress | None,
 ) -> list[NumberResult]:
     """Let each half train on its own and read every number when its update has come."""
     if not numbers:
         return []
     start = {name: parameter.value for name, parameter in network.parameters.items()}
-    halves = KerasHalf(run, stepper, start), ManualHalf(run, network)
+    halves: dict[str, KerasHalf | ManualHalf] = {
+        "Keras": KerasHalf(run, stepper, start),
+        "by hand": ManualHalf(run, network),
+    }
     results = {}
     for number in sorted(numbers, key=lambda one: one.after):
-        for half in halves:
-            if half.updates < number.after:
-                half.advance(number.after)
-        keras_value, by_hand = (float(number.value(half)) for half in halves)
+        for name, half in halves.items():
+            while half.updates < number.after:
+                half.advance(min(number.after, half.updates + CHUNK))
+                if progress is not None:
+                    progress(f"alone, {name}", half.updates, number.after)
+        keras_value, by_hand = (float(number.value(half)) for half in halves.values())
         results[number] = NumberResult(
             number, keras_value, by_hand, _status(number, keras_value, by_hand)
         )

@@ -128,7 +128,7 @@ def _run_all(
             task = progress.add_task("loading TensorFlow", total=None, status="")
             _load_tensorflow()
             from compare.casework import CaseResult, run_case
-            from compare.console import LEGEND, Lines, print_case, say, status_of, summary
+            from compare.console import LEGEND, Lines, print_case, say, summary
 
             chosen = [load(name) for name in names]
             for case in chosen:
@@ -139,17 +139,15 @@ def _run_all(
                 result = CaseResult(case)
                 console.print(f"[bold]{name}[/]: {case.title}")
 
-                def on_step(run: Any, report: Any, name: str = name) -> None:
-                    total = run.epochs * -(-len(run.x) // run.batch_size)
-                    done, status = report.steps, status_of(report)
+                def show(what: str, done: int, total: int, name: str = name) -> None:
                     progress.update(
-                        task, description=name, completed=done, total=total, status=status
+                        task, description=name, status=what, completed=done, total=total
                     )
 
                 progress.update(task, description=name, completed=0, total=None, status="")
                 results.append(result)
                 run_case(
-                    case, settings, full=full, result=result, out=Lines(console), on_step=on_step
+                    case, settings, full=full, result=result, out=Lines(console), progress=show
                 )
                 print_case(console, result)
                 console.print()

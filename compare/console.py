@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.table import Table
 
 from compare.casework import CaseResult
-from compare.report import Report
 
 SHORT = {
     "input": "start",
@@ -130,10 +129,3 @@ LEGEND = (
     "largest: in standard deviations of the rounding noise, up to 8 agree; where: a activation, "
     "E loss, da and dW gradients, w weight; numbers: reproduced / wrong in print."
 )
-
-
-def status_of(report: Report) -> str:
-    """Say in a few words how a growing report stands, for the progress display."""
-    return f"{report.compared:,} compared" + (
-        f", {report.disagreements} differ" if report.disagreements else ""
-    )

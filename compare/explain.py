@@ -95,7 +95,7 @@ def _by_hand(network: Network, record: StepRecord, tape: Any) -> Step:
     weights = {name: p.value.copy() for name, p in network.parameters.items()}
     run = network.forward(record.x, training=True)
     loss, upstream = network.loss(run, record.y)
-    network.gradients.fill(0.0)
+    network.clear_gradients()
     network.backward(run, upstream)
     gradients = {name: p.gradient.copy() for name, p in network.parameters.items()}
     network.update()

@@ -148,6 +148,12 @@ class Report:
         return sum(largest.compared for largest in self.quantities.values())
 
     @property
+    def status(self) -> str:
+        """How the comparison stands, in a few words."""
+        differ = f", {self.disagreements:,} differ" if self.disagreements else ""
+        return f"{self.compared:,} compared{differ}"
+
+    @property
     def largest(self) -> tuple[tuple[str, str, str], Largest] | None:
         """The quantity that came closest to its bound, or went furthest beyond."""
         if not self.quantities:

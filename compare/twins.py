@@ -80,12 +80,9 @@ def compile_like(network: Network, model: keras.Model) -> None:
     """Give the network the loss and optimizer that the Keras model was compiled with."""
     compiled = model.get_compile_config()
     optimizer = keras.optimizers.serialize(model.optimizer)
-    rate = optimizer["config"].get("learning_rate")
-    if isinstance(rate, dict):
-        raise NoTwin("The optimizer's learning rate schedule has no hand-derived twin yet.")
-    if not optimizer["config"].get("use_ema"):
-        optimizer["config"].pop("ema_momentum", None)  # says something only beside use_ema
-    optimizer["config"]["learning_rate"] = float(np.asarray(model.optimizer.learning_rate))
+    if not isinstance(optimizer["config"]["learning_rate"], dict):  # else it is a schedule
+        exact = float(np.asarray(model.optimizer.learning_rate))  # the configuration rounds it
+        optimizer["config"]["learning_rate"] = exact
     loss = _per_output(model.loss, model, "loss")
     weights = _per_output(compiled.get("loss_weights"), model, "loss_weights")
     network.compile(

@@ -21,6 +21,8 @@ class EpochLoss(keras.callbacks.Callback):
     ----------
     every : int, default 1
         Print the first epoch, every ``every``-th, and the last.
+    digits : int, default 6
+        Significant digits of a loss; a metric has four.
     beside : callable, optional
         Called at the end of an epoch; the numbers that it returns by name are printed in the same
         line, after the loss.
@@ -31,14 +33,15 @@ class EpochLoss(keras.callbacks.Callback):
     Examples
     --------
     >>> model.fit(x, y, epochs=3, verbose=0, callbacks=[EpochLoss()])  # doctest: +SKIP
-    epoch 1/3  loss 0.714286  accuracy 0.500000
-    epoch 2/3  loss 0.650913  accuracy 0.625000
-    epoch 3/3  loss 0.601442  accuracy 0.750000
+    epoch 1/3  loss 0.714286  accuracy 0.5
+    epoch 2/3  loss 0.650913  accuracy 0.625
+    epoch 3/3  loss 0.601442  accuracy 0.75
     """
 
     def __init__(
         self,
         every: int = 1,
+        digits: int = 6,
         beside: Callable[[], Mapping[str, float]] | None = None,
         only: Sequence[str] | None = None,
         file: TextIO | None = None,
@@ -46,6 +49,7 @@ class EpochLoss(keras.callbacks.Callback):
         super().__init__()
         self.only = only
         self.every = every
+        self.digits = digits
         self.beside = beside
         self.file = file
 
@@ -59,14 +63,21 @@ class EpochLoss(keras.callbacks.Callback):
         if self.beside is not None:
             numbers.update(self.beside())
         numbers.update({k: v for k, v in logs.items() if self.only is None or k in self.only})
-        columns = [f"{name} {_aligned(value)}" for name, value in numbers.items()]
+        columns = []
+        for name, value in numbers.items():
+            digits = 4 if name in logs and "loss" not in name else self.digits
+            columns.append(f"{name} {_aligned(value, digits)}")
         line = f"epoch {number:>{len(str(epochs))}}/{epochs}  " + "  ".join(columns)
         print(line.rstrip(), file=self.file or sys.stdout, flush=True)
 
 
-def _aligned(value: float) -> str:
-    """Give a number the same width whatever its size: six significant digits."""
-    return f"{value:<10.6g}" if value == 0 or 1e-4 <= abs(value) < 1e6 else f"{value:<10.4e}"
+def _aligned(value: float, digits: int) -> str:
+    """Give a number the same width whatever its size: ``digits`` and two more characters."""
+    if value == 0 or 1e-4 <= abs(value) < 10 ** (digits - 1):
+        written = f"{value:.{digits}g}"
+    else:
+        written = f"{value:.{digits - 4}e}"
+    return written.ljust(digits + 2)
 
 
 class StopWhenClose(keras.callbacks.Callback):

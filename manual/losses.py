@@ -7,6 +7,7 @@ derivative goes the same way back: the reduction gives each value its share ``dv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -60,12 +61,19 @@ class Loss:
             What the network put out, or the logits behind it.
         logits : bool
             Whether ``p`` is logits.
-        sample_weight : array, shape (samples,) or that of the values
+        sample_weight : array with one weight per value
+            A value is the loss of one row of the last axis: p of shape ``(samples, n)`` has
+            ``(samples,)`` values, ``(samples, time, n)`` has ``(samples, time)``.
         """
         values, saved = self.values(y, p, logits or bool(self.from_logits))
         share: Array = 1.0
         if sample_weight is not None:
-            share = sample_weight.reshape(sample_weight.shape + (1,) * (values.ndim - 1))
+            if sample_weight.size != values.size:
+                raise ValueError(
+                    f"Every loss needs a sample weight: {values.shape}. "
+                    f"Received: {sample_weight.shape}."
+                )
+            share = sample_weight.reshape(values.shape)
             values = values * share
         divisor = self._divisor(values, sample_weight)
         return values.sum() / divisor, (saved, np.ones_like(values) * share / divisor)
@@ -79,7 +87,7 @@ class Loss:
         if self.reduction in ("sum", "none"):
             return 1.0
         if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            return float(sample_weight.sum())
+            return float(sample_weight.sum()) or math.inf  # no weight at all: no loss
         return float(values.size)
 
 

@@ -35,7 +35,7 @@ class BinaryAccuracy(Metric):
         self.threshold = threshold
 
     def values(self, y: Array, p: Array) -> Array:
-        return ((p > self.threshold) == (y == 1)).mean(axis=-1)
+        return ((1.0 * (p > self.threshold)) == y).mean(axis=-1)
 
 
 @twin_of("CategoricalAccuracy")

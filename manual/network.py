@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -118,6 +119,9 @@ class Network:
         self.optimizer: Optimizer | None = None
         self.slots: dict[str, Array] = {}
         self.iterations = 0
+        twice = [name for name, n in Counter(node.name for node in self.nodes).items() if n > 1]
+        if twice:
+            raise ValueError(f"Layers need different names. Two are called {twice[0]!r}.")
         self._lay_out(dtype)
 
     @classmethod
@@ -136,22 +140,21 @@ class Network:
         """Lay all trainable weights in one array and make every parameter a view into it."""
         self.dtype = np.dtype(dtype)
         trainable = {name: p for name, p in self.parameters.items() if p.trainable}
-        size = sum(parameter.size for parameter in trainable.values())
-        self.values = np.empty(size, self.dtype)
-        self.gradients = np.zeros(size, self.dtype)
+        frozen = {name: p for name, p in self.parameters.items() if not p.trainable}
+        values = np.empty(sum(p.size for p in self.parameters.values()), self.dtype)
+        self._all_gradients = np.zeros_like(values)
         self.slices: dict[str, slice] = {}
         start = 0
-        for name, parameter in self.parameters.items():
-            if not parameter.trainable:
-                parameter.value = np.array(parameter.value, self.dtype)
-                parameter.gradient = np.zeros_like(parameter.value)
-                continue
+        for name, parameter in {**trainable, **frozen}.items():
             where = slice(start, start + parameter.size)
-            self.slices[name] = where
-            self.values[where] = np.ravel(parameter.value)
-            parameter.value = self.values[where].reshape(parameter.shape)
-            parameter.gradient = self.gradients[where].reshape(parameter.shape)
+            values[where] = np.ravel(parameter.value)
+            parameter.value = values[where].reshape(parameter.shape)
+            parameter.gradient = self._all_gradients[where].reshape(parameter.shape)
+            if parameter.trainable:
+                self.slices[name] = where
             start = where.stop
+        size = sum(parameter.size for parameter in trainable.values())
+        self.values, self.gradients = values[:size], self._all_gradients[:size]
         self.constrained = [p for p in trainable.values() if p.constraint is not None]
 
     def copy(self, dtype: str | None = None) -> Network:
@@ -177,13 +180,18 @@ class Network:
                 )
             weights = dict(zip(self.parameters, weights, strict=True))
         for name, value in weights.items():
+            if name not in self.parameters:
+                raise ValueError(
+                    f"There is no weight {name!r}. The weights: {', '.join(self.parameters)}."
+                )
             parameter = self.parameters[name]
             if np.shape(value) != parameter.shape:
                 raise ValueError(
                     f"The weight {name!r} has the shape {parameter.shape}. "
                     f"Received: {np.shape(value)}."
                 )
-            parameter.value[...] = value
+        for name, value in weights.items():
+            self.parameters[name].value[...] = value
 
     # ------------------------------------------------------------------ forward and backward
 
@@ -193,7 +201,7 @@ class Network:
         for index, value in zip(
             self.inputs, x if isinstance(x, (list, tuple)) else [x], strict=True
         ):
-            run.values[index] = value
+            run.values[index] = value if value.dtype == self.dtype else value.astype(self.dtype)
         for index, layer, sources in self._calls:
             if len(sources) == 1:
                 taken = run.values[sources[0]]
@@ -269,6 +277,8 @@ class Network:
         self, run: Pass, y: Array | Sequence[Array], sample_weight: Array | None = None
     ) -> tuple[Array, dict[int, Array]]:
         """Return the total loss and its gradient at each node that a loss reads."""
+        if not self.heads:
+            raise RuntimeError("The network has no loss yet: call compile(loss, optimizer) first.")
         total: Array = 0.0
         upstream: dict[int, Array] = {}
         targets = y if isinstance(y, (list, tuple)) else [y]
@@ -289,10 +299,14 @@ class Network:
         """Learn from one batch; return its loss, as it was before the update."""
         run = self.forward(x, training=True)
         loss, upstream = self.loss(run, y, sample_weight)
-        self.gradients.fill(0.0)
+        self.clear_gradients()
         self.backward(run, upstream)
         self.update()
         return float(loss)
+
+    def clear_gradients(self) -> None:
+        """Set every gradient to zero, so that the next `backward` starts afresh."""
+        self._all_gradients.fill(0.0)
 
     def update(self) -> None:
         """Move all weights along the gradients, then project the constrained ones."""
@@ -307,8 +321,8 @@ class Network:
 
     def fit(
         self,
-        x: Array,
-        y: Array,
+        x: Array | Sequence[Array],
+        y: Array | Sequence[Array],
         *,
         batch_size: int = 32,
         epochs: int = 1,
@@ -321,14 +335,17 @@ class Network:
         Like Keras, the mean is taken while the weights move: it is not the loss after the epoch.
         """
         generator = np.random.default_rng(seed)
-        x, y = x.astype(self.dtype, copy=False), np.asarray(y)
+        xs = list(x) if isinstance(x, (list, tuple)) else [x]
+        ys = list(y) if isinstance(y, (list, tuple)) else [y]
+        samples = len(xs[0])
         history = []
         for epoch in range(epochs):
-            order = generator.permutation(len(x)) if shuffle else np.arange(len(x))
+            order = generator.permutation(samples) if shuffle else np.arange(samples)
             total = 0.0
             for rows in batches(order, batch_size):
-                total += self.train_step(x[rows], y[rows]) * len(rows)
-            history.append(total / len(x))
+                loss = self.train_step([part[rows] for part in xs], [part[rows] for part in ys])
+                total += loss * len(rows)
+            history.append(total / samples)
             if on_epoch is not None:
                 on_epoch(epoch, history[-1])
         return history
@@ -345,7 +362,9 @@ class Network:
 
 
 def as_target(y: Array, p: Array) -> Array:
-    """Give a target of shape (samples,) the last axis that its prediction has, as Keras does."""
+    """Give a target the dtype of its prediction and, where it has none, its last axis of one."""
+    if y.dtype != p.dtype:
+        y = y.astype(p.dtype)
     if y.ndim == p.ndim - 1 and p.shape[-1] == 1:
         return y[..., None]
     return y

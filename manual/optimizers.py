@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from manual.arrays import Array
-from manual.registry import twin_of
+from manual.registry import NoTwin, twin_of
 
 
 class Optimizer:
@@ -29,7 +29,9 @@ class Optimizer:
     slot_names: tuple[str, ...] = ()
 
     def __init__(self, learning_rate: float = 0.01) -> None:
-        self.learning_rate = learning_rate
+        if not isinstance(learning_rate, (int, float)):
+            raise NoTwin("A learning rate schedule has no hand-derived twin yet: give a number.")
+        self.learning_rate = float(learning_rate)
 
     def update(
         self, w: Array, g: Array, slots: MutableMapping[str, Array], t: int, learning_rate: float

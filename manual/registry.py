@@ -13,6 +13,8 @@ T = TypeVar("T", bound=type)
 
 _twins: dict[tuple[str, str], type] = {}
 
+_WITHOUT_MATHEMATICS = {"name", "dtype", "trainable", "autocast"}
+
 
 class NoTwin(LookupError):
     """Part of a Keras model has no hand-written counterpart (yet)."""
@@ -51,10 +53,11 @@ def twin(kind: str, keras_name: str, owner: str = "") -> type:
         return _twins[kind, keras_name]
     except KeyError:
         known = ", ".join(sorted(name for family, name in _twins if family == kind))
+        plural = kind + ("es" if kind.endswith("s") else "s")
         where = f" of {owner}" if owner else ""
         raise NoTwin(
             f"The {kind} {keras_name!r}{where} has no hand-derived twin. "
-            f"{kind.capitalize()}s that have one: {known}. "
+            f"{plural.capitalize()} that have one: {known}. "
             f'Register yours with @manual.twin_of("{keras_name}").'
         ) from None
 
@@ -93,11 +96,14 @@ def from_keras(kind: str, config: Any, owner: str = "") -> Any:
 def understood(twin_class: type, options: dict[str, Any], owner: str) -> dict[str, Any]:
     """Keep the options that ``twin_class`` takes; refuse the ones it would have to ignore."""
     taken = constructor_options(twin_class)
+    idle = (
+        _WITHOUT_MATHEMATICS if options.get("use_ema") else {*_WITHOUT_MATHEMATICS, "ema_momentum"}
+    )
     kept = {}
     for option, value in options.items():
         if option in taken:
             kept[option] = value
-        elif value in (None, False) or option in ("name", "dtype", "trainable"):
+        elif value is None or value is False or option in idle:
             continue
         elif not option.endswith("_initializer"):
             raise NoTwin(f"{owner}: the option {option}={value!r} has no hand-derived twin yet.")

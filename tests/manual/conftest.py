@@ -10,12 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from compare.judge import BOUND, judge
 from compare.noise import Noisy
 from compare.reference import UNIT_ROUNDOFF
+from manual import registry
+from manual.network import as_target
+from manual.registry import from_keras
 
 SEED = 20240229
 """Any other will do; this one is here so that a failure comes back."""
@@ -51,7 +56,8 @@ class Differences:
     - Truncation. D(h) = F′ + a h² + b h⁴ + …, with a = F‴/6. Richardson: D(2h) − D(h) =
       3 a h² + 15 b h⁴. While |b| h² ≤ |a| / 8 that is at least (3 − 15/8) |a| h² = 9/8 |a| h²,
       which is at least |a h² + b h⁴|: so the difference of the two quotients bounds it. Where the
-      third derivative vanishes, b h⁴ is left, about 2⁻⁷⁰ of the function's scale, far below
+      third derivative vanishes, b h⁴ is left, some 2⁻⁷² of the function's scale, far below the
+      next term, which is some 2⁻³⁵ of it.
     - Rounding of F. Evaluated on `Noisy` numbers, F says how far off each of its values may be;
       divided by 2h, that is the standard deviation of the quotient's error. As everywhere in
       this project `BOUND` deviations of it are granted: to D(h), and to D(2h), which stands in
@@ -166,3 +172,61 @@ def loaded() -> Callable[..., Any]:
         return layer
 
     return load
+
+
+@pytest.fixture
+def registered() -> Callable[[str], dict[str, type]]:
+    """Return a function that lists the package's own twins of one kind by Keras's names."""
+
+    def of_kind(kind: str) -> dict[str, type]:
+        return {
+            name: twin
+            for (family, name), twin in registry._twins.items()
+            if family == kind and twin.__module__.startswith("manual.")
+        }
+
+    return of_kind
+
+
+@pytest.fixture
+def on_tape() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
+    """Return a function that runs Keras under a GradientTape: values, and gradients of all."""
+
+    def run(
+        function: Callable[..., Any],
+        arrays: Sequence[np.ndarray],
+        upstream: np.ndarray | None = None,
+        weights: Sequence[Any] = (),
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        with tf.GradientTape() as tape:
+            tensors = [tf.constant(array) for array in arrays]
+            tape.watch(tensors)
+            value = function(*tensors)
+        gradients = tape.gradient(value, [*tensors, *weights], output_gradients=upstream)
+        return value.numpy(), [gradient.numpy() for gradient in gradients]
+
+    return run
+
+
+@pytest.fixture
+def compare_loss(ruler: Ruler, on_tape: Callable[..., Any]) -> Callable[..., None]:
+    """Return a function that holds a Keras loss, value and gradient, against its twin.
+
+    A loss that is left a vector trains as its sum does, and is compared as that.
+    """
+
+    def compare(loss: Any, y: Any, p: Any, weight: Any = None, what: str = "") -> None:
+        y, p = y.astype(ruler.precision), p.astype(ruler.precision)
+        weight = None if weight is None else weight.astype(ruler.precision)
+        actual, (actual_gradient,) = on_tape(
+            lambda tensor: tf.reduce_sum(loss(y, tensor, sample_weight=weight)), [p]
+        )
+        by_hand = from_keras("loss", keras.losses.serialize(loss))
+        noisy = ruler.exact(p)
+        with np.errstate(all="ignore"):
+            expected, saved = by_hand.forward(as_target(y, noisy), noisy, sample_weight=weight)
+            gradient = by_hand.backward(saved)
+        ruler.agrees(actual, expected, f"{what} loss")
+        ruler.agrees(actual_gradient, gradient, f"{what} gradient")
+
+    return compare
