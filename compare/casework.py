@@ -216,7 +216,7 @@ def _follow(
         callbacks.append(
             EpochLoss(
                 every=run.print_every,
-                digits=5 if run.validation_split else 6,
+                width=7 if run.validation_split else 8,
                 beside=lambda: {"by hand": report.history[-1].by_hand["loss"]},
                 only=[*run.metrics, *(f"val_{name}" for name in run.metrics)],
                 file=out,

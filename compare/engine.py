@@ -18,7 +18,13 @@ from compare.judge import judge
 from compare.noise import Noisy
 from compare.reference import Derivation, Reference
 from compare.report import EpochPair, Report
-from compare.twins import model_config, twin_metrics, twin_network, working_dtype
+from compare.twins import (
+    check_same_weights,
+    model_config,
+    twin_metrics,
+    twin_network,
+    working_dtype,
+)
 from keras_models.callbacks import Recorder, StepRecord
 from keras_models.stepper import Stepper
 from manual.network import Network
@@ -107,20 +113,34 @@ def lockstep(
     named = {"x": xs, "y": ys}
     if sample_weight is not None:
         named["sample_weight"] = checked_arrays("sample_weight", sample_weight, dtype)
-    held_out = None
+    held_out: dict[str, list[np.ndarray]] = {}
     if validation_data is not None:
-        held_out = tuple(
-            checked_arrays(f"validation {name}", part, dtype)
-            for name, part in zip("xy", validation_data, strict=True)
-        )
+        if not isinstance(validation_data, (list, tuple)) or len(validation_data) != 2:
+            raise BadInput("validation_data must be a pair (x, y), without sample weights.")
+        for name, part in zip("xy", validation_data, strict=True):
+            held_out[name] = checked_arrays(f"validation {name}", part, dtype)
+        check_lengths({f"validation {name}": parts for name, parts in held_out.items()}, 1)
     elif validation_split:
-        kept = math.floor(check_lengths(named, 1) * (1.0 - validation_split))
-        held_out = tuple([part[kept:] for part in parts] for parts in (xs, ys))
+        samples = check_lengths(named, 1)
+        kept = math.floor(samples * (1.0 - validation_split))
+        if not 0 < kept < samples:
+            raise BadInput(
+                f"validation_split must leave samples on both sides of the {samples} there are. "
+                f"Received: {validation_split}."
+            )
+        held_out = {name: [part[kept:] for part in named[name]] for name in "xy"}
         named = {name: [part[:kept] for part in parts] for name, parts in named.items()}
     check_lengths(named, batch_size)
     if network is None:
         network = twin_network(model)
-    _check_fit(network, model, named["x"], named["y"])
+    check_same_weights(network, model)
+    if network.dtype != dtype:
+        raise BadInput(
+            f"The network computes in {network.dtype} and the model in {dtype}: build both in one."
+        )
+    _check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
+    if held_out:
+        _check_fit(network, model, held_out["x"], held_out["y"], None)
 
     report = Report("", dtype) if report is None else report
     report.label, report.dtype = label or model.name, dtype
@@ -136,7 +156,7 @@ def lockstep(
             batch_size=batch_size,
             epochs=epochs,
             shuffle=shuffle,
-            validation_data=None if held_out is None else tuple(map(_one, held_out)),
+            validation_data=(_one(held_out["x"]), _one(held_out["y"])) if held_out else None,
             verbose=0,
             callbacks=[recorder, _EpochEnd(follower), *(callbacks or [])],
         )
@@ -166,7 +186,7 @@ class _Lockstep:
         stepper: Stepper,
         report: Report,
         batch_size: int,
-        held_out: Any,
+        held_out: dict[str, list[np.ndarray]],
         other_ways: Mapping[str, OtherWay],
     ) -> None:
         self.model, self.report = model, report
@@ -184,7 +204,7 @@ class _Lockstep:
     def step(self, record: StepRecord) -> None:
         """Compare one step, then let the hand-written half take it on its own."""
         if record.step == 1:
-            self._initial_weights(record)
+            self._start(record)
         tape = self.stepper.step(
             record.before,
             record.slots_before,
@@ -204,7 +224,8 @@ class _Lockstep:
             twins, without = twin_metrics(self.model)
             self.epoch.know_metrics(twins)
             if without:
-                self.report.notes.append(f"metrics without a twin, passed over: {without}")
+                told = ", ".join(without)
+                self.report.notes.append(f"metrics without a twin, passed over: {told}")
         samples = len(record.x[0] if isinstance(record.x, (list, tuple)) else record.x)
         self.epoch.batch(record, run, samples)
         self.manual_total += self.manual_loss * samples
@@ -224,7 +245,7 @@ class _Lockstep:
         for comparison in self.epoch.end(self.last, logs):
             self.report.add(self.last.epoch, self.last.step, comparison)
         by_hand = {"loss": self.manual_total / max(self.epoch.samples, 1)}
-        if self.held_out is not None:
+        if self.held_out:
             with np.errstate(all="ignore"):
                 by_hand.update(self.epoch.evaluate(self.by_hand))
         numbers = {name: float(value) for name, value in logs.items()}
@@ -242,8 +263,12 @@ class _Lockstep:
                 difference = max(difference, float(np.max(np.abs(parameter.value - theirs))))
         return difference / largest if largest else difference
 
-    def _initial_weights(self, record: StepRecord) -> None:
-        """Where the hand-written network brought its own weights, they must be Keras's."""
+    def _start(self, record: StepRecord) -> None:
+        """Compare the initial weights, and take over what the optimizer already remembers."""
+        self.by_hand.iterations = record.iterations
+        for slot, named in record.slots_before.items():
+            for name, array in named.items():
+                self.by_hand.slots[slot][self.by_hand.slices[name]] = np.ravel(array)
         here = Derivation("the initial weights", "the same on both sides", "manual/networks.py:1")
         for name, parameter in self.by_hand.parameters.items():
             expected = self.reference.exact(parameter.value)
@@ -274,7 +299,11 @@ class _Lockstep:
 
 
 def _check_fit(
-    network: Network, model: keras.Model, xs: list[np.ndarray], ys: list[np.ndarray]
+    network: Network,
+    model: keras.Model,
+    xs: list[np.ndarray],
+    ys: list[np.ndarray],
+    sample_weight: list[np.ndarray] | None,
 ) -> None:
     """Refuse data that the model has no room for, before anything is trained."""
     if len(xs) != len(network.inputs) or len(ys) != len(network.outputs):
@@ -302,6 +331,11 @@ def _check_fit(
                 f"Received: {array.shape[1:]}."
             )
         check_labels(head.loss, array, wanted[-1])
+        if sample_weight and sample_weight[0][0].size != int(np.prod(wanted[:-1])):
+            raise BadInput(
+                f"The loss of the output {network.nodes[head.output].name!r} needs sample_weight "
+                f"of shape {(len(array), *wanted[:-1])}. Received: {sample_weight[0].shape}."
+            )
 
 
 def _one(arrays: list[Any]) -> Any:

@@ -39,11 +39,13 @@ class EpochCheck:
     reference : Reference
     batch_size : int
         Of the validation.
-    held_out : (list of arrays, list of arrays) or None
-        The validation data.
+    held_out : dict of str to list of arrays
+        The validation data, ``x`` and ``y``; empty if there is none.
     """
 
-    def __init__(self, reference: Reference, batch_size: int, held_out: Any) -> None:
+    def __init__(
+        self, reference: Reference, batch_size: int, held_out: dict[str, list[np.ndarray]]
+    ) -> None:
         self.reference, self.batch_size, self.held_out = reference, batch_size, held_out
         self.metrics: dict[str, Any] = {}
         self.metrics_known = False
@@ -66,7 +68,7 @@ class EpochCheck:
     def end(self, record: StepRecord, logs: dict[str, float]) -> list[Comparison]:
         """Compare everything that Keras logged for the epoch."""
         means = self._means
-        if self.held_out is not None:
+        if self.held_out:
             validation = self._validation(record)
             means = {**means, **{f"val_{name}": mean for name, mean in validation.items()}}
         found = []
@@ -83,7 +85,7 @@ class EpochCheck:
 
     def evaluate(self, network: Network) -> dict[str, float]:
         """Return the loss and metrics of a network on the validation data, as plain numbers."""
-        xs, ys = self.held_out
+        xs, ys = self.held_out["x"], self.held_out["y"]
         run = network.forward(xs)
         numbers = {"val_loss": float(network.loss(run, ys)[0])}
         if len(network.outputs) == 1:
@@ -110,7 +112,7 @@ class EpochCheck:
         """Evaluate by hand on the validation data, with Keras's weights after the epoch."""
         means: dict[str, _Mean] = {}
         network = self.reference.network
-        xs, ys = self.held_out
+        xs, ys = self.held_out["x"], self.held_out["y"]
         self.reference.load(record.after)
         with np.errstate(all="ignore"), careful():
             for start in range(0, len(xs[0]), self.batch_size):

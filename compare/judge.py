@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.noise import LARGEST, Noisy
+from compare.noise import LARGEST, SMALLEST, Noisy
 
 BOUND = 8.0
 """A quantity agrees when no element is further than this many standard deviations of its own
@@ -17,10 +17,6 @@ about 6; the margin is for errors that are not quite normal."""
 
 REFERENCE_UNIT = 2.0**-53
 """The reference is computed in float64, and has the noise of float64."""
-
-SMALLEST = {2.0**-24: 2.0**-126, 2.0**-53: 2.0**-500}
-"""Smaller numbers count as zero: TensorFlow flushes what is below the smallest normal float32, and
-below 2⁻⁵⁰⁰ the variance of a float64 is no longer a float64."""
 
 
 @dataclass(frozen=True)

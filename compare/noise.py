@@ -39,6 +39,9 @@ ELEMENTARY = 4.0
 """Variances of one operation's own rounding, in units of (u y)²."""
 CLOSE = 8.0
 
+SMALLEST = {2.0**-24: 2.0**-126, 2.0**-53: 2.0**-500}
+"""Smaller numbers count as zero: TensorFlow flushes what is below the smallest normal float32, and
+below 2⁻⁵⁰⁰ the variance of a float64 is no longer a float64."""
 LARGEST = {2.0**-24: float(np.finfo(np.float32).max), 2.0**-53: float(np.finfo(np.float64).max)}
 """The largest finite number of each working precision, by its unit roundoff."""
 
@@ -55,8 +58,9 @@ _careful: ContextVar[bool] = ContextVar("_careful", default=False)
 def careful() -> Iterator[None]:
     """Take two rare things into account that cost time at every operation.
 
-    Results beyond the range of the working precision become infinite, as they do there; and the
-    terms of sums are searched for equal ones. Asked for where something seems to disagree.
+    Results beyond the range of the working precision become infinite, or may be flushed to zero,
+    as they do there; and the terms of sums are searched for equal ones. Asked for where something
+    seems to disagree.
     """
     token = _careful.set(True)
     try:
@@ -97,8 +101,7 @@ class Noisy(NDArrayOperatorsMixin):
         made = Noisy(value, unit=self.unit)
         made.variance = variance
         if _careful.get() and made.value.dtype.kind == "f":
-            too_large = np.abs(made.value) > LARGEST[self.unit]
-            made.value = np.where(too_large, np.sign(made.value) * np.inf, made.value)
+            made.value, made.variance = within_range(made.value, variance, self.unit)
         return made
 
     # ------------------------------------------------------------------ like an array
@@ -191,10 +194,11 @@ class Noisy(NDArrayOperatorsMixin):
         (target,) = out
         if not isinstance(target, Noisy):
             return NotImplemented
-        target.value[...] = value
-        if variance is not None:
-            variance = np.broadcast_to(variance, target.shape).copy()
-        target.variance = variance
+        result = self._like(value, variance)
+        target.value[...] = result.value
+        if result.variance is not None:
+            result.variance = np.broadcast_to(result.variance, target.shape).copy()
+        target.variance = result.variance
         return target
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
@@ -253,6 +257,15 @@ def representation_error(number: float, unit: float) -> float:
     mantissa, exponent = math.frexp(number)
     in_last_places = mantissa / unit
     return abs(in_last_places - round(in_last_places)) * 2.0**exponent
+
+
+def within_range(value: Numbers, variance: Variance, unit: float) -> tuple[Numbers, Variance]:
+    """Let go what the working precision can't hold: too large is infinite, too small may be 0."""
+    size = np.abs(value)
+    flushed = (size > 0) & (size < SMALLEST[unit])
+    if flushed.any():
+        variance = _added(variance, np.where(flushed, (SMALLEST[unit] / unit) ** 2, 0.0))
+    return np.where(size > LARGEST[unit], np.copysign(np.inf, value), value), variance
 
 
 def mean_group_size(terms: Numbers, sums: Numbers, unit: float) -> Numbers:
@@ -328,6 +341,8 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
             mean_group_size(row[:, None] * b, its, u) for row, its in zip(rows, sums, strict=True)
         ]
         variance = variance * np.reshape(alike, y.shape)
+        lost = (SMALLEST[u] / u) ** 2  # by each product that is too small to be held
+        variance += np.where(y != 0, a.shape[-1] * lost, 0.0)
     if va is not None:
         variance += va @ b2
     if vb is not None:
@@ -369,7 +384,8 @@ def _close(u: float, a: Any, va: Any, b: Any, vb: Any) -> Any:
     both = _added(va, vb)
     if both is None:
         return None
-    return (both > 0) & (np.square(a - b) <= np.square(CLOSE * u) * both)
+    apart = np.subtract(a, b, dtype=np.float64)
+    return (both > 0) & (np.square(apart) <= np.square(CLOSE * u) * both)
 
 
 def _choice(function: np.ufunc) -> Rule:

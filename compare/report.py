@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -13,6 +14,7 @@ from compare.judge import Verdict
 from compare.reference import Derivation
 
 KEPT_FINDINGS = 20
+WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -54,23 +56,30 @@ class Finding:
         return self.verdict.index
 
     def __str__(self) -> str:
-        verdict = self.verdict
-        element = ""
+        verdict, by = self.verdict, self.derivation
+        title = f"step {self.step} · {self.phase} · {self.name}"
+        outcome = f"DISAGREES, {_short(verdict.distance)} × rounding noise"
+        head = [f"{title}   {outcome}"]
+        if len(head[0]) > WIDTH:
+            head = [title, f"  {outcome}"]
+        where = ""
         if verdict.size > 1:
-            element = f", at its worst element {list(verdict.index)} of {verdict.size}"
+            where = f"worst element {list(verdict.index)} of {verdict.size}; "
+        whole_step = self.source == "model.fit" and self.phase in ("loss", "weight gradient")
+        lines = [
+            *head,
+            f"  {self.source} has {verdict.actual:.10g}, by hand it is {verdict.expected:.10g}",
+            f"  {where}bound {verdict.bound:g} × noise, one noise is {verdict.noise:.1e} here",
+            f"  a relative tolerance of {_short(verdict.tolerance)} would have passed",
+            "  computed by hand from this step's batch and weights alone"
+            if whole_step
+            else f"  its inputs are Keras's own, so the difference arises in {by.layer!r}",
+            f"  formula: {by.formula}",
+            f"  derived in {by.location}",
+        ]
         return "\n".join(
-            [
-                f"step {self.step} · {self.phase} · {self.name}   DISAGREES, "
-                f"{_short(verdict.distance)} × rounding noise",
-                f"  {self.source} has {verdict.actual:.10g}, by hand it is "
-                f"{verdict.expected:.10g}{element}",
-                f"  bound {verdict.bound:g} × noise, one noise is {verdict.noise:.1e} here; "
-                f"rtol={_short(verdict.tolerance)} would have passed",
-                f"  its inputs are Keras's own, so the difference arises in "
-                f"{self.derivation.layer!r}",
-                f"  formula: {self.derivation.formula}",
-                f"  derived in {self.derivation.location}",
-            ]
+            textwrap.fill(line, WIDTH, subsequent_indent="    ") if len(line) > WIDTH else line
+            for line in lines
         )
 
 

@@ -27,6 +27,8 @@ def twin_network(model: keras.Model) -> Network:
         compile_like(network, model)
     except NoTwin as error:
         raise BadInput(str(error)) from None
+    except BadInput:
+        raise
     except ValueError as error:
         raise BadInput(f"The model {model.name!r} can't be rebuilt by hand: {error}") from None
     copy_weights(network, model)
@@ -79,12 +81,14 @@ def working_dtype(model: keras.Model) -> str:
 def compile_like(network: Network, model: keras.Model) -> None:
     """Give the network the loss and optimizer that the Keras model was compiled with."""
     compiled = model.get_compile_config()
+    if model.loss is None:
+        raise BadInput(f"The model {model.name!r} was compiled without a loss.")
     optimizer = keras.optimizers.serialize(model.optimizer)
     if not isinstance(optimizer["config"]["learning_rate"], dict):  # else it is a schedule
         exact = float(np.asarray(model.optimizer.learning_rate))  # the configuration rounds it
         optimizer["config"]["learning_rate"] = exact
-    loss = _per_output(model.loss, model, "loss")
-    weights = _per_output(compiled.get("loss_weights"), model, "loss_weights")
+    loss = _per_output(model.loss, model)
+    weights = _per_output(compiled.get("loss_weights"), model)
     network.compile(
         [keras.losses.serialize(keras.losses.get(one)) for one in loss],
         from_keras("optimizer", optimizer),
@@ -94,19 +98,32 @@ def compile_like(network: Network, model: keras.Model) -> None:
 
 def copy_weights(network: Network, model: keras.Model) -> None:
     """Set the network's weights to the model's, by name."""
-    weights = {name: variable.numpy() for name, variable in naming.weights(model).items()}
-    missing = set(network.parameters) ^ set(weights)
-    if missing:
+    check_same_weights(network, model)
+    network.set_weights({name: v.numpy() for name, v in naming.weights(model).items()})
+
+
+def check_same_weights(network: Network, model: keras.Model) -> None:
+    """Refuse halves whose weights can't be told to belong together."""
+    ours = {name: parameter.shape for name, parameter in network.parameters.items()}
+    theirs = {name: tuple(variable.shape) for name, variable in naming.weights(model).items()}
+    if ours != theirs:
         raise BadInput(
-            f"The two halves have different weights: {', '.join(sorted(missing))} in one only."
+            f"The two halves have different weights. By hand: {_listed(ours)}. "
+            f"Keras: {_listed(theirs)}."
         )
-    network.set_weights(weights)
+
+
+def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
+    return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
 
 
 def twin_metrics(model: keras.Model) -> tuple[dict[str, Any], list[str]]:
     """Return the twins of the metrics that ``fit`` prints, and the names of those without one."""
-    twins, without = {}, []
-    for metric in getattr(model._compile_metrics, "metrics", []):
+    twins: dict[str, Any] = {}
+    without: list[str] = []
+    if len(model.outputs) > 1:
+        return twins, ["all metrics of a model with several outputs"] if _metrics(model) else []
+    for metric in _metrics(model):
         try:
             twins[metric.name] = from_keras(
                 "metric", {"class_name": type(metric).__name__, "config": _metric_config(metric)}
@@ -116,16 +133,18 @@ def twin_metrics(model: keras.Model) -> tuple[dict[str, Any], list[str]]:
     return twins, without
 
 
+def _metrics(model: keras.Model) -> list[Any]:
+    return list(getattr(model._compile_metrics, "metrics", []))
+
+
 def _metric_config(metric: Any) -> dict[str, Any]:
     return {key: value for key, value in metric.get_config().items() if key == "threshold"}
 
 
-def _per_output(given: Any, model: keras.Model, what: str) -> list[Any]:
+def _per_output(given: Any, model: keras.Model) -> list[Any]:
     outputs = getattr(model, "_functional", model).output_names
     if isinstance(given, dict):
         return [given.get(name) for name in outputs]
     if isinstance(given, (list, tuple)):
         return list(given)
-    if given is None and what == "loss":
-        raise BadInput(f"The model {model.name!r} was compiled without a loss.")
     return [given] * len(outputs)

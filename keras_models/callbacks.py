@@ -21,8 +21,8 @@ class EpochLoss(keras.callbacks.Callback):
     ----------
     every : int, default 1
         Print the first epoch, every ``every``-th, and the last.
-    digits : int, default 6
-        Significant digits of a loss; a metric has four.
+    width : int, default 8
+        Characters for a loss; a metric has six.
     beside : callable, optional
         Called at the end of an epoch; the numbers that it returns by name are printed in the same
         line, after the loss.
@@ -33,15 +33,15 @@ class EpochLoss(keras.callbacks.Callback):
     Examples
     --------
     >>> model.fit(x, y, epochs=3, verbose=0, callbacks=[EpochLoss()])  # doctest: +SKIP
-    epoch 1/3  loss 0.714286  accuracy 0.5
-    epoch 2/3  loss 0.650913  accuracy 0.625
-    epoch 3/3  loss 0.601442  accuracy 0.75
+    epoch 1/3  loss 0.714286  accuracy 0.5000
+    epoch 2/3  loss 0.650913  accuracy 0.6250
+    epoch 3/3  loss 0.601442  accuracy 0.7500
     """
 
     def __init__(
         self,
         every: int = 1,
-        digits: int = 6,
+        width: int = 8,
         beside: Callable[[], Mapping[str, float]] | None = None,
         only: Sequence[str] | None = None,
         file: TextIO | None = None,
@@ -49,7 +49,7 @@ class EpochLoss(keras.callbacks.Callback):
         super().__init__()
         self.only = only
         self.every = every
-        self.digits = digits
+        self.width = width
         self.beside = beside
         self.file = file
 
@@ -65,19 +65,22 @@ class EpochLoss(keras.callbacks.Callback):
         numbers.update({k: v for k, v in logs.items() if self.only is None or k in self.only})
         columns = []
         for name, value in numbers.items():
-            digits = 4 if name in logs and "loss" not in name else self.digits
-            columns.append(f"{name} {_aligned(value, digits)}")
+            is_metric = name in logs and "loss" not in name
+            columns.append(f"{name} {_aligned(value, 6 if is_metric else self.width)}")
         line = f"epoch {number:>{len(str(epochs))}}/{epochs}  " + "  ".join(columns)
         print(line.rstrip(), file=self.file or sys.stdout, flush=True)
 
 
-def _aligned(value: float, digits: int) -> str:
-    """Give a number the same width whatever its size: ``digits`` and two more characters."""
-    if value == 0 or 1e-4 <= abs(value) < 10 ** (digits - 1):
-        written = f"{value:.{digits}g}"
-    else:
-        written = f"{value:.{digits - 4}e}"
-    return written.ljust(digits + 2)
+def _aligned(value: float, width: int) -> str:
+    """Write a number in ``width`` characters, whatever its size."""
+    sign = value < 0
+    decimals = width - len(f"{abs(value):.0f}") - 1 - sign
+    if abs(value) >= 1e-3 and decimals >= 0:
+        return f"{value:.{decimals}f}"
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}".ljust(width)
+    written = f"{value:.{width - 6 - sign}e}"
+    return written if len(written) <= width else f"{value:.{width - 7 - sign}e}"
 
 
 class StopWhenClose(keras.callbacks.Callback):
