@@ -6,12 +6,13 @@ blamed on what comes after it, and two separate faults are both found.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from compare.judge import Verdict, judge
+from compare.judge import Verdict, judge, judge_all
 from compare.noise import Noisy, careful
 from compare.reference import Derivation, Reference
 from compare.trace import PHASES
@@ -33,10 +34,6 @@ class Comparison:
     derivation : Derivation
         Of the map that was checked.
     verdict : Verdict
-    actual : array
-        As Keras has it.
-    expected : Noisy
-        As the hand-written half has it.
     """
 
     phase: str
@@ -44,8 +41,6 @@ class Comparison:
     source: str
     derivation: Derivation
     verdict: Verdict
-    actual: np.ndarray
-    expected: Noisy
 
 
 def check_step(
@@ -107,9 +102,21 @@ class _StepCheck:
     def compare(
         self, phase: str, name: str, actual: Any, expected: Noisy, by: Derivation, source: str
     ) -> None:
-        actual = np.asarray(actual)
-        verdict = judge(actual, expected)
-        self.found.append(Comparison(phase, name, source, by, verdict, actual, expected))
+        self.found.append(Comparison(phase, name, source, by, judge(actual, expected)))
+
+    def compare_all(
+        self,
+        phase: str,
+        names: list[str],
+        actual: Mapping[str, np.ndarray],
+        expected: Noisy,
+        by: list[Derivation],
+        source: str,
+    ) -> None:
+        """Compare named arrays with their references, which lie one after the other."""
+        arrays = [actual[name] for name in names]
+        for name, derivation, verdict in zip(names, by, judge_all(arrays, expected), strict=True):
+            self.found.append(Comparison(phase, name, source, derivation, verdict))
 
     # ------------------------------------------------------------------ phase by phase
 
@@ -201,26 +208,31 @@ class _StepCheck:
                 record.after,
             ),
         }
+        reference, optimizer = self.reference, self.network.optimizer
         for source, (gradients, slots, weights) in ways.items():
-            expected_slots, expected_weights = self.reference.update(
+            names, expected_slots, expected_weights = reference.update(
                 record.before,
                 gradients,
                 record.slots_before,
                 record.iterations,
                 record.learning_rate,
             )
-            optimizer = self.network.optimizer
-            for name, expected in expected_slots.items():
-                by = self.reference.derivation(optimizer, name.rsplit("/", 1)[1], "update")
-                self.compare("optimizer slot", name, slots[name], expected, by, source)
-            for name, expected in expected_weights.items():
-                constraint = self.network.parameters[name].constraint
-                by = (
-                    self.reference.derivation(optimizer, "weight", "update")
-                    if constraint is None
-                    else self.reference.derivation(constraint, "weight", "apply")
-                )
-                self.compare("weight", name, weights[name], expected, by, source)
+            for slot, expected in expected_slots.items():
+                by = [reference.derivation(optimizer, slot, "update")] * len(names)
+                slot_names = [f"{name}/{slot}" for name in names]
+                self.compare_all("optimizer slot", slot_names, slots, expected, by, source)
+            constraints = [self.network.parameters[name].constraint for name in names]
+            by = [
+                reference.derivation(optimizer, "weight", "update")
+                if constraint is None
+                else reference.derivation(constraint, "weight", "apply")
+                for constraint in constraints
+            ]
+            self.compare_all("weight", names, weights, expected_weights, by, source)
+            still = Derivation("not trained", "w⁺ = w", "manual/network.py")
+            for name in self.network.parameters.keys() - set(names):
+                before = reference.exact(record.before[name])
+                self.compare("weight", name, weights[name], before, still, source)
         self.found.sort(key=lambda one: PHASES.index(one.phase))
 
     def owner(self, name: str) -> tuple[Any, str]:

@@ -90,7 +90,7 @@ def summary(results: Sequence[CaseResult]) -> Table:
     table.add_column("steps", justify="right", no_wrap=True)
     table.add_column("compared", justify="right", no_wrap=True)
     table.add_column("largest", justify="right", no_wrap=True)
-    table.add_column("where", no_wrap=True, overflow="ellipsis")
+    table.add_column("where", no_wrap=True, overflow="ellipsis", max_width=23)
     table.add_column("numbers", justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     for result in results:

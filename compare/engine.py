@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -16,7 +15,7 @@ from compare.epochs import EpochCheck
 from compare.errors import BadInput
 from compare.judge import judge
 from compare.noise import Noisy
-from compare.reference import Derivation, Reference
+from compare.reference import Derivation, Reference, location_of
 from compare.report import EpochPair, Report
 from compare.twins import (
     check_same_weights,
@@ -269,13 +268,10 @@ class _Lockstep:
         for slot, named in record.slots_before.items():
             for name, array in named.items():
                 self.by_hand.slots[slot][self.by_hand.slices[name]] = np.ravel(array)
-        here = Derivation("the initial weights", "the same on both sides", "manual/networks.py:1")
+        here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
         for name, parameter in self.by_hand.parameters.items():
-            expected = self.reference.exact(parameter.value)
-            verdict = judge(record.before[name], expected)
-            one = Comparison(
-                "input", name, "model.fit", here, verdict, record.before[name], expected
-            )
+            verdict = judge(record.before[name], self.reference.exact(parameter.value))
+            one = Comparison("input", name, "model.fit", here, verdict)
             self.report.add(record.epoch, 0, one)
 
     def _other_ways(self, record: StepRecord) -> list[Comparison]:
@@ -284,12 +280,10 @@ class _Lockstep:
             weights = {name: exact(array) for name, array in record.before.items()}
             expected = gradients(weights, exact(record.x), record.y)
             about = (gradients.__doc__ or way).strip().splitlines()[0]
-            code = gradients.__code__
-            by = Derivation(way, about, f"{Path(code.co_filename).name}:{code.co_firstlineno}")
+            by = Derivation(way, about, location_of(gradients))
             for name, one in expected.items():
-                actual = record.gradients[name]
-                verdict = judge(actual, one)
-                found.append(Comparison("weight gradient", name, way, by, verdict, actual, one))
+                verdict = judge(record.gradients[name], one)
+                found.append(Comparison("weight gradient", name, way, by, verdict))
         return found
 
     def _both_burst(self, record: StepRecord) -> bool:

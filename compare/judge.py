@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -102,6 +103,32 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
         noise=float(noise[index]),
         size=actual.size,
     )
+
+
+def judge_all(actual: Sequence[np.ndarray], expected: Noisy) -> list[Verdict]:
+    """Compare several arrays with references that lie one after the other in a flat array.
+
+    The same as `judge` on each, in a few operations on the whole.
+    """
+    stops = np.cumsum([array.size for array in actual]).tolist()
+    parts = [slice(a, b) for a, b in zip([0, *stops], stops, strict=False)]
+    flat = np.concatenate([np.ravel(array) for array in actual]).astype(np.float64)
+    with np.errstate(all="ignore"):
+        noise = expected.noise * math.hypot(expected.unit, REFERENCE_UNIT)
+        noise += SMALLEST[expected.unit]
+        distance = np.abs(flat - expected.value) / noise
+    if not distance.max(initial=0.0) <= BOUND:
+        return [
+            judge(array, expected[part].reshape(array.shape))
+            for array, part in zip(actual, parts, strict=True)
+        ]
+    verdicts = []
+    for array, part in zip(actual, parts, strict=True):
+        worst = part.start + int(distance[part].argmax())
+        index = tuple(int(i) for i in np.unravel_index(worst - part.start, array.shape))
+        numbers = (float(flat[worst]), float(expected.value[worst]), float(noise[worst]))
+        verdicts.append(Verdict(True, float(distance[worst]), BOUND, index, *numbers, array.size))
+    return verdicts
 
 
 def _with_infinities(actual: Any, reference: Any, distance: Any, noise: Any) -> Any:

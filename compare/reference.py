@@ -42,6 +42,17 @@ class Derivation:
     location: str
 
 
+ROOMS = {"manual", "compare"}
+
+
+def location_of(function: Any) -> str:
+    """Return the file and line of a function, from this project's folder on."""
+    code = inspect.unwrap(function).__code__
+    parts = Path(code.co_filename).parts
+    within = max((i for i, part in enumerate(parts) if part in ROOMS), default=len(parts) - 1)
+    return f"{'/'.join(parts[within:])}:{code.co_firstlineno}"
+
+
 class Reference:
     """The maps of a manual network, in float64 with rounding noise.
 
@@ -60,13 +71,10 @@ class Reference:
         """Find the formula of a quantity and the line of the method that computes it."""
         key = (id(owner), quantity)
         if key not in self._derivations:
-            code = inspect.unwrap(getattr(getattr(owner, "function", owner), method)).__code__
-            parts = Path(code.co_filename).parts
-            within = parts.index("manual") if "manual" in parts else len(parts) - 1
             self._derivations[key] = Derivation(
                 layer=getattr(owner, "name", type(owner).__name__),
                 formula=owner.derivation.get(quantity, ""),
-                location=f"{'/'.join(parts[within:])}:{code.co_firstlineno}",
+                location=location_of(getattr(getattr(owner, "function", owner), method)),
             )
         return self._derivations[key]
 
@@ -133,44 +141,39 @@ class Reference:
         slots: Mapping[str, Named],
         iterations: int,
         learning_rate: float,
-    ) -> tuple[dict[str, Noisy], dict[str, Noisy]]:
-        """Return the optimizer's slots and all weights after one update.
+    ) -> tuple[list[str], dict[str, Noisy], Noisy]:
+        """Return the optimizer's slots and the trainable weights after one update.
 
-        Both by the names of a trace: ``hidden/kernel/momentum`` and ``hidden/kernel``.
+        Returns
+        -------
+        names : list of str
+            The weights that have a gradient.
+        slots : dict of slot to flat array
+        weights : flat array
+            The flat arrays hold the named weights one after the other.
         """
         network, optimizer = self.network, self.network.optimizer
         assert optimizer is not None
         names = [name for name in network.slices if name in gradients]
-        flat = {name: self._flat(slots[name], names) for name in optimizer.slot_names}
+        flat = {slot: self._flat(slots[slot], names) for slot in optimizer.slot_names}
         w, g = self._flat(weights, names), self._flat(gradients, names)
-        with np.errstate(all="ignore"):
-            optimizer.update(
-                w,
-                g,
-                flat,
-                self.exact(float(iterations + 1)),  # type: ignore[arg-type]
-                self.exact(learning_rate),  # type: ignore[arg-type]
-            )
-        new_slots = {
-            f"{name}/{slot}": part
-            for slot, array in flat.items()
-            for name, part in self._parts(array, names).items()
-        }
-        new_weights = {name: self.exact(weights[name]) for name in network.parameters}
-        new_weights.update(self._parts(w, names))
+        optimizer.update(
+            w,
+            g,
+            flat,
+            self.exact(float(iterations + 1)),  # type: ignore[arg-type]
+            self.exact(learning_rate),  # type: ignore[arg-type]
+        )
+        start = 0
         for name in names:
-            constraint = network.parameters[name].constraint
-            if constraint is not None:
-                constraint.apply(new_weights[name])
-        return new_slots, new_weights
+            parameter = network.parameters[name]
+            part = slice(start, start + parameter.size)
+            if parameter.constraint is not None:
+                constrained = w[part].reshape(parameter.shape)
+                parameter.constraint.apply(constrained)
+                w[part] = constrained.reshape(-1)
+            start = part.stop
+        return names, flat, w
 
     def _flat(self, arrays: Named, names: list[str]) -> Noisy:
         return self.exact(np.concatenate([np.ravel(arrays[name]) for name in names]))
-
-    def _parts(self, flat: Noisy, names: list[str]) -> dict[str, Noisy]:
-        parts, start = {}, 0
-        for name in names:
-            parameter = self.network.parameters[name]
-            parts[name] = flat[start : start + parameter.size].reshape(parameter.shape)
-            start += parameter.size
-        return parts

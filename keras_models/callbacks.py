@@ -142,6 +142,10 @@ class StepRecord:
     loss: np.ndarray
 
 
+_State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, float]
+"""Weights, optimizer slots, iterations, learning rate."""
+
+
 class Recorder(keras.callbacks.Callback):
     """Takes what every batch did out of a running ``fit``, without changing its result.
 
@@ -158,7 +162,6 @@ class Recorder(keras.callbacks.Callback):
     def __init__(self, on_step: Callable[[StepRecord], None]) -> None:
         super().__init__()
         self.on_step = on_step
-        self._kept: dict[str, Any] = {}
         self._epoch = self._step = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -175,7 +178,7 @@ class Recorder(keras.callbacks.Callback):
 
         def train_function(iterator: Any) -> Any:
             data = next(iterator)
-            self._kept["batch"] = data
+            self._batch = data
             return own_train_function(iter([data]))
 
         if self._hand_feed:
@@ -183,15 +186,9 @@ class Recorder(keras.callbacks.Callback):
         self._variables = naming.weights(model)
         self._slots = naming.slots(model)
         self._names = naming.trainable_names(model)
-        optimizer = model.optimizer
-        everything = [
-            *self._variables.values(),
-            *(variable for named in self._slots.values() for variable in named.values()),
-            optimizer.iterations,
-            optimizer._learning_rate,
-        ]
-        self._read = tf.function(lambda: [tf.identity(variable) for variable in everything])
-        self._before = self._state()
+        self._kept: dict[str, dict[str, tf.Variable]] = {"gradient": {}, "loss": {}, "data": {}}
+        self._watch()
+        self._before, _ = self._read()
 
     def on_train_end(self, logs: Any = None) -> None:
         self.restore()
@@ -207,11 +204,15 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
-        after = self._state()
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
-            tf.nest.map_structure(lambda kept: kept.numpy(), self._kept["batch"])
-        )
+        if self._step == 1:
+            self._watch()
+        after, kept = self._read()
         weights_before, slots_before, iterations, learning_rate = self._before
+        if not self._hand_feed:
+            self._batch = tf.nest.pack_sequence_as(self._batch, kept["data"])
+        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
+            tf.nest.map_structure(np.asarray, self._batch)
+        )
         record = StepRecord(
             epoch=self._epoch,
             step=self._step,
@@ -224,23 +225,33 @@ class Recorder(keras.callbacks.Callback):
             slots_after=after[1],
             iterations=iterations,
             learning_rate=learning_rate,
-            gradients={
-                name: self._kept[f"gradient {index}"].numpy()
-                for index, name in enumerate(self._names)
-                if f"gradient {index}" in self._kept
-            },
-            loss=self._kept["loss"].numpy(),
+            gradients=dict(zip(self._kept["gradient"], kept["gradient"], strict=True)),
+            loss=kept["loss"][0],
         )
         self._before = after
         self.on_step(record)
 
-    def _state(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], int, float]:
-        arrays = iter([tensor.numpy() for tensor in self._read()])
-        weights = {name: next(arrays) for name in self._variables}
-        slots = {
-            slot: {name: next(arrays) for name in named} for slot, named in self._slots.items()
-        }
-        return weights, slots, int(next(arrays)), float(next(arrays))
+    def _watch(self) -> None:
+        """Prepare to read all variables in one call: one by one would take longer than a step."""
+        variables = [
+            *self._variables.values(),
+            *(variable for named in self._slots.values() for variable in named.values()),
+            self.model.optimizer.iterations,
+            self.model.optimizer._learning_rate,
+            *(variable for kept in self._kept.values() for variable in kept.values()),
+        ]
+        self._values = tf.function(lambda: [tf.identity(variable) for variable in variables])
+
+    def _read(self) -> tuple[_State, dict[str, list[np.ndarray]]]:
+        """Return the state of the training, and what the step kept."""
+        arrays = iter([tensor.numpy() for tensor in self._values()])
+        state = (
+            {name: next(arrays) for name in self._variables},
+            {slot: {name: next(arrays) for name in named} for slot, named in self._slots.items()},
+            int(next(arrays)),
+            float(next(arrays)),
+        )
+        return state, {what: [next(arrays) for _ in kept] for what, kept in self._kept.items()}
 
     # ------------------------------------------------------------------ inside the traced step
 
@@ -250,39 +261,33 @@ class Recorder(keras.callbacks.Callback):
         own_apply, own_compute_loss = optimizer.apply, model.compute_loss
 
         def apply(gradients: Any, trainable_variables: Any = None) -> Any:
-            for index, gradient in enumerate(gradients):
+            for name, gradient in zip(self._names, gradients, strict=True):
                 if gradient is not None:
-                    self._keep(f"gradient {index}", gradient)
+                    self._keep("gradient", name, gradient)
             return own_apply(gradients, trainable_variables)
 
         def compute_loss(*args: Any, **kwargs: Any) -> Any:
             loss = own_compute_loss(*args, **kwargs)
-            self._keep("loss", loss)
+            self._keep("loss", "total", loss)
             return loss
 
         optimizer.apply, model.compute_loss = apply, compute_loss
         try:
             if not self._hand_feed:
-                flat = [
-                    self._keep(f"data {index}", part, varies=True)
-                    for index, part in enumerate(tf.nest.flatten(data))
-                ]
-                self._kept["batch"] = tf.nest.pack_sequence_as(data, flat)
+                self._batch = data
+                for index, part in enumerate(tf.nest.flatten(data)):
+                    self._keep("data", str(index), part, shape=tf.TensorShape(None))
             return train_step(data)
         finally:
             del optimizer.apply, model.compute_loss
 
-    def _keep(self, name: str, value: Any, *, varies: bool = False) -> Any:
+    def _keep(self, what: str, name: str, value: Any, shape: Any = None) -> None:
         """Copy a tensor into a variable that outlives the step."""
         value = tf.convert_to_tensor(value)
-        if name not in self._kept:
+        kept = self._kept[what]
+        if name not in kept:
             with tf.init_scope():
-                any_shape = tf.TensorShape(None)
-                initial = (
-                    tf.zeros((), value.dtype) if varies else tf.zeros(value.shape, value.dtype)
-                )
-                self._kept[name] = tf.Variable(
-                    initial, trainable=False, shape=any_shape if varies else value.shape
-                )
-        self._kept[name].assign(value)
-        return self._kept[name]
+                known = value.shape if shape is None else shape
+                initial = tf.zeros(known if known.rank is not None else (), value.dtype)
+                kept[name] = tf.Variable(initial, trainable=False, shape=known)
+        kept[name].assign(value)

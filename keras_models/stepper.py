@@ -7,6 +7,7 @@ together with every intermediate value, under the names that the hand-written ha
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -41,8 +42,8 @@ class Stepper:
         self._calls = list(naming.calls_in_order(self.model))
         self._jit_compile, self._run_eagerly = model.jit_compile is True, model.run_eagerly
         self._compiled: Callable[..., Any] | None = None
-        self._forward = tf.function(self._activations, reduce_retracing=True)
-        self._layout: list[tuple[str, str]] = []
+        self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
+        self._layout: list[tuple[str, str, list[int | None]]] = []
 
     def step(
         self,
@@ -65,17 +66,24 @@ class Stepper:
         learning_rate : float
         x, y, sample_weight : arrays or lists of arrays, the batch
         """
+        dtype = self._weights[0].dtype
+        arrays = [weights[name] for name in self.names]
+        arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
         state = (
-            [weights[name] for name in self.names],
-            [slots[slot][name] for slot, named in self._slots.items() for name in named],
-            tf.constant(iterations, self.model.optimizer.iterations.dtype),
-            tf.constant(learning_rate, self.model.optimizer._learning_rate.dtype),
+            np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False),
+            np.array(iterations, self.model.optimizer.iterations.dtype),
+            np.array(learning_rate, dtype),
         )
         batch = [x, y] if sample_weight is None else [x, y, sample_weight]
-        numbers = self._compiled_for(state, batch)(*state, batch)
+        packed = self._compiled_for(state, batch)(*state, batch).numpy()
+        samples = len(tf.nest.flatten(x)[0])
         trace: Trace = {}
-        for (phase, name), number in zip(self._layout, numbers, strict=True):
-            trace.setdefault(phase, {})[name] = number.numpy()
+        start = 0
+        for phase, name, shape in self._layout:
+            full = [samples if size is None else size for size in shape]
+            stop = start + math.prod(full)
+            trace.setdefault(phase, {})[name] = packed[start:stop].reshape(full)
+            start = stop
         return trace
 
     def activations(self, x: Any) -> dict[str, np.ndarray]:
@@ -99,8 +107,12 @@ class Stepper:
 
     def reset(self, weights: Mapping[str, np.ndarray], learning_rate: float) -> None:
         """Put the copy back to the given weights, with a fresh optimizer."""
-        zeros = [np.zeros(v.shape, v.dtype) for v in self._slot_variables]
-        self._load([weights[name] for name in self.names], zeros, 0, learning_rate)
+        for name, variable in zip(self.names, self._weights, strict=True):
+            variable.assign(weights[name])
+        for variable in self._slot_variables:
+            variable.assign(tf.zeros(variable.shape, variable.dtype))
+        self.model.optimizer.iterations.assign(0)
+        self.model.optimizer._learning_rate.assign(learning_rate)
 
     def _compiled_for(self, state: Any, batch: Any) -> Callable[..., Any]:
         """Compile the step once, for batches of any size."""
@@ -117,32 +129,32 @@ class Stepper:
                     any_size,
                 ],
                 jit_compile=self._jit_compile,
+                autograph=False,
             )
         return self._compiled
 
     # ------------------------------------------------------------------ inside the graph
 
-    def _load(
-        self, weights: Sequence[Any], slots: Sequence[Any], iterations: Any, learning_rate: Any
-    ) -> None:
-        for variable, value in zip(self._weights, weights, strict=True):
-            variable.assign(value)
-        for variable, value in zip(self._slot_variables, slots, strict=True):
-            variable.assign(value)
-        self.model.optimizer.iterations.assign(iterations)
-        self.model.optimizer._learning_rate.assign(learning_rate)
-
     def _step(
         self,
-        weights: Sequence[Any],
-        slots: Sequence[Any],
+        state: Any,
         iterations: Any,
         learning_rate: Any,
         batch: Sequence[Any],
-    ) -> list[Any]:
+    ) -> Any:
+        """Take the step; return everything in one flat tensor, as ``_layout`` says.
+
+        One array in and one out: handing over each of some sixty tensors would take longer than
+        the step itself.
+        """
         x, y, sample_weight = (*batch, None)[:3]
         model, optimizer = self.model, self.model.optimizer
-        self._load(weights, slots, iterations, learning_rate)
+        variables = [*self._weights, *self._slot_variables]
+        parts = tf.split(state, [math.prod(variable.shape) for variable in variables])
+        for variable, part in zip(variables, parts, strict=True):
+            variable.assign(tf.reshape(part, variable.shape))
+        optimizer.iterations.assign(iterations)
+        optimizer._learning_rate.assign(learning_rate)
         with tf.GradientTape() as tape, self._recording() as seen:
             y_pred = model(x, training=True)
             loss = model.compute_loss(
@@ -167,8 +179,8 @@ class Stepper:
                 numbers["optimizer slot", f"{name}/{slot}"] = tf.identity(variable)
         for name, variable in zip(self.names, self._weights, strict=True):
             numbers["weight", name] = tf.identity(variable)
-        self._layout = list(numbers)
-        return list(numbers.values())
+        self._layout = [(*key, number.shape.as_list()) for key, number in numbers.items()]
+        return tf.concat([tf.reshape(number, [-1]) for number in numbers.values()], axis=0)
 
     def _activations(self, x: Any) -> dict[str, Any]:
         with self._recording() as seen:
@@ -191,11 +203,11 @@ class Stepper:
             for restore in undo:
                 restore()
 
-    @tf.function
+    @tf.function(autograph=False)
     def _train(self, x: Any, y: Any, batch_size: Any, first: Any, last: Any) -> None:
-        rows = tf.shape(x)[0]
-        per_epoch = (rows + batch_size - 1) // batch_size
-        for step in tf.range(first, last):
+        per_epoch = (tf.shape(x)[0] + batch_size - 1) // batch_size
+
+        def one_step(step: Any) -> tuple[Any]:
             start = (step % per_epoch) * batch_size
             some_x, some_y = x[start : start + batch_size], y[start : start + batch_size]
             with tf.GradientTape() as tape:
@@ -203,6 +215,9 @@ class Stepper:
                 loss = self.model.compute_loss(x=some_x, y=some_y, y_pred=y_pred, training=True)
             trainable = self.model.trainable_variables
             self.model.optimizer.apply(tape.gradient(loss, trainable), trainable)
+            return (step + 1,)
+
+        tf.while_loop(lambda step: step < last, one_step, [first])
 
 
 def _record_layer(layer: Any, names: list[str], seen: dict[str, Any]) -> Callable[[], None]:

@@ -29,7 +29,7 @@ def xor_bias_trick() -> Case:
     return Case(
         name="xor_bias_trick",
         title="XOR with [2, 2, 1]: the bias trick, one sample at a time",
-        runs=(_xor("xor_bias_trick", epochs=40),),
+        runs=(_xor("xor_bias_trick", epochs=20),),
         numbers=(
             Number("hidden 1 of (0, 1)", "0.899", output(FIGURE, "hidden", 0)),
             Number("hidden 2 of (0, 1)", "0.593", output(FIGURE, "hidden", 1)),
@@ -66,7 +66,7 @@ def xor_no_hidden() -> Case:
     return Case(
         name="xor_no_hidden",
         title="XOR with [2, 1]: no hidden layer, so it can't be learnt",
-        runs=(_xor("xor_no_hidden", epochs=40),),
+        runs=(_xor("xor_no_hidden", epochs=20),),
         numbers=tuple(
             Number(
                 f"prediction {sample + 1} after 20,000 epochs",
@@ -90,7 +90,7 @@ def _xor(network: str, epochs: int) -> Run:
         batch_size=1,
         epochs=epochs,
         other_ways=ONES,
-        print_every=10,
+        print_every=5,
     )
 
 

@@ -18,10 +18,10 @@ def four_layer() -> Case:
         loss="mse",
         learning_rate=0.1,
         batch_size=1,
-        epochs=20,
+        epochs=10,
         label="squared error",
         other_ways={"element by element": "element_by_element"},
-        print_every=10,
+        print_every=5,
     )
     entropy = squared.changed(
         label="cross-entropy",

@@ -49,11 +49,11 @@ def learning_rate() -> Case:
         loss="mse",
         learning_rate=0.01,
         batch_size=len(data.data),
-        epochs=40,
+        epochs=20,
         label="rate 0.01",
         drawn_by_keras=True,
         dtype="float32",
-        print_every=20,
+        print_every=10,
     )
     return Case(
         name="learning_rate",

@@ -27,12 +27,12 @@ def mazur() -> Case:
         loss=HALF_SQUARED_SUM,
         learning_rate=0.5,
         batch_size=1,
-        epochs=100,
+        epochs=40,
         label="frozen biases",
-        print_every=25,
+        print_every=10,
     )
     trained = run.changed(
-        label="trained biases", options={"train_biases": True}, epochs=20, print_every=10
+        label="trained biases", options={"train_biases": True}, epochs=10, print_every=5
     )
     return Case(
         name="mazur",

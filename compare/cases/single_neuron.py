@@ -28,8 +28,8 @@ def single_neuron() -> Case:
         loss=HALF_SQUARED_SUM,
         learning_rate=0.01,
         batch_size=1,
-        epochs=20,
-        print_every=10,
+        epochs=10,
+        print_every=5,
     )
     return Case(
         name="single_neuron",
