@@ -146,7 +146,7 @@ def explain(
 def _text(lines: Iterator[str]) -> str:
     """Join lines, folding the long ones (formulas, titles) at 80 columns."""
     folded = []
-    for line in lines:
+    for line in "\n".join(lines).splitlines():
         indent = " " * (len(line) - len(line.lstrip()) + 2)
         folded += textwrap.wrap(line, 80, subsequent_indent=indent) if len(line) > 80 else [line]
     return "\n".join(folded)
@@ -218,7 +218,8 @@ class _Page:
         return mine, mine if theirs is None else float(theirs[index])
 
     def row(self, what: str, pair: tuple[float, float]) -> str:
-        return f"  {what:<38} {pair[0]:>18.10g}  {pair[1]:>18.10g}"
+        label = what if len(what) <= 38 else f"{what}\n{'':<40}"
+        return f"  {label:<38} {pair[0]:>18.10g}  {pair[1]:>18.10g}"
 
     def title(self) -> Iterator[str]:
         record = self.step.record

@@ -59,8 +59,8 @@ def careful() -> Iterator[None]:
     """Take two rare things into account that cost time at every operation.
 
     Results beyond the range of the working precision become infinite, or may be flushed to zero,
-    as they do there; and the terms of sums are searched for equal ones. Asked for where something
-    seems to disagree.
+    as they do there; the terms of sums are searched for equal ones; and inherited errors are added
+    up as if they all pointed the same way. Asked for where something seems to disagree.
     """
     token = _careful.set(True)
     try:
@@ -140,11 +140,15 @@ class Noisy(NDArrayOperatorsMixin):
         variance = self.variance
         if variance is not None:
             variance = variance.sum(axis=axis, keepdims=keepdims)
+            if _careful.get():  # the errors of one function may all point the same way
+                variance = np.square(np.sqrt(self.variance).sum(axis=axis, keepdims=keepdims))
         if terms > 1:
             squares = np.square(self.value).sum(axis=axis, keepdims=keepdims)
             own = (squares + np.square(value)) * (terms / 6)
             if _careful.get():
                 own = own * self._alike(axis, value)
+                sizes = np.abs(self.value).sum(axis=axis, keepdims=keepdims)
+                own = np.where(may_overflow(sizes, self.unit), np.inf, own)
             variance = _added(variance, own)
         return self._like(value, variance)
 
@@ -174,7 +178,9 @@ class Noisy(NDArrayOperatorsMixin):
             return self._like(largest, None)
         two = np.sort(self.value, axis=axis).take([-2, -1], axis=axis)
         gap = np.diff(two, axis=axis).squeeze(axis)
-        doubtful = gap <= CLOSE * self.unit * np.sqrt(2 * self.variance.max(axis=axis))
+        doubtful = gap <= SMALLEST[self.unit] + CLOSE * self.unit * np.sqrt(
+            2 * self.variance.max(axis=axis)
+        )
         any_class = np.square(self.shape[axis] / self.unit)
         return self._like(largest, np.where(doubtful, any_class, 0.0))
 
@@ -261,11 +267,19 @@ def representation_error(number: float, unit: float) -> float:
 
 def within_range(value: Numbers, variance: Variance, unit: float) -> tuple[Numbers, Variance]:
     """Let go what the working precision can't hold: too large is infinite, too small may be 0."""
-    size = np.abs(value)
-    flushed = (size > 0) & (size < SMALLEST[unit])
+    size, held = np.abs(value), 2 * SMALLEST[unit]  # TensorFlow's eager softmax gives up at 2
+    flushed = (size > 0) & (size < held)
     if flushed.any():
-        variance = _added(variance, np.where(flushed, (SMALLEST[unit] / unit) ** 2, 0.0))
+        variance = _added(variance, np.where(flushed, (held / unit) ** 2, 0.0))
     return np.where(size > LARGEST[unit], np.copysign(np.inf, value), value), variance
+
+
+def may_overflow(sizes: Numbers, unit: float) -> Numbers:
+    """Say where a partial sum of terms of this total size can leave float32's range.
+
+    (In float64 the reference itself would be infinite.)
+    """
+    return (sizes > LARGEST[unit]) & (unit > 2.0**-53)
 
 
 def mean_group_size(terms: Numbers, sums: Numbers, unit: float) -> Numbers:
@@ -343,6 +357,13 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
         variance = variance * np.reshape(alike, y.shape)
         lost = (SMALLEST[u] / u) ** 2  # by each product that is too small to be held
         variance += np.where(y != 0, a.shape[-1] * lost, 0.0)
+        variance = np.where(may_overflow(np.abs(a) @ np.abs(b), u), np.inf, variance)
+        # The errors of one function may all point the same way: they add up linearly.
+        if va is not None:
+            variance += np.square(np.sqrt(va) @ np.abs(b))
+        if vb is not None:
+            variance += np.square(np.abs(a) @ np.sqrt(vb))
+        return y, variance
     if va is not None:
         variance += va @ b2
     if vb is not None:

@@ -81,7 +81,7 @@ def working_dtype(model: keras.Model) -> str:
 def compile_like(network: Network, model: keras.Model) -> None:
     """Give the network the loss and optimizer that the Keras model was compiled with."""
     compiled = model.get_compile_config()
-    if model.loss is None:
+    if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
     optimizer = keras.optimizers.serialize(model.optimizer)
     if not isinstance(optimizer["config"]["learning_rate"], dict):  # else it is a schedule

@@ -73,12 +73,12 @@ class EpochLoss(keras.callbacks.Callback):
 
 def _aligned(value: float, width: int) -> str:
     """Write a number in ``width`` characters, whatever its size."""
+    if value == 0 or not np.isfinite(value):
+        return f"{value:g}".ljust(width)
     sign = value < 0
     decimals = width - len(f"{abs(value):.0f}") - 1 - sign
     if abs(value) >= 1e-3 and decimals >= 0:
         return f"{value:.{decimals}f}"
-    if value == 0 or not np.isfinite(value):
-        return f"{value:g}".ljust(width)
     written = f"{value:.{width - 6 - sign}e}"
     return written if len(written) <= width else f"{value:.{width - 7 - sign}e}"
 

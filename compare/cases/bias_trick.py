@@ -108,7 +108,7 @@ def digits_bias_trick() -> Case:
 
     return Case(
         name="digits_bias_trick",
-        title="1,797 digits with [64, 32, 16, 10]: the bias trick, one sample at a time",
+        title="1,797 digits with [64, 32, 16, 10]: the bias trick again",
         runs=(
             Run(
                 network="digits_bias_trick",

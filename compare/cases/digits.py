@@ -31,7 +31,7 @@ def digits() -> Case:
     )
     return Case(
         name="digits",
-        title="1,797 digits with 64-32-16-10, ReLU, softmax, Adam, batches of 32",
+        title="1,797 digits with 64-32-16-10: ReLU, softmax, Adam",
         runs=(single, single.changed(label="float64", dtype="float64", epochs=5)),
         goals=(Goal("validation accuracy", "val_accuracy", 0.96, run=0),),
     )

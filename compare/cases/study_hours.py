@@ -55,14 +55,14 @@ def study_hours() -> Case:
                 "1.79832",
                 output(RAW, "score/pre_activation", 0),
                 right="1.78853",
-                why=slips,
+                why="the wrong second unit is in it",
             ),
             Number(
                 "output of (2, 9)",
                 "0.8579443067",
                 output(RAW, "score", 0),
                 right="0.8567467964",
-                why=slips,
+                why="it is the sigmoid of the wrong output sum",
             ),
             Number("output of (2, 9), as quoted", "0.85", output(RAW, "score", 0)),
             *(

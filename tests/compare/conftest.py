@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import keras_models  # noqa: F401  (loads TensorFlow without its chatter)
 
 # isort: split
 import keras
+
+gc.freeze()  # TensorFlow's own objects stay; looking through them again and again costs a quarter
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def use_precision() -> Iterator[Callable[[str], None]]:
     yield use
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(policy)
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
 
 
 @pytest.fixture(params=["float32", "float64"])

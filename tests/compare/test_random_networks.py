@@ -65,9 +65,7 @@ def losses(draw: Any) -> tuple[str, dict[str, Any]]:
         options["from_logits"] = draw(st.booleans())
     if name in ("binary", "categorical"):
         options["label_smoothing"] = draw(st.sampled_from([0.0, 0.0, 0.1, 0.25]))
-    reduction = draw(
-        st.sampled_from(["usual", "usual", "usual", "sum", "mean_with_sample_weight"])
-    )
+    reduction = draw(st.sampled_from(["usual", "usual", "usual", "sum", "mean_with_sample_weight"]))
     if reduction != "usual":
         options["reduction"] = reduction
     return name, options
@@ -76,7 +74,7 @@ def losses(draw: Any) -> tuple[str, dict[str, Any]]:
 @st.composite
 def optimizers(draw: Any) -> tuple[str, dict[str, Any]]:
     name = draw(st.sampled_from(sorted(OPTIMIZERS)))
-    options: dict[str, Any] = {"learning_rate": 10.0 ** draw(st.floats(-4.0, np.log10(0.5)))}
+    options: dict[str, Any] = {"learning_rate": draw(st.integers(1, 5000)) / 10_000}
     momentum = draw(st.sampled_from([0.0, 0.5, 0.9]))
     if name == "SGD":
         options |= {"momentum": momentum, "nesterov": momentum > 0 and draw(st.booleans())}
@@ -104,10 +102,12 @@ def networks(draw: Any) -> Drawn:
     sequential = draw(st.booleans())
     joints = st.just("none") if sequential else st.sampled_from(JOINTS)
     hidden = st.tuples(st.integers(1, 12), st.sampled_from(ACTIVATIONS), st.booleans(), joints)
-    low = {"categorical": 2, "sparse": 2}.get(loss[0], 1)
+    sparse = loss[0] == "sparse"
+    low = 2 if sparse or loss[0] == "categorical" else 1
+    tenths = st.integers(-40, 30).map(lambda tenth: tenth / 10)
     batch_size = draw(st.integers(1, 17))
     remainder = draw(st.integers(0, batch_size - 1))
-    whole = draw(st.integers(1 if remainder else 2, 2 if remainder else 3))
+    steps = draw(st.sampled_from([2, 2, 2, 3]))
     return Drawn(
         dtype=draw(st.sampled_from(["float32", "float64"])),
         inputs=draw(st.integers(1, 12)),
@@ -116,12 +116,12 @@ def networks(draw: Any) -> Drawn:
         last=draw(st.sampled_from(ACTIVATIONS)),
         loss=loss,
         optimizer=draw(optimizers()),
-        metric=draw(st.sampled_from([None, "accuracy", "mae"])) if loss[0] != "sparse" else None,
+        metric=draw(st.sampled_from([None, "accuracy", "accuracy" if sparse else "mae"])),
         sequential=sequential,
         batch_size=batch_size,
-        samples=batch_size * whole + remainder,
+        samples=batch_size * (steps - (remainder > 0)) + remainder,
         weighted=draw(st.booleans()),
-        scales=tuple(draw(st.lists(st.floats(-4.0, 3.0), min_size=depth, max_size=depth))),
+        scales=tuple(draw(st.lists(tenths, min_size=depth, max_size=depth))),
         seed=draw(st.integers(0, 2**32 - 1)),
     )
 
@@ -184,7 +184,7 @@ def data(drawn: Drawn) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
 def agree(drawn: Drawn, use_precision: Callable[[str], None], **options: Any) -> None:
     """Train the network in lock-step; fail with the first disagreement."""
     use_precision(drawn.dtype)
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(drawn.seed % 2**31)
     x, y, weights = data(drawn)
     with warnings.catch_warnings():
@@ -193,14 +193,21 @@ def agree(drawn: Drawn, use_precision: Callable[[str], None], **options: Any) ->
             built(drawn, **options), x, y, batch_size=drawn.batch_size, sample_weight=weights
         )
     assert report.ok, str(report.first)
-    assert report.steps == -(-drawn.samples // drawn.batch_size)
+    whole_run = -(-drawn.samples // drawn.batch_size)
+    burst = [f"both halves became non-finite at step {report.steps}"]
+    assert report.steps == whole_run or report.notes == burst
 
 
 def sweep(number: int, examples: int, use_precision: Callable[[str], None], **options: Any) -> None:
-    """Draw networks from a numbered stream: a fixed one, so that a failure comes back."""
+    """Draw networks from a numbered stream: a fixed one, so that a failure comes back.
+
+    Failures are not shrunk, which would take minutes; the sweep of fresh networks does that.
+    """
 
     @hypothesis.seed(number)
-    @hypothesis.settings(max_examples=examples, deadline=None, database=None)
+    @hypothesis.settings(
+        max_examples=examples, deadline=None, database=None, phases=[hypothesis.Phase.generate]
+    )
     @hypothesis.given(networks())
     def agrees(drawn: Drawn) -> None:
         agree(drawn, use_precision, **options)
@@ -208,7 +215,137 @@ def sweep(number: int, examples: int, use_precision: Callable[[str], None], **op
     agrees()
 
 
-@pytest.mark.parametrize("stream", range(20))
+def drawn_with(**options: Any) -> Drawn:
+    """Return a plain network that differs in what is given."""
+    plain: dict[str, Any] = {
+        "dtype": "float32",
+        "inputs": 1,
+        "hidden": (),
+        "outputs": 4,
+        "last": "softplus",
+        "loss": ("half", {}),
+        "optimizer": ("SGD", {"learning_rate": 0.01}),
+        "metric": None,
+        "sequential": True,
+        "batch_size": 6,
+        "samples": 12,
+        "weighted": False,
+        "scales": (0.0,),
+        "seed": 0,
+    }
+    return Drawn(**{**plain, **options})
+
+
+@pytest.mark.parametrize(
+    "drawn",
+    [
+        drawn_with(
+            hidden=(
+                (2, "softplus", True, "none"),
+                (5, "softplus", True, "none"),
+                (9, "softmax", True, "none"),
+            ),
+            scales=(2.0, 0.4, 1.4, 2.5),
+            samples=8,
+            seed=2577294,
+        ),
+        drawn_with(
+            inputs=8,
+            hidden=((6, "softplus", True, "none"), (4, "relu", True, "none")),
+            outputs=3,
+            loss=("mae", {}),
+            optimizer=("Adam", {"learning_rate": 0.0184, "beta_1": 0.95, "epsilon": 1e-3}),
+            scales=(2.0, 2.0, 2.7),
+            batch_size=17,
+            samples=30,
+            seed=2234,
+        ),
+        drawn_with(
+            hidden=(
+                (12, "linear", False, "none"),
+                (11, "elu", False, "none"),
+                (9, "relu", False, "none"),
+                (9, "relu", False, "none"),
+            ),
+            outputs=12,
+            loss=("half", {"reduction": "mean_with_sample_weight"}),
+            optimizer=("SGD", {"learning_rate": 0.2461, "momentum": 0.5}),
+            scales=(2.96, -0.61, -0.61, 2.96, 2.08),
+            batch_size=9,
+            samples=11,
+            seed=12831304,
+        ),
+        drawn_with(
+            inputs=11,
+            hidden=(
+                (2, "relu", True, "shared"),
+                (1, "linear", False, "shared"),
+                (1, "linear", True, "none"),
+            ),
+            outputs=12,
+            last="elu",
+            loss=("binary", {"from_logits": True, "label_smoothing": 0.1, "reduction": "sum"}),
+            optimizer=("SGD", {"learning_rate": 0.0044, "momentum": 0.9}),
+            metric="accuracy",
+            sequential=False,
+            batch_size=16,
+            samples=22,
+            scales=(1.0, 2.6, 0.0, 2.0),
+            seed=18742,
+        ),
+        drawn_with(
+            hidden=(
+                (5, "elu", False, "none"),
+                (10, "softmax", False, "concatenate"),
+                (6, "linear", True, "shared"),
+                (1, "tanh", False, "add"),
+                (1, "tanh", False, "add"),
+            ),
+            outputs=6,
+            last="elu",
+            loss=("mse", {}),
+            optimizer=("Adam", {"learning_rate": 0.0585, "beta_1": 0.95, "beta_2": 0.99}),
+            sequential=False,
+            batch_size=12,
+            samples=35,
+            scales=(-3.2, -2.7, -0.9, 0.8, -2.5, 0.8),
+            seed=194,
+        ),
+        drawn_with(
+            inputs=2,
+            hidden=(
+                (1, "linear", True, "shared"),
+                (9, "tanh", True, "add"),
+                (1, "linear", True, "shared"),
+                (3, "tanh", False, "concatenate"),
+            ),
+            outputs=10,
+            loss=("mae", {"reduction": "mean_with_sample_weight"}),
+            optimizer=("Adam", {"learning_rate": 0.111, "beta_2": 0.9, "amsgrad": True}),
+            metric="accuracy",
+            sequential=False,
+            batch_size=15,
+            samples=29,
+            scales=(-2.4, 2.2, 2.9, 2.2, -2.4),
+            seed=1,
+        ),
+        drawn_with(inputs=12, outputs=1, last="linear", metric="accuracy", scales=(1.5,)),
+    ],
+    ids=[
+        "a softmax flushed to zero, times a large gradient",
+        "a sigmoid flushed to zero, times a large gradient",
+        "an overflow on the way",
+        "a partial sum that overflows",
+        "a tanh that is 1 in every row",
+        "the largest of outputs that are all flushed to zero",
+        "the accuracy of targets other than 0 and 1",
+    ],
+)
+def test_what_once_raised_a_false_alarm(drawn: Drawn, use_precision: Any) -> None:
+    agree(drawn, use_precision, run_eagerly=True)
+
+
+@pytest.mark.parametrize("stream", range(18))
 def test_networks_agree_eagerly(stream: int, use_precision: Any) -> None:
     sweep(stream, 10, use_precision, run_eagerly=True)
 

@@ -1,0 +1,180 @@
+"""The command line: what it prints, how it ends, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+import manual
+from compare.cases import HOMES
+from compare.cli import main
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments, prog_name="python -m compare")
+
+
+def command(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, **options.pop("env", {})}
+    return subprocess.run(
+        [sys.executable, "-m", "compare", *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        **options,
+    )
+
+
+def strict(text: str) -> Any:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_a_run_as_a_user_sees_it() -> None:
+    """In a process of its own: nothing on standard error, no colours, 80 columns."""
+    done = command("run", "hand_vs_keras")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    assert "\x1b" not in done.stdout
+    lines = done.stdout.splitlines()
+    assert max(len(line) for line in lines) <= 80
+    assert lines[0] == "hand_vs_keras: 0.19926 by hand against Keras's 0.19882: which one is right?"
+    assert "epoch 10/10  loss 0.616209  by hand 0.616209" in lines
+    text = " ".join(done.stdout.split())
+    assert "wrong in print: second-layer weights by hand is 0.19882, not 0.19926" in text
+    assert re.search(r"^hand_vs_keras +20 +384 +\d\.\d× .* 2 / 1 agrees *$", done.stdout, re.M)
+
+
+def test_help_is_quick_and_loads_nothing() -> None:
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        assert command("--help").returncode == 0
+        times.append(time.perf_counter() - start)
+    assert min(times) < 0.5
+    code = "import sys, compare.cli; print(*sys.modules)"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert {"numpy", "keras", "tensorflow", "rich"}.isdisjoint(loaded)
+
+
+def test_list() -> None:
+    lines = invoke("list").output.splitlines()
+    assert [line.split()[0] for line in lines] == list(HOMES)
+    assert max(len(line) for line in lines) <= 80
+
+
+def test_json(tmp_path: Path) -> None:
+    file = tmp_path / "report.json"
+    assert invoke("run", "single_neuron", "--steps", "2", "--json", str(file)).exit_code == 0
+    report = strict(file.read_text(encoding="utf-8"))
+    assert report["ok"] is True
+    (case,) = report["cases"]
+    assert case["case"] == "single_neuron"
+    assert case["reports"][0]["steps"] == 2
+    assert case["reports"][0]["findings"] == []
+    assert {number["status"] for number in case["numbers"]} == {"reproduced"}
+    assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+
+
+def test_a_difference_is_told_and_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        manual.activations.Sigmoid, "backward", lambda self, da, z, a: da * a * (1.0 + a)
+    )
+    file = tmp_path / "report.json"
+    result = invoke("run", "single_neuron", "--steps", "2", "--json", str(file))
+    assert result.exit_code == 1
+    assert "step 1 · activation gradient · neuron/pre_activation" in result.output
+    assert "DISAGREES" in result.output
+    assert "formula: dz = da · a (1 − a)" in result.output
+    assert "DIFFERS" in result.output
+    assert "NOT REPRODUCED: ∂E/∂w1 should be" in result.output
+    report = strict(file.read_text(encoding="utf-8"))
+    assert report["ok"] is False
+    assert report["cases"][0]["reports"][0]["findings"][0]["phase"] == "activation gradient"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "mazr"], "there is no case 'mazr'. Did you mean mazur?"),
+        (["run", "mazur", "--stps", "3"], "--steps"),
+        (["run"], "Missing argument"),
+        (["runn"], "No such command 'runn'"),
+        (["run", "mazur", "--steps", "0"], "0 is not in the range x>=1"),
+        (["run", "mazur", "--learning-rate", "0"], "0.0 is not in the range x>0"),
+        (["run", "mazur", "--dtype", "float16"], "'float16' is not one of"),
+        (["run", "mazur", "--batch-size", "5"], "between 1 and the 1 samples there are"),
+        (["run", "mazur", "--json", "no/such/folder/x.json"], "doesn't exist: create it"),
+        (["explain", "mazur", "--weight", "w99"], "A weight is written like hidden/kernel[0,1]"),
+        (["explain", "mazur", "--weight", "hidden/kernel[5,0]"], "has the shape (2, 2)"),
+        (["explain", "mazur", "--step", "0"], "0 is not in the range x>=1"),
+    ],
+)
+def test_bad_usage_is_one_sentence_and_2(arguments: list[str], message: str) -> None:
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+    assert "Traceback" not in result.output
+    assert "epoch" not in result.output  # nothing had begun
+
+
+def test_data_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    import compare.cases.digits
+
+    def missing() -> None:
+        raise FileNotFoundError("digits.csv.gz")
+
+    monkeypatch.setattr(compare.cases.digits, "load_digits", missing)
+    result = invoke("run", "digits")
+    assert result.exit_code == 2
+    assert "The data of the case 'digits' can't be loaded (digits.csv.gz)" in result.output
+
+
+def test_another_backend_is_refused() -> None:
+    done = command("run", "mazur", env={"KERAS_BACKEND": "jax"})
+    assert done.returncode == 2
+    assert "KERAS_BACKEND=jax. Unset it, or set it to tensorflow." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_interruption_tells_what_was_found(tmp_path: Path) -> None:
+    """Ctrl-C after the first epoch of the digits: exit status 130, a summary, a whole file."""
+    file = tmp_path / "report.json"
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "compare", "run", "digits", "--json", str(file)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    seen = ""
+    while "epoch  1/15" not in seen:
+        line = process.stdout.readline()
+        assert line, process.communicate()
+        seen += line
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Interrupted. Compared so far:" in out
+    assert re.search(r"^digits +\d+ ", out, re.M)
+    assert "Traceback" not in err
+    report = strict(file.read_text(encoding="utf-8"))
+    assert report["interrupted"] is True
+    assert report["ok"] is False
+    assert report["cases"][0]["reports"][0]["steps"] >= 45

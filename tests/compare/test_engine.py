@@ -1,0 +1,405 @@
+"""The lock-step follows a training in every way in which ``fit`` can be asked for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from compare import Report, lockstep
+from compare.trace import PHASES
+from compare.twins import twin_network
+from keras_models import Stepper
+
+Model = Callable[..., keras.Model]
+Data = Callable[..., tuple[np.ndarray, np.ndarray]]
+
+
+@pytest.fixture
+def classifier(model_of: Model) -> Model:
+    def build(**options: Any) -> keras.Model:
+        return model_of(
+            4,
+            keras.layers.Dense(5, "relu", name="hidden"),
+            keras.layers.Dense(3, "softmax", name="class"),
+            **{"loss": "categorical_crossentropy", **options},
+        )
+
+    return build
+
+
+def compared(report: Report, phase: str, source: str | None = None) -> dict[str, int]:
+    """Return how often each quantity of a phase was compared."""
+    return {
+        name: largest.compared
+        for (of, name, by), largest in report.quantities.items()
+        if of == phase and source in (None, by)
+    }
+
+
+# ---------------------------------------------------------------------- how long
+
+
+def test_every_quantity_of_every_step_is_counted(
+    precision: str, classifier: Model, random_classes: Data
+) -> None:
+    x, y = random_classes(20, 4, 3)
+    report = lockstep(classifier(optimizer="adam"), x, y, batch_size=8, epochs=2)
+    assert report.ok, str(report.first)
+    assert (report.steps, report.epochs, report.dtype) == (6, 2, precision)
+    weights = ["hidden/kernel", "hidden/bias", "class/kernel", "class/bias"]
+    slots = [f"{name}/{slot}" for name in weights for slot in ("momentum", "velocity")]
+    nodes = ["hidden/pre_activation", "hidden", "class/pre_activation", "class"]
+    tape, fit = "GradientTape", "model.fit"
+    expected = {
+        ("input", fit): dict.fromkeys(weights, 1),
+        ("activation", tape): dict.fromkeys(nodes, 6),
+        ("loss", tape): {"total": 6},
+        ("loss", fit): {"total": 6},
+        # The loss is differentiated from the logits, so the softmax itself has no gradient.
+        ("activation gradient", tape): dict.fromkeys(nodes[:3], 6),
+        ("weight gradient", tape): dict.fromkeys(weights, 6),
+        ("weight gradient", fit): dict.fromkeys(weights, 6),
+        ("optimizer slot", tape): dict.fromkeys(slots, 6),
+        ("optimizer slot", fit): dict.fromkeys(slots, 6),
+        ("weight", tape): dict.fromkeys(weights, 6),
+        ("weight", fit): dict.fromkeys(weights, 6),
+        ("metric", fit): {"loss": 2},
+    }
+    found = {
+        (phase, source): compared(report, phase, source)
+        for phase in PHASES
+        for source in (tape, fit)
+        if compared(report, phase, source)
+    }
+    assert found == expected
+    assert report.compared == sum(sum(counts.values()) for counts in expected.values())
+
+
+def test_steps_ends_the_training_in_the_middle_of_an_epoch(
+    classifier: Model, random_classes: Data
+) -> None:
+    x, y = random_classes(20, 4, 3)
+    report = lockstep(classifier(), x, y, batch_size=4, epochs=3, steps=7)
+    assert report.ok
+    assert (report.steps, report.epochs) == (7, 2)
+    assert compared(report, "loss", "model.fit") == {"total": 7}
+
+
+def test_on_step_sees_the_report_grow(classifier: Model, random_classes: Data) -> None:
+    x, y = random_classes(12, 4, 3)
+    seen: list[tuple[int, int]] = []
+    given = Report("", "")
+    report = lockstep(
+        classifier(),
+        x,
+        y,
+        batch_size=4,
+        label="three steps",
+        report=given,
+        on_step=lambda growing: seen.append((growing.steps, growing.compared)),
+    )
+    assert report is given
+    assert report.label == "three steps"
+    assert [steps for steps, _ in seen] == [1, 2, 3]
+    per_step = seen[1][1] - seen[0][1]
+    initial_weights = 4
+    assert [count for _, count in seen] == [n * per_step + initial_weights for n in (1, 2, 3)]
+    assert report.compared == seen[-1][1] + 1  # and the epoch's loss
+
+
+def test_callbacks_of_the_caller_come_last(classifier: Model, random_classes: Data) -> None:
+    x, y = random_classes(8, 4, 3)
+    seen = []
+
+    class Reader(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            seen.append((epoch, len(report.history), logs["loss"]))
+
+    report = Report("", "")
+    lockstep(classifier(), x, y, batch_size=4, epochs=2, report=report, callbacks=[Reader()])
+    assert [(epoch, pairs) for epoch, pairs, _ in seen] == [(0, 1), (1, 2)]
+    assert [loss for *_, loss in seen] == [pair.keras["loss"] for pair in report.history]
+
+
+# ---------------------------------------------------------------------- fit is left alone
+
+
+@pytest.mark.parametrize(
+    ("dtype", "mode", "samples"),
+    [
+        ("float32", {"run_eagerly": True}, 22),
+        ("float64", {"run_eagerly": True}, 22),
+        ("float32", {"run_eagerly": False}, 22),
+        ("float64", {"run_eagerly": False}, 22),
+        ("float32", {"run_eagerly": False, "jit_compile": True}, 16),
+    ],
+)
+def test_training_is_bit_for_bit_that_of_fit_alone(
+    dtype: str,
+    mode: dict[str, bool],
+    samples: int,
+    use_precision: Callable[[str], None],
+    classifier: Model,
+    random_classes: Data,
+) -> None:
+    use_precision(dtype)
+    x, y = random_classes(samples, 4, 3)
+    trained = []
+    for train in (
+        lambda model: model.fit(x, y, batch_size=8, epochs=2, verbose=0),
+        lambda model: lockstep(model, x, y, batch_size=8, epochs=2),
+    ):
+        keras.utils.set_random_seed(7)  # the order in which fit shuffles
+        model = classifier(optimizer="adam", **mode)
+        result = train(model)
+        trained.append([variable.numpy() for variable in model.variables])
+    assert result.ok, str(result.first)
+    for alone, followed in zip(*trained, strict=True):
+        np.testing.assert_array_equal(alone, followed)
+
+
+def test_shuffling_is_fits_own(classifier: Model, random_classes: Data) -> None:
+    """Without shuffling the first weights after a step are those of the first rows."""
+    x, y = random_classes(16, 4, 3)
+    model, same = classifier(), classifier()
+    report = lockstep(model, x, y, batch_size=8, shuffle=False, steps=1)
+    assert report.ok
+    same.train_on_batch(x[:8], y[:8])
+    for one, other in zip(model.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# ---------------------------------------------------------------------- data
+
+
+@pytest.mark.parametrize("how", ["split", "data"])
+def test_validation_is_compared(
+    how: str, precision: str, classifier: Model, random_classes: Data
+) -> None:
+    x, y = random_classes(25, 4, 3)
+    options: dict[str, Any] = {"validation_split": 0.2}
+    if how == "data":
+        options = {"validation_data": (x[20:], y[20:])}
+        x, y = x[:20], y[:20]
+    model = classifier(metrics=["accuracy"])
+    report = lockstep(model, x, y, batch_size=8, epochs=2, **options)
+    assert report.ok, str(report.first)
+    names = {"loss", "accuracy", "val_loss", "val_accuracy"}
+    assert compared(report, "metric") == dict.fromkeys(names, 2)
+    assert report.steps == 6
+    for pair in report.history:
+        assert set(pair.keras) == names
+        assert set(pair.by_hand) == {"loss", "val_loss", "val_accuracy"}
+
+
+def test_the_compared_metric_is_what_fit_logs(classifier: Model, random_classes: Data) -> None:
+    x, y = random_classes(20, 4, 3)
+    model = classifier(metrics=["accuracy"])
+    untrained = model.predict(x, verbose=0).argmax(-1) == y.argmax(-1)
+    frozen = keras.optimizers.SGD(0.0)
+    model.compile(frozen, "categorical_crossentropy", metrics=["accuracy"], run_eagerly=True)
+    report = lockstep(model, x, y, batch_size=8)
+    assert report.history[0].keras["accuracy"] == np.float32(untrained.mean())
+
+
+def test_sample_weights(precision: str, classifier: Model, random_classes: Data) -> None:
+    x, y = random_classes(12, 4, 3)
+    weights = np.random.default_rng(0).exponential(size=12)
+    model, unweighted = classifier(), classifier()
+    options: dict[str, Any] = {"batch_size": 8, "shuffle": False}
+    report = lockstep(model, x, y, sample_weight=weights, **options)
+    assert report.ok, str(report.first)
+    lockstep(unweighted, x, y, **options)
+    assert not np.array_equal(model.get_weights()[0], unweighted.get_weights()[0])
+
+
+def test_a_batch_whose_weights_are_all_zero(precision: str, model_of: Model) -> None:
+    """Keras divides nothing by nothing and says nothing: no loss, no gradient."""
+    model = model_of(
+        4,
+        keras.layers.Dense(2, name="out"),
+        loss=keras.losses.MeanSquaredError(reduction="mean_with_sample_weight"),
+    )
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(8, 4)), generator.normal(size=(8, 2))
+    weights = np.array([0.0] * 4 + [1.0] * 4)
+    report = lockstep(model, x, y, sample_weight=weights, batch_size=4, shuffle=False)
+    assert report.ok, str(report.first)
+    assert report.steps == 2
+
+
+def test_two_inputs(precision: str) -> None:
+    left, right = keras.Input((3,), name="left"), keras.Input((2,), name="right")
+    joined = keras.layers.Concatenate(name="join")([left, right])
+    model = keras.Model([left, right], keras.layers.Dense(1, "tanh", name="out")(joined))
+    model.compile("sgd", "mse", run_eagerly=True)
+    generator = np.random.default_rng(0)
+    x = [generator.normal(size=(10, 3)), generator.normal(size=(10, 2))]
+    report = lockstep(model, x, generator.normal(size=(10, 1)), batch_size=4)
+    assert report.ok, str(report.first)
+    assert compared(report, "activation") == dict.fromkeys(["join", "out/pre_activation", "out"], 3)
+
+
+def test_samples_with_a_time_axis(precision: str) -> None:
+    """A Dense layer takes all leading axes for samples, and so does the loss."""
+    x = keras.Input((3, 4), name="x")
+    model = keras.Model(x, keras.layers.Dense(2, "tanh", name="out")(x))
+    model.compile("sgd", "mse", run_eagerly=True)
+    generator = np.random.default_rng(0)
+    data = generator.normal(size=(8, 3, 4)), generator.normal(size=(8, 3, 2))
+    report = lockstep(model, *data, batch_size=4)
+    assert report.ok, str(report.first)
+    assert report.steps == 2
+
+
+def two_outputs(loss_weights: Any) -> keras.Model:
+    x = keras.Input((3,), name="x")
+    shared = keras.layers.Dense(4, "tanh", name="shared")(x)
+    number = keras.layers.Dense(2, name="number")(shared)
+    answer = keras.layers.Dense(1, "sigmoid", name="answer")(shared)
+    model = keras.Model(x, [number, answer])
+    model.compile(
+        "sgd", ["mse", "binary_crossentropy"], loss_weights=loss_weights, run_eagerly=True
+    )
+    return model
+
+
+@pytest.mark.parametrize("loss_weights", [None, [0.3, 2.0]])
+def test_two_outputs(loss_weights: Any, precision: str) -> None:
+    generator = np.random.default_rng(0)
+    x = generator.normal(size=(10, 3))
+    y = [generator.normal(size=(10, 2)), generator.integers(0, 2, (10, 1))]
+    report = lockstep(two_outputs(loss_weights), x, y, batch_size=4)
+    assert report.ok, str(report.first)
+    assert compared(report, "loss") == {"total": 3}
+    assert compared(report, "metric") == {"loss": 1}
+
+
+# ---------------------------------------------------------------------- other ways to begin
+
+
+def test_a_stepper_that_is_there_is_used(classifier: Model, random_classes: Data) -> None:
+    x, y = random_classes(12, 4, 3)
+    model = classifier()
+    stepper = Stepper(model)
+    steps = []
+    own_step = stepper.step
+    stepper.step = lambda *args: steps.append(args[2]) or own_step(*args)  # type: ignore
+    assert lockstep(model, x, y, batch_size=4, stepper=stepper).ok
+    assert steps == [0, 1, 2]
+
+
+def test_a_layer_that_is_not_trained(
+    precision: str, classifier: Model, random_classes: Data
+) -> None:
+    x, y = random_classes(12, 4, 3)
+    model = classifier()
+    model.get_layer("hidden").trainable = False
+    model.compile("adam", "categorical_crossentropy", run_eagerly=True)
+    before = model.get_layer("hidden").get_weights()
+    report = lockstep(model, x, y, batch_size=8)
+    assert report.ok, str(report.first)
+    assert set(compared(report, "weight gradient")) == {"class/kernel", "class/bias"}
+    assert set(compared(report, "weight")) == {
+        "hidden/kernel",
+        "hidden/bias",
+        "class/kernel",
+        "class/bias",
+    }
+    for one, other in zip(before, model.get_layer("hidden").get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# ---------------------------------------------------------------------- what is noted
+
+
+def test_history_tells_what_both_halves_say(
+    precision: str, classifier: Model, random_classes: Data
+) -> None:
+    """What stands there is Keras's log, and what the twin says when it is trained alone."""
+    x, y = random_classes(12, 4, 3)
+    model = classifier(optimizer="adam")
+    twin = twin_network(model)
+    logs: list[dict[str, float]] = []
+    report = lockstep(
+        model,
+        x,
+        y,
+        batch_size=12,
+        epochs=3,
+        shuffle=False,
+        callbacks=[keras.callbacks.LambdaCallback(on_epoch_end=lambda _, log: logs.append(log))],
+    )
+    assert [pair.epoch for pair in report.history] == [1, 2, 3]
+    assert [pair.keras["loss"] for pair in report.history] == [log["loss"] for log in logs]
+    x, y = x.astype(precision), y.astype(precision)
+    assert [pair.by_hand["loss"] for pair in report.history] == [
+        twin.train_step(x, y) for _ in range(3)
+    ]
+    pairs = list(zip(model.get_weights(), twin.get_weights(), strict=True))
+    difference = max(np.abs(theirs - ours).max() for theirs, ours in pairs)
+    drift = float(difference) / float(max(np.abs(theirs).max() for theirs, _ in pairs))
+    assert report.history[-1].weight_drift == drift
+
+
+def test_without_metrics_there_are_no_notes(classifier: Model, random_classes: Data) -> None:
+    x, y = random_classes(8, 4, 3)
+    report = lockstep(classifier(), x, y, batch_size=8)
+    assert report.notes == []
+    assert compared(report, "metric") == {"loss": 1}
+
+
+def test_a_metric_without_a_twin_is_noted(classifier: Model, random_classes: Data) -> None:
+    x, y = random_classes(8, 4, 3)
+    model = classifier(metrics=["accuracy", keras.metrics.AUC(name="area")])
+    report = lockstep(model, x, y, batch_size=8)
+    assert report.ok
+    assert report.notes == ["metrics without a twin, passed over: area"]
+    assert compared(report, "metric") == {"loss": 1, "accuracy": 1}
+
+
+def test_metrics_of_several_outputs_are_noted() -> None:
+    """They are passed over, which the reader has to be told."""
+    generator = np.random.default_rng(0)
+    model = two_outputs(None)
+    model.compile(
+        "sgd", ["mse", "binary_crossentropy"], metrics=[["mae"], ["accuracy"]], run_eagerly=True
+    )
+    x = generator.normal(size=(8, 3))
+    y = [generator.normal(size=(8, 2)), generator.integers(0, 2, (8, 1))]
+    report = lockstep(model, x, y, batch_size=8)
+    assert report.ok
+    assert set(compared(report, "metric")) >= {"loss"}
+    if set(compared(report, "metric")) == {"loss"}:
+        assert any("metric" in note for note in report.notes)
+
+
+def test_training_that_bursts_ends_with_a_note(precision: str, model_of: Model) -> None:
+    model = model_of(1, keras.layers.Dense(1, name="line"), optimizer=keras.optimizers.SGD(1e30))
+    x = np.ones((4, 1))
+    report = lockstep(model, x, x, batch_size=4, epochs=100)
+    assert report.ok, str(report.first)
+    assert report.steps < 20
+    assert report.notes == [f"both halves became non-finite at step {report.steps}"]
+
+
+def test_a_second_lockstep_goes_on_where_the_first_ended(
+    use_precision: Callable[[str], None], classifier: Model, random_classes: Data
+) -> None:
+    """The optimizer's memory and its step count go over to the half that trains on its own.
+
+    In float64 the two can only drift apart by rounding; even magnified 10⁸ times it stays below
+    what float32 can tell. A step of Adam with an empty memory is off by a few per cent.
+    """
+    use_precision("float64")
+    x, y = random_classes(8, 4, 3)
+    model = classifier(optimizer=keras.optimizers.Adam(0.01))
+    for _ in range(2):
+        report = lockstep(model, x, y, batch_size=4)
+        assert report.ok, str(report.first)
+        assert report.history[0].weight_drift < 2.0**-24
+    assert int(model.optimizer.iterations) == 4

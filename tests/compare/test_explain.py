@@ -1,0 +1,111 @@
+"""The explanation of a step: the tutorial's symbols, both halves' numbers, the chain rule."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from compare.cases import HOMES, load
+from compare.errors import BadInput
+from compare.explain import explain
+
+
+def rows(text: str) -> dict[str, tuple[float, float]]:
+    """Read every line that ends in two numbers, the hand-derived one and Keras's."""
+    found = {}
+    text = re.sub(r"\n {30,}(?=-?[\d.])", "  ", text)  # a long label stands on a line of its own
+    for line in text.splitlines():
+        match = re.fullmatch(r"  (.+?)\s+(-?[\d.]+(?:e[-+]\d+)?)\s+(-?[\d.]+(?:e[-+]\d+)?)", line)
+        if match:
+            found[match[1]] = (float(match[2]), float(match[3]))
+    return found
+
+
+@pytest.mark.parametrize("weight", ["w5", "output/kernel[0,0]"])
+def test_three_factors_and_their_product(weight: str) -> None:
+    text = explain(load("mazur"), weight=weight)
+    assert rows(text) == {
+        "∂E/∂out_o1": (0.7413650696, 0.7413650696),
+        "∂out_o1/∂net_o1": (0.1868156018, 0.1868156018),
+        "∂net_o1/∂w5 = out_h1": (0.5932699921, 0.5932699921),
+        "∂E/∂w5, their product": (0.08216704056, 0.08216704056),
+        "w5 before": (0.4, 0.4),
+        "w5⁺ after": (0.3589164797, 0.3589164797),
+    }
+    assert "= 0.74136507 · 0.186815602 · 0.593269992" in text
+    assert "w5⁺ = w5 − η · ∂E/∂w5 = 0.4 − 0.5 · 0.0821670406" in text
+
+
+def test_a_hidden_weight_sums_over_the_outputs() -> None:
+    text = explain(load("mazur"), weight="w1")
+    assert "∂E/∂out_h1 = ∂E/∂net_o1 · w5 + ∂E/∂net_o2 · w7" in text
+    assert "= 0.138498562 · 0.4 + (-0.0380982365) · 0.5" in text
+    found = rows(text)
+    assert found["∂E/∂out_h1"] == (0.03635030639, 0.03635030639)
+    assert found["∂E/∂w1, their product"] == (0.0004385677345, 0.0004385677345)
+    assert found["w1⁺ after"] == (0.1497807161, 0.1497807161)
+
+
+def test_a_frozen_bias_is_said_to_be_held() -> None:
+    text = explain(load("mazur"), weight="hidden/bias[1]")
+    assert rows(text)["b1⁺ after"] == (0.35, 0.35)
+    assert "this weight is held where it is" in text
+
+
+def test_the_samples_of_a_batch_add_up() -> None:
+    text = explain(load("study_hours"), weight="hidden/kernel[1,2]")
+    one_line_each = re.sub(r"\n {30,}(?=-?[\d.])", "  ", text).splitlines()
+    shares = [float(line.split()[-2]) for line in one_line_each if "this sample's share" in line]
+    assert len(shares) == 3
+    found = rows(text)
+    (total,) = [pair for name, pair in found.items() if name.endswith("Σ of the samples' shares")]
+    assert f"{sum(shares):.8g}" == f"{total[0]:.8g}"
+
+
+@pytest.mark.parametrize("name", ["mazur", "single_neuron", "four_layer", "study_hours"])
+def test_all_of_a_small_network(name: str) -> None:
+    text = explain(load(name))
+    for piece in ("Forward", "Backward through", "from the right", "local", "to the weights", "→"):
+        assert piece in text
+    if name != "single_neuron":
+        assert "to the left" in text
+
+
+@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize("name", HOMES)
+def test_both_columns_agree_and_fit(name: str, step: int) -> None:
+    """To five digits in float32, to nine in float64: what rounding leaves after three steps."""
+    case = load(name)
+    text = explain(case, step=step)
+    assert max(len(line) for line in text.splitlines()) <= 80
+    found = rows(text)
+    assert len(found) > 4
+    relative = {"float32": 1e-4, "float64": 1e-9}[case.runs[0].dtype]
+    for what, (by_hand, theirs) in found.items():
+        assert abs(by_hand - theirs) <= relative * max(abs(by_hand), 1e-3), what
+
+
+def test_softmax_and_cross_entropy_are_taken_together() -> None:
+    text = explain(load("normalization"), weight="grower/kernel[0,1]")
+    assert "CategoricalCrossentropy and the activation, taken together:" in text
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"weight": "w99"}, "or one of b1, b2, w1, w2"),
+        ({"weight": "nowhere/kernel[0,0]"}, "mazur has no weight 'nowhere/kernel'"),
+        ({"weight": "hidden/kernel[5,0]"}, "has the shape (2, 2)"),
+        ({"weight": "hidden/kernel[0]"}, "give 2 indices"),
+    ],
+)
+def test_what_cannot_be_explained(options: dict[str, str], message: str) -> None:
+    with pytest.raises(BadInput) as error:
+        explain(load("mazur"), **options)
+    assert message in str(error.value)
+
+
+def test_a_step_after_the_end() -> None:
+    with pytest.raises(BadInput, match="three_inputs ends before step 130"):
+        explain(load("three_inputs"), step=130)

@@ -1,0 +1,379 @@
+"""The rounding noise is the ruler of every comparison: it has to be neither short nor long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compare.judge import BOUND
+from compare.noise import LARGEST, Noisy, careful, representation_error
+from manual.activations import sigmoid, softmax, softplus
+
+UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
+FLUSHED = 2.0**-126
+"""The smallest normal float32: TensorFlow replaces what is smaller by zero."""
+
+
+def noisy(array: Any, unit: float = UNIT["float32"]) -> Noisy:
+    return Noisy(np.array(array, np.float64), unit=unit)
+
+
+def drawn(seed: int, *shapes: tuple[int, ...]) -> list[np.ndarray]:
+    """Draw float32 numbers, so that they are exact in both precisions."""
+    generator = np.random.default_rng(seed)
+    return [generator.normal(size=shape).astype(np.float32) for shape in shapes]
+
+
+def adam(w: Any, g: Any, v: Any) -> Any:
+    """Take a step of Adam at t = 3, from the float32 hyper-parameters."""
+    correction = 1.0 - np.asarray(0.999, np.float32) ** 3
+    return w - 0.125 * g * correction**0.5 / (np.sqrt(v * v) + 2.0**-20)
+
+
+COMPUTATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
+    "matmul of 1": (lambda a, b: a @ b, [(30, 1), (1, 30)]),
+    "matmul of 2": (lambda a, b: a @ b, [(30, 2), (2, 30)]),
+    "matmul of 10": (lambda a, b: a @ b, [(30, 10), (10, 30)]),
+    "matmul of 300": (lambda a, b: a @ b, [(30, 300), (300, 30)]),
+    "two matmuls": (lambda a, b, c: (a @ b) @ c, [(30, 10), (10, 20), (20, 30)]),
+    "sum": (lambda a: a.sum(axis=0), [(50, 900)]),
+    "mean of squares": (lambda a: (a * a).mean(axis=0), [(50, 900)]),
+    "product and sum": (lambda a, b, c: a * b + c, [(900,), (900,), (900,)]),
+    "quotient": (lambda a, b: a / (b * b + 1.0), [(900,), (900,)]),
+    "exp": (lambda a: np.exp(a * 3.0), [(900,)]),
+    "log": (lambda a: np.log(a * a + 0.5), [(900,)]),
+    "tanh": (lambda a, b: np.tanh(a + b), [(900,), (900,)]),
+    "square root": (lambda a, b: np.sqrt(a * a + b * b), [(900,), (900,)]),
+    "chain": (lambda a, b: np.log(np.sqrt(np.exp(np.tanh(a * b))) + 1.0) / 3.0, [(900,), (900,)]),
+    "softmax": (lambda a: softmax(a * 5.0), [(90, 10)]),
+    "softplus": (lambda a: softplus(a * 5.0), [(900,)]),
+    "sigmoid": (lambda a: sigmoid(a * 5.0), [(900,)]),
+    "sigmoid at 30": (lambda a: sigmoid(np.sign(a) * 30.0 + a), [(900,)]),
+    "its derivative": (lambda a: sigmoid(a * 5.0) * (1.0 - sigmoid(a * 5.0)), [(900,)]),
+    "cancellation": (lambda a: (1.0 + a * 2.0**-10) - 1.0, [(900,)]),
+    "loss of two": (lambda a, b, c: ((a @ b - c) ** 2).mean(axis=-1), [(40, 5), (5, 9), (40, 9)]),
+    "adam": (adam, [(900,), (900,), (900,)]),
+}
+
+
+def in_noise(name: str, samples: int) -> np.ndarray:
+    """Return the errors of NumPy's float32 in units of the noise, over many draws."""
+    compute, shapes = COMPUTATIONS[name]
+    errors = []
+    for seed in range(samples):
+        arrays = drawn(seed, *shapes)
+        expected = compute(*map(noisy, arrays))
+        actual = compute(*arrays)
+        assert actual.dtype == np.float32
+        errors.append(
+            np.ravel((actual - expected.value) / (UNIT["float32"] * expected.noise + FLUSHED))
+        )
+    return np.concatenate(errors)
+
+
+@pytest.mark.parametrize("name", COMPUTATIONS)
+def test_float32_is_as_far_off_as_the_noise_says(name: str) -> None:
+    """The noise claims to be a standard deviation: error/noise has the root mean square 1 or less.
+
+    Less, because the spacing of floating-point numbers is up to twice as fine as u|y|, which halves
+    what the rules say at most, and because an elementary function is granted 2u|y| where a good
+    library rounds almost correctly, with u|y|/√3: both together leave 1/4√3 = 0.14. More where
+    errors from one source add up in step, which the rules take for independent: √2 for two.
+    """
+    relative = in_noise(name, samples=20)
+    assert np.all(np.isfinite(relative))
+    assert np.abs(relative).max() <= BOUND
+    assert 1 / (4 * np.sqrt(3)) < np.sqrt(np.mean(relative**2)) < np.sqrt(2)
+
+
+@pytest.mark.parametrize("name", COMPUTATIONS)
+@pytest.mark.parametrize("precision", UNIT)
+def test_values_are_those_of_float64_numpy(name: str, precision: str) -> None:
+    compute, shapes = COMPUTATIONS[name]
+    arrays = [array.astype(np.float64) for array in drawn(0, *shapes)]
+    expected = compute(*arrays)
+    actual = compute(*(noisy(array, UNIT[precision]) for array in arrays))
+    assert actual.value.dtype == np.float64
+    np.testing.assert_array_equal(actual.value, expected)
+
+
+# ---------------------------------------------------------------------- each rule
+
+
+def test_given_numbers_are_exact() -> None:
+    assert np.all(noisy([1.0, 2.0]).noise == 0)
+
+
+def test_a_correctly_rounded_operation_is_uniform_within_half_a_unit() -> None:
+    """An error uniform in ±u|y| has the standard deviation u|y|/√3."""
+    for y in (noisy([3.0]) + noisy([4.0]), noisy([3.5]) * 2.0, noisy([14.0]) / 2.0):
+        np.testing.assert_array_max_ulp(y.noise, np.array([7.0 / np.sqrt(3)]), maxulp=2)
+
+
+def test_an_error_passes_through_the_derivative() -> None:
+    x = Noisy(np.array([0.5]), np.array([10.0]), unit=UNIT["float32"])
+    y = np.exp(x)
+    own = 2.0 * np.exp(0.5)
+    np.testing.assert_array_max_ulp(
+        y.noise, np.array([np.hypot(own, 10.0 * np.exp(0.5))]), maxulp=4
+    )
+
+
+def test_cancellation_keeps_the_noise_of_its_operands() -> None:
+    one_and_a_bit = noisy([1.0]) + 2.0**-20
+    difference = one_and_a_bit - 1.0
+    assert difference.value == 2.0**-20
+    assert difference.noise >= one_and_a_bit.noise
+    assert difference.noise / difference.value > 2.0**19
+
+
+def test_a_sum_is_judged_by_its_terms() -> None:
+    total = noisy([1e6, -1e6, 1.0]).sum()
+    assert total.value == 1.0
+    assert total.noise >= 1e6
+
+
+def test_representation_error() -> None:
+    """0.5 is a float32; 0.1 is not, and rounding it costs at most half a unit in the last place."""
+    assert representation_error(0.5, UNIT["float32"]) == 0.0
+    assert representation_error(3.0, UNIT["float32"]) == 0.0
+    actual = abs(float(np.float32(0.1)) - 0.1)
+    error = representation_error(0.1, UNIT["float32"]) * UNIT["float32"]
+    np.testing.assert_array_max_ulp(np.float64(error), np.float64(actual), maxulp=2**29)
+    assert 0 < error <= UNIT["float32"] * 0.125
+    assert representation_error(0.1, UNIT["float64"]) == 0.0
+    inexact, exact = noisy([1.0]) * 0.1, noisy([1.0]) * 0.125
+    assert inexact.noise / inexact.value > exact.noise / exact.value
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda a: a.T,
+        lambda a: a[1:],
+        lambda a: a[..., None],
+        lambda a: a.reshape(-1),
+        lambda a: a.reshape(3, 2),
+        lambda a: np.transpose(a),
+        lambda a: np.ravel(a),
+        lambda a: np.moveaxis(a, 0, -1),
+        lambda a: np.expand_dims(a, 0),
+        lambda a: np.concatenate([a, a], axis=1),
+        lambda a: np.split(a, [1], axis=1)[1],
+        lambda a: -a,
+    ],
+)
+def test_what_only_moves_numbers_keeps_their_noise(move: Callable[[Any], Any]) -> None:
+    value = np.arange(6.0).reshape(2, 3)
+    noise = value + 10.0
+    moved = move(Noisy(value, noise, unit=UNIT["float32"]))
+    np.testing.assert_array_equal(moved.value, move(value))
+    np.testing.assert_array_max_ulp(moved.noise, np.abs(move(noise)), maxulp=1)
+
+
+def test_assignment_and_in_place_operations() -> None:
+    x = noisy(np.zeros((2, 2)))
+    x[0] = Noisy(np.ones(2), np.full(2, 3.0), unit=x.unit)
+    np.testing.assert_array_equal(x.value, [[1, 1], [0, 0]])
+    np.testing.assert_array_equal(x.noise, [[3, 3], [0, 0]])
+    x[...] = 0.5
+    np.testing.assert_array_equal(x.noise, np.zeros((2, 2)))
+
+    same = x
+    x += noisy(np.ones((2, 2)))
+    np.testing.assert_array_equal(x.value, np.full((2, 2), 1.5))
+    np.testing.assert_array_max_ulp(x.noise, np.full((2, 2), 1.5 / np.sqrt(3)), maxulp=2)
+    assert same is x
+
+    largest = np.maximum(x, 2.0, out=x)
+    assert largest is x
+    np.testing.assert_array_equal(x.value, np.full((2, 2), 2.0))
+
+
+def test_the_operands_of_an_in_place_operation_do_not_share_their_noise() -> None:
+    x = noisy([1.0, 1.0]) * 3.0
+    before = x.noise.copy()
+    y = x * 1.0
+    y += 5.0
+    np.testing.assert_array_equal(x.noise, before)
+
+
+# ---------------------------------------------------------------------- kinks
+
+
+def test_comparisons_within_the_noise_are_in_doubt() -> None:
+    """3 × 0.1 − 0.3 is zero but for rounding; whether it is positive is anybody's guess."""
+    z = Noisy(np.array([1e-8, 1.0, -1.0, 0.0]), np.ones(4), unit=UNIT["float32"])
+    for compared in (z > 0.0, z >= 0.0, z < 0.0, z == 0.0, np.sign(z)):
+        doubtful = compared.noise > 0
+        np.testing.assert_array_equal(doubtful, [True, False, False, True])
+        assert np.all(compared.noise[doubtful] * z.unit >= 1)
+
+
+def test_exact_numbers_are_never_in_doubt() -> None:
+    z = noisy([0.0, 1e-30, -1e-30])
+    np.testing.assert_array_equal((z > 0.0).value, [False, True, False])
+    np.testing.assert_array_equal((z > 0.0).noise, np.zeros(3))
+
+
+def test_comparing_two_comparisons() -> None:
+    """As an accuracy does: is (p > ½) what was wanted?"""
+    p = Noisy(np.array([0.9, 0.5 + 1e-9, 0.1]), np.ones(3), unit=UNIT["float32"])
+    right = (p > 0.5) == np.array([True, True, True])
+    np.testing.assert_array_equal(right.value, [True, True, False])
+    np.testing.assert_array_equal(right.noise > 0, [False, True, False])
+
+
+def test_a_choice_in_doubt_spreads_as_far_as_the_alternatives() -> None:
+    z = Noisy(np.array([1e-9, 1.0]), np.ones(2), unit=UNIT["float32"])
+    slope = np.where(z > 0.0, 5.0, -3.0)
+    np.testing.assert_array_equal(slope.value, [5.0, 5.0])
+    assert slope.noise[0] * z.unit >= 8.0
+    assert slope.noise[1] * z.unit < 1e-6
+
+
+def test_the_larger_of_two_close_numbers_has_the_noise_of_both() -> None:
+    a = Noisy(np.array([1.0, 5.0]), np.array([2.0, 2.0]), unit=UNIT["float32"])
+    b = Noisy(np.array([1.0 + 1e-9, 1.0]), np.array([3.0, 3.0]), unit=UNIT["float32"])
+    larger = np.maximum(a, b)
+    np.testing.assert_array_max_ulp(larger.noise, np.array([np.sqrt(13.0), 2.0]), maxulp=2)
+
+
+def test_the_largest_of_close_numbers_is_in_doubt() -> None:
+    p = Noisy(
+        np.array([[1.0, 1.0 + 1e-9, 0.0], [1.0, 2.0, 0.0]]),
+        np.ones((2, 3)),
+        unit=UNIT["float32"],
+    )
+    largest = p.argmax(axis=-1)
+    np.testing.assert_array_equal(largest.value, [1, 1])
+    np.testing.assert_array_equal(largest.noise > 0, [True, False])
+
+
+def test_the_largest_of_numbers_that_count_as_zero_is_in_doubt() -> None:
+    """In float32 all of them are flushed to zero, and the first is as large as the others."""
+    p = noisy([[0.0, 1e-60, 1e-50]]) * 1.0
+    assert p.argmax(axis=-1).noise[0] > 0
+
+
+# ---------------------------------------------------------------------- the ends of the range
+
+
+def test_what_is_flushed_to_zero_is_noise() -> None:
+    """e⁻⁹⁰ is no normal float32. Multiplied by 10⁶ it would be one, but zero stays zero.
+
+    What Keras has here is 0; by hand it is 8·10⁻³⁴. That must be within the noise.
+    """
+    with careful():
+        small = np.exp(noisy([-90.0])) * 1e6
+    assert small.value[0] > FLUSHED
+    assert small.value[0] <= BOUND * UNIT["float32"] * small.noise[0]
+
+
+def test_what_is_flushed_to_zero_in_a_product_is_noise() -> None:
+    with careful():
+        small = (noisy([[1e-20]]) @ noisy([[1e-20]])) * 1e10
+    assert small.value[0, 0] <= BOUND * UNIT["float32"] * small.noise[0, 0]
+
+
+def test_softmax_flushes_twice_as_much() -> None:
+    """TensorFlow's softmax gives 0 for what is up to twice the smallest normal float32."""
+    with careful():
+        a = softmax(noisy([-87.0, 0.0])) * 1e6
+    assert FLUSHED < a.value[0] / 1e6 < 2 * FLUSHED
+    assert a.value[0] <= BOUND * UNIT["float32"] * a.noise[0]
+
+
+def test_an_exact_zero_is_no_underflow() -> None:
+    x = noisy([0.0, 0.0])
+    with careful():
+        zeros = (x * 3.0, x + x, x / 7.0, np.tanh(x), x.sum(), x[None] @ x[:, None])
+    for zero in zeros:
+        assert np.all(zero.value == 0)
+        assert np.all(zero.noise == 0)
+
+
+def test_what_overflows_on_the_way_does_not_come_back() -> None:
+    """10³⁸ · 10³ is no float32, and ∞ / 10³ isn't 10³⁸."""
+    with careful():
+        product = noisy([1e38]) * 1e3 / 1e3
+        dot = noisy([[1e30]]) @ noisy([[1e30]]) * 1e-30
+        total = noisy([3e38, 3e38]).sum() * 0.25
+        in_place = noisy([3e38])
+        in_place += 3e38
+        in_place *= 0.25
+        in_float64 = noisy([1e38], UNIT["float64"]) * 1e3
+    assert LARGEST[UNIT["float32"]] < 6e38
+    for overflown in (product, dot, total, in_place):
+        assert np.all(np.isinf(overflown.value))
+    assert np.all(np.isfinite(in_float64.value))
+
+
+def test_equal_terms_round_alike() -> None:
+    """0.1 added up a thousand times in float32 is off by more than a thousand random terms are.
+
+    It is so for a loop that adds one after the other, which is what the noise has to allow for.
+    """
+    terms = np.full(1000, np.float32(0.1))
+    total = np.float32(0)
+    for term in terms:
+        total += term
+    plain = noisy(terms).sum()
+    with careful():
+        alike = noisy(terms).sum()
+        different = noisy(np.linspace(0.05, 0.15, 1000)).sum()
+    error = abs(float(total) - float(alike.value))
+    assert error > UNIT["float32"] * plain.noise
+    assert error <= BOUND * UNIT["float32"] * alike.noise
+    assert different.noise < 2 * plain.noise
+
+
+def test_tiny_and_huge_numbers_keep_their_noise_in_float64() -> None:
+    """Between 2⁻⁵⁰⁰ and 2⁵⁰⁰, where squares are numbers: the noise scales with the numbers."""
+    unit = UNIT["float64"]
+    for size in (2.0**-249, 2.0**249):
+        product = noisy([[size, 1.0]], unit) @ noisy([[size], [0.0]], unit)
+        of_ones = noisy([[1.0, 1.0]], unit) @ noisy([[1.0], [0.0]], unit)
+        np.testing.assert_array_equal(product.noise, of_ones.noise * size**2)
+        total = noisy([size, 3 * size], unit).sum()
+        np.testing.assert_array_equal(total.noise, noisy([1.0, 3.0], unit).sum().noise * size)
+
+
+# ---------------------------------------------------------------------- nothing loses its noise
+
+
+@pytest.mark.parametrize(
+    "unsupported",
+    [
+        np.sin,
+        np.cumsum,
+        np.sort,
+        np.floor,
+        np.linalg.norm,
+        np.add.reduce,
+        lambda a: np.add.outer(a, a),
+        lambda a: np.add(a, a, where=np.array([True, False])),
+        lambda a: np.add(1.0, a, out=np.zeros(2)),
+        lambda a: np.einsum("i,i->", a, a),
+        lambda a: np.tensordot(a, a, 1),
+        lambda a: np.dot(a, a),
+        lambda a: np.stack([a, a]),
+    ],
+)
+def test_functions_without_a_rule_are_refused(unsupported: Callable[[Any], Any]) -> None:
+    with pytest.raises(TypeError):
+        unsupported(noisy([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "convert", [np.asarray, np.array, float, lambda a: np.zeros(2) + np.asarray(a)]
+)
+def test_becoming_a_plain_array_is_refused(convert: Callable[[Any], Any]) -> None:
+    """A silent conversion would take an array's noise away, or make an array of objects."""
+    with pytest.raises(TypeError):
+        converted = convert(noisy([1.0, 2.0]))
+        if converted.dtype == object:
+            raise TypeError("an array of objects still carries its noise")
