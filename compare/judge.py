@@ -92,8 +92,10 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
             overflown = np.abs(reference) > largest
             reference = np.where(overflown, np.sign(reference) * np.inf, reference)
             distance = _with_infinities(actual, reference, distance, noise)
-            if expected.unit > REFERENCE_UNIT:  # a partial sum may have overflown: no telling
-                distance = np.where(np.isposinf(noise), 0.0, distance)
+            if expected.unit > REFERENCE_UNIT:  # a partial sum may have overflown: no telling,
+                # and what it was multiplied by 0 afterwards may be NaN or 0
+                unknown = np.isposinf(noise) | (np.isnan(noise) & np.isfinite(reference))
+                distance = np.where(unknown, 0.0, distance)
     index = np.unravel_index(int(distance.argmax()), distance.shape)
     return Verdict(
         agrees=bool(distance[index] <= BOUND),

@@ -44,7 +44,7 @@ def linear_regression() -> Case:
     )
     return Case(
         name="linear_regression",
-        title="a straight line: derivative, backpropagation, central difference",
+        title="a line fitted by derivative, backpropagation, difference",
         runs=(line, *rates, patients, from_4),
         numbers=(
             *(
