@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -339,21 +340,20 @@ def _read(
     if not numbers:
         return []
     start = {name: parameter.value for name, parameter in network.parameters.items()}
-    halves: dict[str, KerasHalf | ManualHalf] = {
-        "Keras": KerasHalf(run, stepper, start),
-        "by hand": ManualHalf(run, network),
-    }
+    keras_half, manual_half = KerasHalf(run, stepper, start), ManualHalf(run, network)
     results = {}
-    for number in sorted(numbers, key=lambda one: one.after):
-        for name, half in halves.items():
-            while half.updates < number.after:
-                half.advance(min(number.after, half.updates + CHUNK))
+    updates = 0
+    with ThreadPoolExecutor(1) as beside:  # TensorFlow computes while Python does
+        for number in sorted(numbers, key=lambda one: one.after):
+            while updates < number.after:
+                updates = min(number.after, updates + CHUNK)
+                in_keras = beside.submit(keras_half.advance, updates)
+                manual_half.advance(updates)
+                in_keras.result()
                 if progress is not None:
-                    progress(f"alone, {name}", half.updates, number.after)
-        keras_value, by_hand = (float(number.value(half)) for half in halves.values())
-        results[number] = NumberResult(
-            number, keras_value, by_hand, _status(number, keras_value, by_hand)
-        )
+                    progress("each half alone", updates, number.after)
+            values = float(number.value(keras_half)), float(number.value(manual_half))
+            results[number] = NumberResult(number, *values, _status(number, *values))
     return [results[number] for number in numbers]
 
 

@@ -214,11 +214,11 @@ class _Lockstep:
             record.sample_weight,
         )
         comparisons, run = check_step(self.reference, record, tape)
-        comparisons += self._other_ways(record)
+        with np.errstate(all="ignore"):
+            comparisons += self._other_ways(record)
+            self.manual_loss = self.by_hand.train_step(record.x, record.y, record.sample_weight)
         for comparison in comparisons:
             self.report.add(record.epoch, record.step, comparison)
-        with np.errstate(all="ignore"):
-            self.manual_loss = self.by_hand.train_step(record.x, record.y, record.sample_weight)
         if not self.epoch.metrics_known:
             twins, without = twin_metrics(self.model)
             self.epoch.know_metrics(twins)

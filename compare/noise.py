@@ -21,6 +21,8 @@ The rules, in units of the roundoff u of the working precision:
   itself is uncertain, and so is everything that depends on it: kinks raise no false alarms.
 
 Noise is not a bound on what one machine does; it is the ruler with which the judge measures.
+Overflow and division by zero are part of what is measured: work on such arrays within
+``np.errstate(all="ignore")``.
 """
 
 from __future__ import annotations
@@ -98,10 +100,10 @@ class Noisy(NDArrayOperatorsMixin):
         return np.zeros(self.shape) if self.variance is None else np.sqrt(self.variance)
 
     def _like(self, value: Numbers, variance: Variance) -> Noisy:
-        made = Noisy(value, unit=self.unit)
-        made.variance = variance
-        if _careful.get() and made.value.dtype.kind == "f":
-            made.value, made.variance = within_range(made.value, variance, self.unit)
+        made: Noisy = object.__new__(Noisy)  # this is called at every operation
+        made.value, made.variance, made.unit = value, variance, self.unit
+        if _careful.get() and value.dtype.kind == "f":
+            made.value, made.variance = within_range(value, variance, self.unit)
         return made
 
     # ------------------------------------------------------------------ like an array
@@ -192,9 +194,10 @@ class Noisy(NDArrayOperatorsMixin):
         rule = _RULES.get(ufunc)
         if rule is None or method != "__call__" or options:
             return NotImplemented
-        parts = [self._parts(operand) for operand in inputs]
-        with np.errstate(all="ignore"):
-            value, variance = rule(self.unit, *(part for pair in parts for part in pair))
+        operands: list[Any] = []
+        for operand in inputs:
+            operands += self._parts(operand)
+        value, variance = rule(self.unit, *operands)
         if out is None:
             return self._like(value, variance)
         (target,) = out
@@ -224,10 +227,9 @@ class Noisy(NDArrayOperatorsMixin):
         variance = None
         if va is not None or vb is not None:
             variance = np.where(chosen, 0.0 if va is None else va, 0.0 if vb is None else vb)
-        with np.errstate(all="ignore"):
-            if doubt is not None:
-                variance = _added(variance, doubt * np.square(a - b))
-            return self._like(np.where(chosen, a, b), variance)
+        if doubt is not None:
+            variance = _added(variance, doubt * np.square(a - b))
+        return self._like(np.where(chosen, a, b), variance)
 
     def _structural(self, function: Callable[[Any], Any], source: Any = None) -> Any:
         """Apply to both parts what only moves numbers around."""

@@ -29,7 +29,7 @@ def xor_bias_trick() -> Case:
     return Case(
         name="xor_bias_trick",
         title="XOR with [2, 2, 1]: the bias trick, one sample at a time",
-        runs=(_xor("xor_bias_trick", epochs=20),),
+        runs=(_xor("xor_bias_trick", epochs=10),),
         numbers=(
             Number("hidden 1 of (0, 1)", "0.899", output(FIGURE, "hidden", 0)),
             Number("hidden 2 of (0, 1)", "0.593", output(FIGURE, "hidden", 1)),
@@ -66,14 +66,16 @@ def xor_no_hidden() -> Case:
     return Case(
         name="xor_no_hidden",
         title="XOR with [2, 1]: no hidden layer, so it can't be learnt",
-        runs=(_xor("xor_no_hidden", epochs=20),),
+        runs=(_xor("xor_no_hidden", epochs=10),),
         numbers=tuple(
             Number(
-                f"prediction {sample + 1} after 20,000 epochs",
+                f"prediction {sample + 1} after {epochs:,} epochs",
                 digits,
                 output(XOR_X, "output", 0, sample),
-                EPOCHS * EPOCH,
+                epochs * EPOCH,
+                long=epochs == EPOCHS,
             )
+            for epochs in (1_000, EPOCHS)  # it has arrived long before the tutorial stops
             for sample, digits in enumerate(predictions)
         ),
         lesson="Every prediction ends near 0.5: a single layer draws one straight line.",

@@ -20,7 +20,7 @@ def digits() -> Case:
         optimizer="Adam",
         learning_rate=0.003,
         batch_size=32,
-        epochs=15,
+        epochs=10,
         label="float32",
         drawn_by_keras=True,
         metrics=("accuracy",),

@@ -49,11 +49,11 @@ def learning_rate() -> Case:
         loss="mse",
         learning_rate=0.01,
         batch_size=len(data.data),
-        epochs=20,
+        epochs=10,
         label="rate 0.01",
         drawn_by_keras=True,
         dtype="float32",
-        print_every=10,
+        print_every=5,
     )
     return Case(
         name="learning_rate",

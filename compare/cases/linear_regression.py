@@ -37,10 +37,10 @@ def linear_regression() -> Case:
         loss="mse",
         learning_rate=0.2,
         batch_size=len(data.data),
-        epochs=30,
+        epochs=15,
         label="diabetes",
         other_ways=WAYS,
-        print_every=10,
+        print_every=5,
     )
     return Case(
         name="linear_regression",

@@ -27,7 +27,7 @@ def mazur() -> Case:
         loss=HALF_SQUARED_SUM,
         learning_rate=0.5,
         batch_size=1,
-        epochs=40,
+        epochs=20,
         label="frozen biases",
         print_every=10,
     )

@@ -23,7 +23,7 @@ def study_hours() -> Case:
         loss=HALF_SQUARED_SUM,
         learning_rate=1.0,
         batch_size=3,
-        epochs=40,
+        epochs=20,
         metrics=("mse",),
         print_every=10,
     )
