@@ -329,6 +329,20 @@ class ManualHalf:
         self.updates = updates
 
 
+def advance(
+    keras_half: KerasHalf, manual_half: ManualHalf, updates: int, progress: Progress | None = None
+) -> None:
+    """Train each half on its own until that many updates; TensorFlow computes while Python does."""
+    with ThreadPoolExecutor(1) as beside:
+        while manual_half.updates < updates:
+            goal = min(updates, manual_half.updates + CHUNK)
+            in_keras = beside.submit(keras_half.advance, goal)
+            manual_half.advance(goal)
+            in_keras.result()
+            if progress is not None:
+                progress("each half alone", goal, updates)
+
+
 def _read(
     numbers: list[Number],
     run: Run,
@@ -342,18 +356,10 @@ def _read(
     start = {name: parameter.value for name, parameter in network.parameters.items()}
     keras_half, manual_half = KerasHalf(run, stepper, start), ManualHalf(run, network)
     results = {}
-    updates = 0
-    with ThreadPoolExecutor(1) as beside:  # TensorFlow computes while Python does
-        for number in sorted(numbers, key=lambda one: one.after):
-            while updates < number.after:
-                updates = min(number.after, updates + CHUNK)
-                in_keras = beside.submit(keras_half.advance, updates)
-                manual_half.advance(updates)
-                in_keras.result()
-                if progress is not None:
-                    progress("each half alone", updates, number.after)
-            values = float(number.value(keras_half)), float(number.value(manual_half))
-            results[number] = NumberResult(number, *values, _status(number, *values))
+    for number in sorted(numbers, key=lambda one: one.after):
+        advance(keras_half, manual_half, number.after, progress)
+        values = float(number.value(keras_half)), float(number.value(manual_half))
+        results[number] = NumberResult(number, *values, _status(number, *values))
     return [results[number] for number in numbers]
 
 

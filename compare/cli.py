@@ -97,7 +97,9 @@ def explain(case: str, step: int, weight: str | None, dtype: str | None) -> None
 
     Every number is shown twice, by hand and from Keras.
     """
-    with _errors_for_people():
+    from rich.console import Console
+
+    with _errors_for_people(), Console(stderr=True).status(f"training {case} up to step {step}"):
         _load_tensorflow()
         from compare.cases.base import Settings
         from compare.explain import explain as explained

@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from compare.cases.base import Case, Run, Settings
-from compare.casework import built, precision
+from compare.casework import KerasHalf, ManualHalf, advance, built, precision
 from compare.errors import BadInput
+from keras_models import naming
 from keras_models.callbacks import Recorder, StepRecord, StopWhenClose
 from keras_models.stepper import Stepper
 from manual.layers import Activation, Dense
@@ -52,9 +53,18 @@ def take_step(case: Case, number: int, settings: Settings | None = None) -> tupl
     with precision(run.dtype):
         model, network = built(run)
         stepper = Stepper(model)
+        skipped = 0
+        if _runs_through_the_rows(run, network):
+            skipped = (number - 1) // steps_per_epoch * steps_per_epoch
+            keras_half = KerasHalf(
+                run, stepper, {n: p.value for n, p in network.parameters.items()}
+            )
+            advance(keras_half, ManualHalf(run, network), skipped)
+            for name, variable in naming.weights(model).items():
+                variable.assign(keras_half.weights[name])
 
         def on_step(record: StepRecord) -> None:
-            if record.step < number:
+            if record.step < number - skipped:
                 network.train_step(record.x, record.y)
                 return
             tape = stepper.step(
@@ -78,7 +88,7 @@ def take_step(case: Case, number: int, settings: Settings | None = None) -> tupl
                 run.x[:kept].astype(run.dtype),
                 run.y[:kept].astype(run.dtype),
                 batch_size=run.batch_size,
-                epochs=-(-number // steps_per_epoch) + 1,
+                epochs=-(-(number - skipped) // steps_per_epoch) + 1,
                 shuffle=run.shuffle,
                 verbose=0,
                 callbacks=callbacks,
@@ -88,6 +98,17 @@ def take_step(case: Case, number: int, settings: Settings | None = None) -> tupl
     if not found:
         raise BadInput(f"The training of {case.name} ends before step {number}.")
     return run, found[0]
+
+
+def _runs_through_the_rows(run: Run, network: Network) -> bool:
+    """Say whether whole epochs can be trained without looking: nothing but weights changes."""
+    assert network.optimizer is not None
+    return not (
+        run.shuffle
+        or run.validation_split
+        or run.stop_when_close is not None
+        or network.optimizer.slot_names
+    )
 
 
 def _by_hand(network: Network, record: StepRecord, tape: Any) -> Step:

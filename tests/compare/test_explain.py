@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
 import pytest
 
 from compare.cases import HOMES, load
@@ -109,3 +110,16 @@ def test_what_cannot_be_explained(options: dict[str, str], message: str) -> None
 def test_a_step_after_the_end() -> None:
     with pytest.raises(BadInput, match="three_inputs ends before step 130"):
         explain(load("three_inputs"), step=130)
+
+
+def test_a_late_step_is_reached_without_looking_at_those_before() -> None:
+    """Held against the tutorial's network in five lines of NumPy."""
+    x, t = np.array([0.05, 0.10]), np.array([0.01, 0.99])
+    W, V = np.array([[0.15, 0.25], [0.20, 0.30]]), np.array([[0.40, 0.50], [0.45, 0.55]])
+    for _ in range(9_999):
+        h = 1 / (1 + np.exp(-(x @ W + 0.35)))
+        o = 1 / (1 + np.exp(-(h @ V + 0.60)))
+        do = (o - t) * o * (1 - o)
+        W, V = W - 0.5 * np.outer(x, V @ do * h * (1 - h)), V - 0.5 * np.outer(h, do)
+    found = rows(explain(load("mazur"), step=10_000, weight="w5"))
+    assert found["w5 before"] == pytest.approx((V[0, 0], V[0, 0]), abs=5e-10)
