@@ -28,7 +28,8 @@ def checked_arrays(name: str, data: Any, dtype: str) -> list[np.ndarray]:
         if array.ndim == 0 or len(array) == 0:
             raise BadInput(f"{name} holds no samples. Received: shape {array.shape}.")
         if array.dtype.kind == "f":
-            array = array.astype(dtype)
+            with np.errstate(over="ignore"):  # what is too large for the dtype is reported below
+                array = array.astype(dtype)
             wrong = np.argwhere(~np.isfinite(array))
             if len(wrong):
                 index = tuple(int(i) for i in wrong[0])

@@ -164,7 +164,7 @@ def test_an_interruption_tells_what_was_found(tmp_path: Path) -> None:
     )
     assert process.stdout is not None
     seen = ""
-    while "epoch  1/15" not in seen:
+    while not re.search(r"^epoch +1/", seen, re.M):
         line = process.stdout.readline()
         assert line, process.communicate()
         seen += line
