@@ -6,20 +6,26 @@ blamed on what comes after it, and two separate faults are both found.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from compare.causes import Place
+from compare.diagnosis import Diagnosis, judged
 from compare.judge import Verdict, judge, judge_all
 from compare.noise import Noisy, careful
+from compare.places import Inputs, Places
+from compare.referee import Ruling, gradient_ruling
 from compare.reference import Derivation, Reference
 from compare.trace import PHASES
 from keras_models.callbacks import StepRecord
 from manual.network import Pass
 
 Trace = dict[str, dict[str, np.ndarray]]
+TAPE, FIT = "GradientTape", "model.fit"
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,8 @@ class Comparison:
     derivation : Derivation
         Of the map that was checked.
     verdict : Verdict
+    diagnose : callable, optional
+        Finds out which side is wrong and why, where the numbers disagree.
     """
 
     phase: str
@@ -41,10 +49,16 @@ class Comparison:
     source: str
     derivation: Derivation
     verdict: Verdict
+    diagnose: Callable[[], Diagnosis] | None = field(default=None, compare=False, repr=False)
 
 
 def check_step(
-    reference: Reference, record: StepRecord, tape: Trace
+    reference: Reference,
+    record: StepRecord,
+    tape: Trace,
+    *,
+    batch_size: int = 0,
+    previous: StepRecord | None = None,
 ) -> tuple[list[Comparison], Pass]:
     """Compare everything that one training step computed.
 
@@ -55,6 +69,10 @@ def check_step(
         What the running ``fit`` did.
     tape : Trace
         What a ``GradientTape`` step computed from the same state.
+    batch_size : int
+        Of a full batch, where this one may be smaller.
+    previous : StepRecord, optional
+        The step before, in case something of it was left in.
 
     Returns
     -------
@@ -62,28 +80,38 @@ def check_step(
     run : Pass
         The whole step as the hand-written half computes it from the same state.
     """
+    places = Places(reference, record, tape, batch_size, previous)
     with np.errstate(all="ignore"):
-        found, run = _StepCheck(reference, record, tape).run()
+        found, run = _StepCheck(places).run()
         if not all(one.verdict.agrees for one in found):
             with careful():
-                return _StepCheck(reference, record, tape).run()
+                return _StepCheck(places).run()
         return found, run
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """Where a quantity comes from: the map that makes it, its derivation, and its inputs.
+
+    Without inputs a disagreement is not diagnosed: it may come from far away.
+    """
+
+    by: Derivation
+    map: Any = None
+    inputs: Callable[[], Inputs] | None = None
 
 
 class _StepCheck:
     """The state of checking one step."""
 
-    def __init__(self, reference: Reference, record: StepRecord, tape: Trace) -> None:
-        self.reference, self.record, self.tape = reference, record, tape
-        self.network = reference.network
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.reference, self.record, self.tape = places.reference, places.record, places.tape
+        self.network = self.reference.network
         self.found: list[Comparison] = []
-        self.targets = record.y if isinstance(record.y, (list, tuple)) else [record.y]
-        inputs = record.x if isinstance(record.x, (list, tuple)) else [record.x]
-        fed = dict(zip(self.network.inputs, inputs, strict=True))
-        self.values: list[Noisy] = [
-            reference.exact(fed[index] if node.is_input else tape["activation"][node.name])
-            for index, node in enumerate(self.network.nodes)
-        ]
+        y = self.record.y
+        self.targets = y if isinstance(y, (list, tuple)) else [y]
+        self.values: list[Noisy] = [places.value(index) for index in range(len(self.network.nodes))]
 
     def run(self) -> tuple[list[Comparison], Pass]:
         reference, record = self.reference, self.record
@@ -100,9 +128,10 @@ class _StepCheck:
         return self.found, whole
 
     def compare(
-        self, phase: str, name: str, actual: Any, expected: Noisy, by: Derivation, source: str
+        self, phase: str, name: str, actual: Any, expected: Noisy, origin: _Origin, source: str
     ) -> None:
-        self.found.append(Comparison(phase, name, source, by, judge(actual, expected)))
+        verdict = judge(actual, expected)
+        self.keep(phase, name, source, actual, expected, origin, verdict)
 
     def compare_all(
         self,
@@ -110,13 +139,51 @@ class _StepCheck:
         names: list[str],
         actual: Mapping[str, np.ndarray],
         expected: Noisy,
-        by: list[Derivation],
+        origins: list[_Origin],
         source: str,
     ) -> None:
         """Compare named arrays with their references, which lie one after the other."""
         arrays = [actual[name] for name in names]
-        for name, derivation, verdict in zip(names, by, judge_all(arrays, expected), strict=True):
-            self.found.append(Comparison(phase, name, source, derivation, verdict))
+        verdicts = judge_all(arrays, expected)
+        start = 0
+        for name, array, origin, verdict in zip(names, arrays, origins, verdicts, strict=True):
+            part = slice(start, start + array.size)
+            self.keep(phase, name, source, array, expected[part], origin, verdict)
+            start = part.stop
+
+    def keep(
+        self,
+        phase: str,
+        name: str,
+        source: str,
+        actual: Any,
+        expected: Noisy,
+        origin: _Origin,
+        verdict: Verdict,
+    ) -> None:
+        """Keep a comparison, and how to find out about it if it disagrees."""
+        inputs, facts, diagnose = origin.inputs, self.places.facts, None
+        if inputs is not None and not verdict.agrees:
+
+            def diagnose() -> Diagnosis:
+                by_hand = expected.reshape(np.shape(actual))
+                with np.errstate(all="ignore"):
+                    ruling = self.ruling(name, actual, by_hand) if "gradient" in phase else None
+                    place = Place(phase, name, by_hand, origin.map, inputs(), facts)
+                    return judged(place, actual, ruling)
+
+        self.found.append(Comparison(phase, name, source, origin.by, verdict, diagnose))
+
+    def ruling(self, name: str, actual: Any, expected: Noisy) -> Ruling:
+        """Ask the referee, who uses the forward pass only; it must be out of dispute for that."""
+        if not all(one.verdict.agrees for one in self.found if one.phase in ("activation", "loss")):
+            why = "the forward passes differ already"
+            return Ruling("nobody", np.nan, np.nan, np.nan, np.inf, why)
+        record = self.record
+        plain = self.reference.plain(record.before)
+        return gradient_ruling(
+            plain, record.x, record.y, record.sample_weight, name, actual, expected.value
+        )
 
     # ------------------------------------------------------------------ phase by phase
 
@@ -130,9 +197,9 @@ class _StepCheck:
             inputs = [self.values[source] for source in node.inputs]
             expected, kept = self.reference.forward(node, inputs)
             by = self.reference.derivation(node.layer, "forward", "forward")
-            self.compare(
-                "activation", node.name, self.values[index].value, expected, by, "GradientTape"
-            )
+            origin = _Origin(by, node.layer, partial(self.places.of_output, index))
+            actual = self.values[index].value
+            self.compare("activation", node.name, actual, expected, origin, TAPE)
             saved.append(kept)
         return saved
 
@@ -148,37 +215,42 @@ class _StepCheck:
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
         by = self.reference.derivation(self.network.heads[0].loss, "forward", "forward")
-        self.compare("loss", "total", self.tape["loss"]["total"], total, by, "GradientTape")
-        self.compare("loss", "total", self.record.loss, whole_loss, by, "model.fit")
+        origin = _Origin(by, self.network.heads[0].loss, self.places.of_loss)
+        self.compare("loss", "total", self.tape["loss"]["total"], total, origin, TAPE)
+        self.compare("loss", "total", self.record.loss, whole_loss, _Origin(by), FIT)
         return upstream
 
     def activation_gradients(self, saved: list[Any], upstream: dict[int, Noisy]) -> None:
         """Run each node's backward map on Keras's gradient from the right."""
         from_keras = self.tape["activation gradient"]
-        parts: list[list[tuple[Noisy, Derivation]]] = [[] for _ in self.network.nodes]
-        for head in self.network.heads:
+        parts: list[list[tuple[Noisy, _Origin]]] = [[] for _ in self.network.nodes]
+        for head, target in zip(self.network.heads, self.targets, strict=True):
             if head.reads in upstream:
                 by = self.reference.derivation(head.loss, "input gradient", "values_gradient")
-                parts[head.reads].append((upstream.pop(head.reads), by))
+                inputs = partial(self.places.of_loss_gradient, head, target)
+                origin = _Origin(by, head.loss, inputs)
+                parts[head.reads].append((upstream.pop(head.reads), origin))
         for index in reversed(range(len(self.network.nodes))):
             node = self.network.nodes[index]
             if node.is_input or not parts[index]:
                 continue
-            expected, by = parts[index][0]
+            expected, origin = parts[index][0]
             for other, also in parts[index][1:]:
                 expected = expected + other
-                by = Derivation(f"{by.layer}, {also.layer}", by.formula, by.location)
+                layers = f"{origin.by.layer}, {also.by.layer}"
+                origin = _Origin(replace(origin.by, layer=layers), inputs=dict)
             actual = from_keras.get(node.name)
             if actual is None:  # no trainable weight before this node: Keras has no use for it
                 dy = expected
             else:
-                self.compare("activation gradient", node.name, actual, expected, by, "GradientTape")
+                self.compare("activation gradient", node.name, actual, expected, origin, TAPE)
                 dy = self.reference.exact(actual)
             by = self.reference.derivation(node.layer, "input gradient", "backward")
+            origin = _Origin(by, node.layer, partial(self.places.of_input_gradient, index))
             for source, dx in zip(
                 node.inputs, self.reference.backward(node, dy, saved[index]), strict=True
             ):
-                parts[source].append((dx, by))
+                parts[source].append((dx, origin))
 
     def weight_gradients(self, whole: dict[str, Noisy]) -> None:
         local = self.reference.gradients()
@@ -186,19 +258,20 @@ class _StepCheck:
             layer, weight = self.owner(name)
             by = self.reference.derivation(layer, f"{weight} gradient", "backward")
             tape, fit = self.tape["weight gradient"][name], self.record.gradients[name]
-            self.compare("weight gradient", name, tape, local[name], by, "GradientTape")
-            self.compare("weight gradient", name, fit, whole[name], by, "model.fit")
+            origin = _Origin(by, layer, partial(self.places.of_weight_gradient, name))
+            self.compare("weight gradient", name, tape, local[name], origin, TAPE)
+            self.compare("weight gradient", name, fit, whole[name], _Origin(by), FIT)
 
     def update(self) -> None:
         """Run the optimizer on Keras's own gradients, once for each way of computing them."""
         record = self.record
         ways = {
-            "GradientTape": (
+            TAPE: (
                 self.tape["weight gradient"],
                 self.tape.get("optimizer slot", {}),
                 self.tape["weight"],
             ),
-            "model.fit": (
+            FIT: (
                 record.gradients,
                 {
                     f"{name}/{slot}": array
@@ -217,19 +290,23 @@ class _StepCheck:
                 record.iterations,
                 record.learning_rate,
             )
+            around = partial(self.places.of_update, gradients)
             for slot, expected in expected_slots.items():
-                by = [reference.derivation(optimizer, slot, "update")] * len(names)
+                by = reference.derivation(optimizer, slot, "update")
                 slot_names = [f"{name}/{slot}" for name in names]
-                self.compare_all("optimizer slot", slot_names, slots, expected, by, source)
-            constraints = [self.network.parameters[name].constraint for name in names]
-            by = [
-                reference.derivation(optimizer, "weight", "update")
-                if constraint is None
-                else reference.derivation(constraint, "weight", "apply")
-                for constraint in constraints
-            ]
-            self.compare_all("weight", names, weights, expected_weights, by, source)
-            still = Derivation("not trained", "w⁺ = w", "manual/network.py")
+                origins = [_Origin(by, optimizer, partial(around, name, slot)) for name in names]
+                self.compare_all("optimizer slot", slot_names, slots, expected, origins, source)
+            origins = []
+            for name in names:
+                constraint = self.network.parameters[name].constraint
+                by = (
+                    reference.derivation(optimizer, "weight", "update")
+                    if constraint is None
+                    else reference.derivation(constraint, "weight", "apply")
+                )
+                origins.append(_Origin(by, optimizer, partial(around, name, "weight")))
+            self.compare_all("weight", names, weights, expected_weights, origins, source)
+            still = _Origin(Derivation("not trained", "w⁺ = w", "manual/network.py"))
             for name in self.network.parameters.keys() - set(names):
                 before = reference.exact(record.before[name])
                 self.compare("weight", name, weights[name], before, still, source)

@@ -192,7 +192,7 @@ class _Lockstep:
         self.by_hand = network.copy()
         self.reference = Reference(network)
         self.stepper = stepper
-        self.held_out = held_out
+        self.held_out, self.batch_size = held_out, batch_size
         self.other_ways = other_ways
         self.epoch = EpochCheck(self.reference, batch_size, held_out)
         self.steps: int | None = None
@@ -213,7 +213,9 @@ class _Lockstep:
             record.y,
             record.sample_weight,
         )
-        comparisons, run = check_step(self.reference, record, tape)
+        comparisons, run = check_step(
+            self.reference, record, tape, batch_size=self.batch_size, previous=self.last
+        )
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)
             self.manual_loss = self.by_hand.train_step(record.x, record.y, record.sample_weight)

@@ -63,6 +63,8 @@ class Reference:
     """
 
     def __init__(self, network: Network) -> None:
+        self._original = network
+        self._plain: Network | None = None
         self.network = network.copy("float64")
         self.unit = UNIT_ROUNDOFF[network.dtype.name]
         self._derivations: dict[tuple[int, str], Derivation] = {}
@@ -86,6 +88,13 @@ class Reference:
         """Take over Keras's weights."""
         for name, parameter in self.network.parameters.items():
             parameter.value = self.exact(weights[name])
+
+    def plain(self, weights: Named) -> Network:
+        """Return a network in plain float64 numbers with the given weights."""
+        if self._plain is None:
+            self._plain = self._original.copy("float64")
+        self._plain.set_weights(weights)
+        return self._plain
 
     def clear_gradients(self) -> None:
         for parameter in self.network.parameters.values():

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compare.checks import Comparison
+from compare.diagnosis import Diagnosis
 from compare.errors import Disagreement
 from compare.judge import Verdict
 from compare.reference import Derivation
@@ -33,6 +34,8 @@ class Finding:
         The layer whose map is at fault, its formula, and where the code stands.
     verdict : Verdict
         Distance, bound, worst element.
+    diagnosis : Diagnosis or None
+        Which side is wrong and why; None where the number depends on others that differ.
     """
 
     epoch: int
@@ -42,6 +45,7 @@ class Finding:
     source: str
     derivation: Derivation
     verdict: Verdict
+    diagnosis: Diagnosis | None = None
 
     @property
     def distance(self) -> float:
@@ -74,6 +78,7 @@ class Finding:
             "  computed by hand from this step's batch and weights alone"
             if whole_step
             else f"  its inputs are Keras's own, so the difference arises in {by.layer!r}",
+            *(f"  {line}" for line in (self.diagnosis.lines() if self.diagnosis else ())),
             f"  formula: {by.formula}",
             f"  derived in {by.location}",
         ]
@@ -182,7 +187,10 @@ class Report:
         largest.disagreed += 1
         self.disagreements += 1
         if len(self.findings) < KEPT_FINDINGS:
-            self.findings.append(Finding(epoch, step, *key, comparison.derivation, verdict))
+            diagnosis = comparison.diagnose() if comparison.diagnose is not None else None
+            self.findings.append(
+                Finding(epoch, step, *key, comparison.derivation, verdict, diagnosis)
+            )
 
     def raise_if_different(self) -> None:
         """Raise `Disagreement` with the first finding, if there is one.

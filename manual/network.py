@@ -195,8 +195,14 @@ class Network:
 
     # ------------------------------------------------------------------ forward and backward
 
-    def forward(self, x: Array | Sequence[Array], *, training: bool = False) -> Pass:
-        """Run all nodes on a batch."""
+    def forward(
+        self,
+        x: Array | Sequence[Array],
+        *,
+        training: bool = False,
+        replaced: Mapping[int, Array] | None = None,
+    ) -> Pass:
+        """Run all nodes on a batch; ``replaced`` puts other outputs in the place of some nodes'."""
         run = Pass([None] * len(self.nodes), [None] * len(self.nodes))
         for index, value in zip(
             self.inputs, x if isinstance(x, (list, tuple)) else [x], strict=True
@@ -208,6 +214,8 @@ class Network:
             else:
                 taken = [run.values[source] for source in sources]
             run.values[index], run.saved[index] = layer.forward(taken, training=training)
+            if replaced and index in replaced:
+                run.values[index] = replaced[index]
         return run
 
     def backward(self, run: Pass, upstream: Mapping[int, Array]) -> None:

@@ -1,0 +1,13 @@
+"""Why a number is wrong: one small function for every slip that people make."""
+
+from compare.causes import (  # noqa: F401  (each registers its hypotheses)
+    activation,
+    arrangement,
+    dense,
+    factors,
+    loss,
+    optimizer,
+)
+from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis
+
+__all__ = ["Candidate", "Cause", "Facts", "Place", "candidates", "diagnose", "hypothesis"]

@@ -1,0 +1,172 @@
+"""What a hypothesis sees, what it answers, and how the answers are ranked.
+
+A hypothesis is a small function that looks at one `Place`, where everything is right, and says
+which numbers would stand there had a certain slip been made. If they are the numbers that do stand
+there, to within rounding, then that slip is the cause. No hypothesis has a parameter to fit, so a
+wrong number can't be explained by chance: in float32 one guess in a million would be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from compare.judge import judge
+from compare.noise import Noisy
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of the whole step.
+
+    Attributes
+    ----------
+    samples : int
+        In this batch.
+    batch_size : int
+        Of a full batch; larger than ``samples`` only in a last, small one.
+    learning_rate : float
+    step : int
+        Counted from 1, as the optimizer counts.
+    """
+
+    samples: int
+    batch_size: int
+    learning_rate: float
+    step: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a number arises in a training step, and everything right around it.
+
+    Attributes
+    ----------
+    phase, name : str
+        As in a trace.
+    right : Noisy
+        What should stand there.
+    map : object
+        The layer, loss or optimizer whose map ends here.
+    inputs : mapping of str to Noisy
+        What the map took, by the literature's letters: ``x, W, b, z, a, da, dz, y, p, w, g, m, v``.
+    facts : Facts
+    """
+
+    phase: str
+    name: str
+    right: Noisy
+    map: Any
+    inputs: Mapping[str, Any]
+    facts: Facts
+
+    def has(self, *letters: str) -> bool:
+        return all(self.inputs.get(letter) is not None for letter in letters)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What would stand at a place had one slip been made.
+
+    Attributes
+    ----------
+    sentence : str
+        The slip, for a student: "the derivative of the activation is missing".
+    value : Noisy
+    formula : str
+        What was computed instead.
+    slips : int
+        How many slips it takes: the simplest explanation comes first.
+    """
+
+    sentence: str
+    value: Noisy
+    formula: str = ""
+    slips: int = 1
+
+
+Hypothesis = Callable[[Place], Iterator[Candidate]]
+
+_hypotheses: dict[str, list[Hypothesis]] = {}
+
+
+def hypothesis(*phases: str) -> Callable[[Hypothesis], Hypothesis]:
+    """Register a function as a hypothesis about numbers of the given phases."""
+
+    def register(function: Hypothesis) -> Hypothesis:
+        for phase in phases:
+            _hypotheses.setdefault(phase, []).append(function)
+        return function
+
+    return register
+
+
+def candidates(place: Place) -> Iterator[Candidate]:
+    """Return everything that any hypothesis has to say about a place, in the right shape."""
+    for function in _hypotheses.get(place.phase, []):
+        for candidate in function(place):
+            if candidate.value.shape == place.right.shape:
+                yield candidate
+
+
+@dataclass(frozen=True)
+class Cause:
+    """An explanation that fits to within rounding.
+
+    Attributes
+    ----------
+    sentence, formula : str
+    residual : float
+        What it leaves unexplained, relative to the largest number.
+    distance : float
+        The same in units of rounding noise; at most the judge's bound.
+    slips : int
+    """
+
+    sentence: str
+    formula: str
+    residual: float
+    distance: float
+    slips: int = field(default=1, repr=False)
+
+    def __str__(self) -> str:
+        formula = f": {self.formula}" if self.formula else ""
+        return f"{self.sentence}{formula} (residual {self.residual:.0e})"
+
+
+def diagnose(place: Place, wrong: np.ndarray) -> list[Cause]:
+    """Explain the numbers that stand at a place; return what fits, the simplest first.
+
+    An explanation that right numbers would pass too explains nothing and is left out.
+    """
+    wrong = np.asarray(wrong, np.float64)
+    with np.errstate(all="ignore"):
+        causes = [
+            cause
+            for candidate in candidates(place)
+            if (cause := fits(candidate, wrong)) is not None
+            and not judge(place.right.value, candidate.value).agrees
+        ]
+    return ranked(causes)
+
+
+def fits(candidate: Candidate, wrong: np.ndarray) -> Cause | None:
+    """Return the candidate as a cause if it gives the wrong numbers, to within rounding."""
+    verdict = judge(wrong, candidate.value)
+    if not verdict.agrees or not np.isfinite(verdict.distance):
+        return None
+    finite = np.where(np.isfinite(wrong), wrong, 0.0)
+    largest = float(np.max(np.abs(finite), initial=0.0))
+    left = np.where(np.isfinite(wrong), wrong - candidate.value.value, 0.0)
+    residual = float(np.max(np.abs(left), initial=0.0)) / (largest or 1.0)
+    return Cause(candidate.sentence, candidate.formula, residual, verdict.distance, candidate.slips)
+
+
+def ranked(causes: list[Cause]) -> list[Cause]:
+    """Sort by the number of slips, in the order of the hypotheses; name each only once."""
+    by_sentence = {cause.sentence: cause for cause in reversed(causes)}
+    kept = [cause for cause in causes if by_sentence[cause.sentence] is cause]
+    return sorted(kept, key=lambda cause: cause.slips)

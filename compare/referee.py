@@ -1,0 +1,141 @@
+"""A third opinion on a disputed gradient: the loss itself, from forward passes only.
+
+The gradient of the loss says how much the loss changes along any direction. Along the direction in
+which the two sides differ most, the loss is computed a little ahead and a little behind, in
+float64; that difference knows no derivative, and supports one side, both, or neither.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manual.network import Network
+
+KERAS, BY_HAND = "Keras", "the hand derivation"
+
+STEPS = (2.0**-12, 2.0**-14, 2.0**-16)
+"""Relative to the size of what is moved. The middle one counts; the others tell its error."""
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """What the loss says.
+
+    Attributes
+    ----------
+    supports : str
+        `KERAS`, `BY_HAND`, ``"both"``, ``"neither"``, or ``"nobody"`` where it can't decide.
+    slope : float
+        The central difference along the disputed direction.
+    keras, by_hand : float
+        What each side's gradient says the slope is.
+    error : float
+        How far the slope may be off.
+    why : str
+        Where it can't decide: the reason.
+    """
+
+    supports: str
+    slope: float
+    keras: float
+    by_hand: float
+    error: float
+    why: str = ""
+
+    def __str__(self) -> str:
+        if self.supports == "nobody":
+            return f"cannot decide here: {self.why}"
+        said = {
+            "both": "is within its error of both",
+            "neither": "supports neither side",
+        }.get(self.supports, f"supports {self.supports}")
+        return f"a central difference of the loss, {self.slope:.6g}, {said}"
+
+
+def gradient_ruling(
+    network: Network,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    what: str,
+    keras: np.ndarray,
+    by_hand: np.ndarray,
+) -> Ruling:
+    """Ask the loss about the gradient of one weight, or of one node's output.
+
+    Parameters
+    ----------
+    network : manual.Network
+        In float64, with the weights that the step starts from. Only its forward pass is used.
+    x, y, sample_weight : the batch
+    what : str
+        A weight's name, or a node's.
+    keras, by_hand : arrays
+        What each side says.
+    """
+    keras, by_hand = np.asarray(keras, np.float64), np.asarray(by_hand, np.float64)
+    apart = keras - by_hand
+    size = float(np.linalg.norm(apart))
+    if not np.isfinite(size):
+        return Ruling("nobody", np.nan, np.nan, np.nan, np.inf, "a gradient is not finite")
+    if size == 0.0:
+        return Ruling("both", 0.0, 0.0, 0.0, 0.0)
+    direction = apart / size
+    says = float((keras * direction).sum()), float((by_hand * direction).sum())
+    with np.errstate(all="ignore"):
+        slope, error = _slope(network, x, y, sample_weight, what, direction)
+    if not np.isfinite(slope):
+        return Ruling("nobody", slope, *says, error, "the loss is not finite")
+    far = [abs(slope - one) for one in says]
+    if error > 0.25 * abs(says[0] - says[1]):
+        if max(far) <= 2.0 * error:
+            return Ruling("both", slope, *says, error)
+        why = "the loss is too uneven, or the two sides too close"
+        return Ruling("nobody", slope, *says, error, why)
+    near = [distance <= max(2.0 * error, 0.05 * abs(says[0] - says[1])) for distance in far]
+    supports = "neither"
+    if near[0] != near[1]:
+        supports = KERAS if near[0] else BY_HAND
+    return Ruling(supports, slope, *says, error)
+
+
+def _slope(
+    network: Network, x: Any, y: Any, sample_weight: Any, what: str, direction: np.ndarray
+) -> tuple[float, float]:
+    """Return the central difference of the loss along a direction, and how far it may be off."""
+    parameter = network.parameters.get(what)
+    node = next((i for i, one in enumerate(network.nodes) if one.name == what), -1)
+    if parameter is not None:
+        at = np.array(parameter.value)
+    else:
+        at = network.forward(x, training=True).values[node]
+    scale = float(np.sqrt(np.mean(np.square(at)))) or 1.0
+    slopes, noise = [], 0.0
+    for step in STEPS:
+        h = step * scale / (float(np.max(np.abs(direction))) or 1.0)
+        losses = []
+        for sign in (1.0, -1.0):
+            moved = at + sign * h * direction
+            losses.append(_loss(network, x, y, sample_weight, parameter, node, moved))
+        slopes.append((losses[0] - losses[1]) / (2.0 * h))
+        noise = 16.0 * np.finfo(np.float64).eps * max(map(abs, losses)) / h
+    if parameter is not None:
+        parameter.value[...] = at
+    coarse, middle, fine = slopes
+    truncation = abs(coarse - middle) / 15.0 + abs(middle - fine)
+    return middle, truncation + noise
+
+
+def _loss(
+    network: Network, x: Any, y: Any, sample_weight: Any, parameter: Any, node: Any, moved: Any
+) -> float:
+    """Compute the loss with a weight, or with a node's output, replaced."""
+    if parameter is not None:
+        parameter.value[...] = moved
+        run = network.forward(x, training=True)
+    else:
+        run = network.forward(x, training=True, replaced={node: moved})
+    return float(network.loss(run, y, sample_weight)[0])
