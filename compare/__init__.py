@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from compare.engine import lockstep
     from compare.errors import BadInput, Disagreement
     from compare.report import Finding, Report
+    from compare.submission import check_gradients, check_step
 
 _HOMES = {
     "lockstep": "compare.engine",
@@ -18,9 +19,19 @@ _HOMES = {
     "Disagreement": "compare.errors",
     "Finding": "compare.report",
     "Report": "compare.report",
+    "check_gradients": "compare.submission",
+    "check_step": "compare.submission",
 }
 
-__all__ = ["BadInput", "Disagreement", "Finding", "Report", "lockstep"]
+__all__ = [
+    "BadInput",
+    "Disagreement",
+    "Finding",
+    "Report",
+    "check_gradients",
+    "check_step",
+    "lockstep",
+]
 
 
 def __getattr__(name: str) -> Any:

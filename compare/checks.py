@@ -52,7 +52,7 @@ class Comparison:
     diagnose: Callable[[], Diagnosis] | None = field(default=None, compare=False, repr=False)
 
 
-def check_step(
+def compare_step(
     reference: Reference,
     record: StepRecord,
     tape: Trace,

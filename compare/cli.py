@@ -108,6 +108,57 @@ def explain(case: str, step: int, weight: str | None, dtype: str | None) -> None
     click.echo(text)
 
 
+@main.command()
+@click.argument("submission", required=False, metavar="[FILE.py[:FUNCTION]]")
+@click.option("--case", required=True, type=CaseName(), help="The example it belongs to.")
+@click.option(
+    "--returns",
+    type=click.Choice(["gradients", "weights"]),
+    default="gradients",
+    show_default=True,
+    help="What the function returns.",
+)
+@click.option("--after", "--step", "after", type=click.IntRange(min=0), help="Updates made before.")
+@click.option("--loss", metavar="NUMBER", help="Ask about a loss, as you have it written down.")
+@click.option("--weight", metavar="NAME=NUMBER", help="Ask about a weight: w5=0.3589.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the report.")
+def check(
+    submission: str | None,
+    case: str,
+    returns: str,
+    after: int | None,
+    loss: str | None,
+    weight: str | None,
+    json_file: str | None,
+) -> None:
+    """Check your own backward pass, or a single number.
+
+    FUNCTION(weights, x, y) gets the weights in Keras's order and the example's first batch, and
+    returns an array for each weight. It is your own code and runs in this process. Without a file,
+    --loss or --weight asks about one number. Exit status: 0 right, 1 wrong, 2 bad input.
+    """
+    if sum(asked is not None for asked in (submission, loss, weight)) != 1:
+        raise click.UsageError("Give a file with a function, or --loss, or --weight: one of them.")
+    if submission is not None and after is not None:
+        raise click.UsageError("--after goes with --loss or --weight.")
+    if json_file is not None:
+        _check_writable(Path(json_file))
+    from rich.console import Console
+
+    with _errors_for_people(), Console(stderr=True).status("checking"):
+        _load_tensorflow()
+        from compare.handed_in import check_file, check_number
+
+        if submission is not None:
+            result: Any = check_file(load(case), submission, returns)
+        else:
+            result = check_number(load(case), after, loss, weight)
+    click.echo(str(result))
+    if json_file is not None:
+        _write_whole(Path(json_file), result.to_json())
+    sys.exit(0 if result.ok else 1)
+
+
 def _run_all(
     names: tuple[str, ...], settings: Settings, full: bool
 ) -> tuple[list[CaseResult], bool]:
@@ -202,7 +253,6 @@ def _check_writable(path: Path) -> None:
 
 
 def _write_json(path: Path, results: list[CaseResult], interrupted: bool) -> None:
-    """Write the whole file or nothing: to a temporary name first."""
     from compare.report import as_json
 
     text = as_json(
@@ -212,6 +262,11 @@ def _write_json(path: Path, results: list[CaseResult], interrupted: bool) -> Non
             "cases": [result.as_dict() for result in results],
         }
     )
+    _write_whole(path, text)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write the whole file or nothing: to a temporary name first."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:

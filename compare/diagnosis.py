@@ -10,6 +10,8 @@ from compare.causes import Cause, Place, diagnose
 from compare.noise import Noisy
 from compare.referee import BY_HAND, KERAS, Ruling
 
+SUBMISSION = "submission"
+
 TOLD = 3
 """So many causes are kept of those that fit."""
 
@@ -40,7 +42,7 @@ class Diagnosis:
         if self.causes:
             best, *others = self.causes
             next_best = others[0].sentence if others else "none"
-            side = "" if self.wrong == BY_HAND else "in Keras, "
+            side = "in Keras, " if self.wrong == KERAS else ""
             lines.append(f"cause: {side}{best}; next best: {next_best}")
         else:
             lines.append("cause: nothing that was tried explains it to within rounding")

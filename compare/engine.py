@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.checks import Comparison, check_step
+from compare.checks import Comparison, compare_step
 from compare.data import check_labels, check_lengths, checked_arrays
 from compare.epochs import EpochCheck
 from compare.errors import BadInput
@@ -137,9 +137,9 @@ def lockstep(
         raise BadInput(
             f"The network computes in {network.dtype} and the model in {dtype}: build both in one."
         )
-    _check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
+    check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
     if held_out:
-        _check_fit(network, model, held_out["x"], held_out["y"], None)
+        check_fit(network, model, held_out["x"], held_out["y"], None)
 
     report = Report("", dtype) if report is None else report
     report.label, report.dtype = label or model.name, dtype
@@ -213,7 +213,7 @@ class _Lockstep:
             record.y,
             record.sample_weight,
         )
-        comparisons, run = check_step(
+        comparisons, run = compare_step(
             self.reference, record, tape, batch_size=self.batch_size, previous=self.last
         )
         with np.errstate(all="ignore"):
@@ -294,7 +294,7 @@ class _Lockstep:
         return not keras_half and not by_hand
 
 
-def _check_fit(
+def check_fit(
     network: Network,
     model: keras.Model,
     xs: list[np.ndarray],

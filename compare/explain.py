@@ -145,7 +145,7 @@ def explain(
     weight : str, optional
         One weight, as ``hidden/kernel[0,1]`` or by the tutorial's own symbol (``w5``).
     """
-    target = None if weight is None else _weight_place(case, weight)
+    target = None if weight is None else weight_place(case, weight)
     run, taken = take_step(case, step, settings)
     page = _Page(case, run, taken, step)
     if target is None:
@@ -184,7 +184,7 @@ def _unit_by_unit(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     return (index[::-1] for index in np.ndindex(*shape[::-1]))
 
 
-def _weight_place(case: Case, asked: str) -> tuple[str, tuple[int, ...]]:
+def weight_place(case: Case, asked: str) -> tuple[str, tuple[int, ...]]:
     """Read ``hidden/kernel[0,1]`` or a symbol of the case."""
     for place, symbol in case.symbols.items():
         if symbol == asked and "/" in place and "pre_activation" not in place:

@@ -27,7 +27,8 @@ class Ruling:
     Attributes
     ----------
     supports : str
-        `KERAS`, `BY_HAND`, ``"both"``, ``"neither"``, or ``"nobody"`` where it can't decide.
+        `KERAS`, the other side (`BY_HAND`), ``"both"``, ``"neither"``, or, where it can't decide,
+        ``"nobody"``.
     slope : float
         The central difference along the disputed direction.
     keras, by_hand : float
@@ -63,6 +64,7 @@ def gradient_ruling(
     what: str,
     keras: np.ndarray,
     by_hand: np.ndarray,
+    other_side: str = BY_HAND,
 ) -> Ruling:
     """Ask the loss about the gradient of one weight, or of one node's output.
 
@@ -75,6 +77,8 @@ def gradient_ruling(
         A weight's name, or a node's.
     keras, by_hand : arrays
         What each side says.
+    other_side : str
+        What the side that isn't Keras is called.
     """
     keras, by_hand = np.asarray(keras, np.float64), np.asarray(by_hand, np.float64)
     apart = keras - by_hand
@@ -98,7 +102,7 @@ def gradient_ruling(
     near = [distance <= max(2.0 * error, 0.05 * abs(says[0] - says[1])) for distance in far]
     supports = "neither"
     if near[0] != near[1]:
-        supports = KERAS if near[0] else BY_HAND
+        supports = KERAS if near[0] else other_side
     return Ruling(supports, slope, *says, error)
 
 

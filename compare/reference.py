@@ -20,7 +20,8 @@ from manual.network import Head, Network, Pass, as_target
 
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
-Named = Mapping[str, np.ndarray]
+Named = Mapping[str, Any]
+"""Arrays by name, with noise or without."""
 
 
 @dataclass(frozen=True)
@@ -185,4 +186,5 @@ class Reference:
         return names, flat, w
 
     def _flat(self, arrays: Named, names: list[str]) -> Noisy:
-        return self.exact(np.concatenate([np.ravel(arrays[name]) for name in names]))
+        flat = np.concatenate([np.ravel(arrays[name]) for name in names])
+        return flat if isinstance(flat, Noisy) else self.exact(flat)

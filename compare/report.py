@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compare.checks import Comparison
-from compare.diagnosis import Diagnosis
+from compare.diagnosis import SUBMISSION, Diagnosis
 from compare.errors import Disagreement
 from compare.judge import Verdict
 from compare.reference import Derivation
 
 KEPT_FINDINGS = 20
 WIDTH = 80
+FROM_THE_DATA = "  computed by hand from this step's batch and weights alone"
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,18 @@ class Finding:
         where = ""
         if verdict.size > 1:
             where = f"worst element {list(verdict.index)} of {verdict.size}; "
+        submitted = self.source == SUBMISSION
+        who, whose = (
+            ("submitted:", "it should be") if submitted else (f"{self.source} has", "by hand it is")
+        )
         whole_step = self.source == "model.fit" and self.phase in ("loss", "weight gradient")
+        local = f"  its inputs are Keras's own, so the difference arises in {by.layer!r}"
         lines = [
             *head,
-            f"  {self.source} has {verdict.actual:.10g}, by hand it is {verdict.expected:.10g}",
+            f"  {who} {verdict.actual:.10g}, {whose} {verdict.expected:.10g}",
             f"  {where}bound {verdict.bound:g} × noise, one noise is {verdict.noise:.1e} here",
             f"  a relative tolerance of {_short(verdict.tolerance)} would have passed",
-            "  computed by hand from this step's batch and weights alone"
-            if whole_step
-            else f"  its inputs are Keras's own, so the difference arises in {by.layer!r}",
+            *([] if submitted else [FROM_THE_DATA if whole_step else local]),
             *(f"  {line}" for line in (self.diagnosis.lines() if self.diagnosis else ())),
             f"  formula: {by.formula}",
             f"  derived in {by.location}",

@@ -218,7 +218,13 @@ class Network:
                 run.values[index] = replaced[index]
         return run
 
-    def backward(self, run: Pass, upstream: Mapping[int, Array]) -> None:
+    def backward(
+        self,
+        run: Pass,
+        upstream: Mapping[int, Array],
+        *,
+        altered: Callable[[int, Array], Array] | None = None,
+    ) -> None:
         """Carry the loss's gradients from the outputs back through every node.
 
         Parameters
@@ -227,6 +233,9 @@ class Network:
             Of `forward`; its ``gradients`` are filled.
         upstream : mapping of node position to array
             The gradient of the loss at the nodes that the loss reads.
+        altered : callable, optional
+            Receives the position of every node and the gradient at its output, and returns the
+            gradient to go on with: what would have come of a slip.
         """
         gradients = run.gradients = [None] * len(self.nodes)
         for index, gradient in upstream.items():
@@ -235,6 +244,8 @@ class Network:
             dy = gradients[index]
             if dy is None:
                 continue
+            if altered is not None:
+                dy = gradients[index] = altered(index, dy)
             dx = layer.backward(dy, run.saved[index])
             for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
                 so_far = gradients[source]

@@ -1,0 +1,98 @@
+"""What the command line hands in: a file with somebody's function, or one number."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from compare.asked import Answer, ask
+from compare.cases.base import Case
+from compare.casework import built, precision
+from compare.errors import BadInput
+from compare.explain import weight_place
+from compare.report import Report
+from compare.submission import Returns, Step, check_step
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The result of checking something that was handed in, for the command line."""
+
+    result: Report | Answer
+
+    @property
+    def ok(self) -> bool:
+        return self.result.ok
+
+    def to_json(self) -> str:
+        if isinstance(self.result, Report):
+            return self.result.to_json()
+        return json.dumps({**asdict(self.result), "ok": self.ok}, indent=2, ensure_ascii=False)
+
+    def __str__(self) -> str:
+        if isinstance(self.result, Answer):
+            return str(self.result)
+        report = self.result
+        notes = "".join(f"\n  {note}" for note in report.notes)
+        if report.first is None:
+            return f"All {report.compared} arrays are right, to within rounding.{notes}"
+        wrong = ", ".join(finding.name for finding in report.findings)
+        return f"{report.first}\n  wrong: {wrong}, of {report.compared} arrays{notes}"
+
+
+def check_file(case: Case, submission: str, returns: str) -> Checked:
+    """Judge ``FILE.py:function`` on a case's first batch."""
+    step = load_function(submission)
+    run = case.runs[0]
+    with precision(run.dtype):
+        model, _ = built(run)
+        x, y = run.x[: run.batch_size], run.y[: run.batch_size]
+        return Checked(check_step(model, x, y, step, returns=cast(Returns, returns)))
+
+
+def check_number(case: Case, after: int | None, loss: str | None, weight: str | None) -> Checked:
+    """Judge a loss, or a weight given as ``name=number``."""
+    after = 1 if after is None else after
+    if loss is not None:
+        return Checked(ask(case, loss, after=after))
+    name, equals, digits = (weight or "").partition("=")
+    if not equals:
+        raise BadInput(f"A weight is asked about as w5=0.3589. Received: {weight!r}.")
+    return Checked(ask(case, digits, after=after, weight=weight_place(case, name)))
+
+
+def load_function(submission: str) -> Step:
+    """Return the function that ``FILE.py:name`` names; the only one of the file without a name."""
+    file, _, name = submission.partition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise BadInput(f"There is no file {file!r}.")
+    try:
+        defined = runpy.run_path(str(path))
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).name == path.name]
+        line = own[-1].lineno if own else getattr(error, "lineno", "?")
+        raise BadInput(
+            f"{file} can't be run: {type(error).__name__}: {error} (line {line})"
+        ) from None
+    functions: dict[str, Any] = {
+        key: value
+        for key, value in defined.items()
+        if callable(value)
+        and not key.startswith("_")
+        and getattr(getattr(value, "__code__", None), "co_filename", "") == str(path)
+    }
+    if name:
+        if name not in functions:
+            listed = ", ".join(functions) or "none"
+            raise BadInput(f"{file} has no function {name!r}. Its functions: {listed}.")
+        return cast(Step, functions[name])
+    if len(functions) != 1:
+        listed = ", ".join(functions) or "none"
+        raise BadInput(f"Say which function of {file} to check, as {file}:name. It has: {listed}.")
+    return cast(Step, next(iter(functions.values())))

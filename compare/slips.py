@@ -1,0 +1,236 @@
+"""One slip somewhere in a backward pass, followed to the gradients of all weights.
+
+Where only the last numbers of a hand-written step are known, a slip shows in every weight before
+it. So each hypothesis is tried at each node, and at all of them, and what would come of it is
+carried on through the right derivation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from compare.causes import Candidate, Cause, Facts, Place, candidates
+from compare.causes.base import fits, ranked
+from compare.causes.factors import constants
+from compare.judge import judge
+from compare.noise import Noisy
+from compare.reference import Reference
+from manual.layers import Activation, Dense
+from manual.network import as_target
+
+Gradients = dict[str, Noisy]
+
+
+@dataclass(frozen=True)
+class Slip:
+    """A slip, where it was made, and all gradients that come of it."""
+
+    candidate: Candidate
+    where: str
+    gradients: Gradients
+    slips: int = 1
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.candidate.sentence}{f' ({self.where})' if self.where else ''}"
+
+
+class Slips:
+    """Every slip in the backward pass of one step.
+
+    Parameters
+    ----------
+    reference : Reference
+        With the step's weights loaded.
+    x, y, sample_weight : the batch
+    after : mapping of str to array
+        The weights after the right update.
+    facts : Facts
+    """
+
+    def __init__(
+        self,
+        reference: Reference,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        after: Mapping[str, np.ndarray],
+        facts: Facts,
+    ) -> None:
+        self.reference, self.network = reference, reference.network
+        self.after, self.facts = after, facts
+        self.sample_weight = sample_weight
+        self.run, _ = reference.whole(x, y, sample_weight)
+        self.right = reference.gradients()
+        self.targets = y if isinstance(y, (list, tuple)) else [y]
+        _, self.upstream = self.network.loss(self.run, y, sample_weight)
+        self.at = list(self.run.gradients)
+        self._head = {head.reads: n for n, head in enumerate(self.network.heads)}
+
+    def all(self) -> Iterator[Slip]:
+        """Give every slip: at the loss, in all layers alike, in one of them, at one weight."""
+        nodes = [
+            index
+            for index, gradient in enumerate(self.at)
+            if gradient is not None and not self.network.nodes[index].is_input
+        ]
+        places = {index: self._place(index, self.at[index]) for index in nodes}
+        found: dict[tuple[str, str], list[int]] = {}
+        for index, place in places.items():
+            for candidate in candidates(place):
+                if candidate.slips == 1 or index in self._head:
+                    found.setdefault((candidate.sentence, candidate.formula), []).append(index)
+        for slip, where in found.items():
+            groups = [[index] for index in sorted(where, reverse=True)]
+            if len(where) > 1:
+                groups.insert(0, where)
+            for group in groups:
+                yield self._followed(slip, group)
+        yield from self._at_weights()
+
+    def _followed(self, slip: tuple[str, str], where: list[int]) -> Slip:
+        """Carry a slip (sentence, formula) at some nodes on to the gradients of all weights."""
+        made: list[Candidate] = []
+
+        def altered(index: int, gradient: Any) -> Any:
+            if index not in where:
+                return gradient
+            for candidate in candidates(self._place(index, gradient)):
+                if (candidate.sentence, candidate.formula) == slip:
+                    made.append(candidate)
+                    return candidate.value
+            return gradient
+
+        self.reference.clear_gradients()
+        self.network.backward(self.run, self.upstream, altered=altered)
+        found = self.reference.gradients()
+        place = "in every layer"
+        if len(where) == 1:
+            layer = self.network.nodes[where[0]].layer.name
+            place = "" if where[0] in self._head else f"at {layer}"
+        return Slip(made[0], place, found, made[0].slips)
+
+    def _at_weights(self) -> Iterator[Slip]:
+        """Give slips at the gradients themselves: of one weight, of all of a kind, and of all."""
+        groups: dict[tuple[str, str], tuple[Candidate, Gradients]] = {}
+        for name, right in self.right.items():
+            place = self._weight_place(name, right)
+            for candidate in candidates(place):
+                yield Slip(candidate, f"at {name}", {**self.right, name: candidate.value})
+                for kind in (name.rsplit("/", 1)[1], "weight"):
+                    key = candidate.sentence, kind
+                    groups.setdefault(key, (candidate, dict(self.right)))[1][name] = candidate.value
+        for (_, kind), (candidate, gradients) in groups.items():
+            yield Slip(candidate, f"at every {kind}", gradients)
+
+    # ------------------------------------------------------------------ what surrounds a place
+
+    def _place(self, index: int, gradient: Any) -> Place:
+        """Describe the gradient at a node's output, as it is on the way back."""
+        network, values = self.network, self.run.values
+        node = network.nodes[index]
+        if index in self._head:
+            head = network.heads[self._head[index]]
+            p = values[head.reads]
+            inputs: dict[str, Any] = {
+                "p": p,
+                "y": as_target(np.asarray(self.targets[self._head[index]]), p),
+                "outputs": p.shape[-1],
+                "sample_weight": self.sample_weight,
+            }
+            return Place("activation gradient", node.name, gradient, head.loss, inputs, self.facts)
+        users = [i for i, other in enumerate(network.nodes) if index in other.inputs]
+        if len(users) != 1:
+            return Place("activation gradient", node.name, gradient, None, {}, self.facts)
+        (user,) = users
+        layer, arrived = network.nodes[user].layer, self.run.gradients[user]
+        if isinstance(layer, Activation):
+            inputs = {"z": values[index], "a": values[user], "da": arrived}
+        elif isinstance(layer, Dense):
+            inputs = {"W": layer.kernel.value, "dz": arrived}
+            if f"{layer.name}/kernel" in self.after:
+                inputs["W_new"] = self.reference.exact(self.after[f"{layer.name}/kernel"])
+        else:
+            inputs = {}
+        return Place("activation gradient", node.name, gradient, layer, inputs, self.facts)
+
+    def _weight_place(self, name: str, right: Noisy) -> Place:
+        """Describe the gradient of one weight."""
+        others = {other: g for other, g in self.right.items() if g.shape == right.shape}
+        inputs: dict[str, Any] = {"other_gradients": others}
+        layer_name = name.rsplit("/", 1)[0]
+        for index, node in enumerate(self.network.nodes):
+            if isinstance(node.layer, Dense) and node.layer.name == layer_name:
+                source = node.inputs[0]
+                inputs |= {
+                    "x": self.run.values[source],
+                    "dz": self.at[index],
+                    "W": node.layer.kernel.value,
+                    "outputs": node.layer.units,
+                }
+                below = self.network.nodes[source]
+                if isinstance(below.layer, Activation):
+                    inputs["x_pre"] = self.run.values[below.inputs[0]]
+        return Place("weight gradient", name, right, None, inputs, self.facts)
+
+
+def explained(slips: Slips, submitted: Mapping[str, np.ndarray], moved: Any = None) -> list[Cause]:
+    """Return the slips that give the submitted arrays, all of them, to within rounding.
+
+    Parameters
+    ----------
+    slips : Slips
+    submitted : mapping of str to array
+    moved : callable, optional
+        From gradients to what was submitted (new weights); by default gradients were.
+    """
+    causes = []
+    with np.errstate(all="ignore"):
+        factors = [(1.0, ""), *_factors(slips.facts)]
+        for slip in slips.all():
+            for factor, also in factors:
+                for gradients in _multiplied(slip, slips.right, factor):
+                    given = gradients if moved is None else moved(gradients)
+                    cause = _all_fit(slip, given, submitted)
+                    if cause is None:
+                        continue
+                    both = f"{cause.sentence}, and {also}" if also else cause.sentence
+                    causes.append(replace(cause, sentence=both, slips=slip.slips + bool(also)))
+    return ranked(causes)
+
+
+def _multiplied(slip: Slip, right: Gradients, factor: float) -> Iterator[Gradients]:
+    """Multiply all gradients, or only those that the slip reaches, with a constant."""
+    if factor == 1.0:
+        yield slip.gradients
+        return
+    yield {name: gradient * factor for name, gradient in slip.gradients.items()}
+    yield {
+        name: gradient if judge(gradient.value, right[name]).agrees else gradient * factor
+        for name, gradient in slip.gradients.items()
+    }
+
+
+def _factors(facts: Facts) -> Iterator[tuple[float, str]]:
+    """Give the constants that a second slip may have multiplied everything with."""
+    anywhere = Place("weight gradient", "", Noisy(0.0, unit=2.0**-53), None, {}, facts)
+    for factor, sentence, name in constants(anywhere):
+        yield factor, f"{sentence} (factor {name})"
+
+
+def _all_fit(slip: Slip, given: Mapping[str, Noisy], submitted: Any) -> Cause | None:
+    worst: Cause | None = None
+    for name, array in submitted.items():
+        one = replace(slip.candidate, value=given[name], sentence=slip.sentence)
+        cause = (
+            fits(one, np.asarray(array, np.float64)) if given[name].shape == array.shape else None
+        )
+        if cause is None:
+            return None
+        if worst is None or cause.distance > worst.distance:
+            worst = cause
+    return worst

@@ -1,0 +1,288 @@
+"""Somebody's own numbers: a backward pass or an update step, judged and diagnosed."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Literal
+
+import keras
+import numpy as np
+
+from compare.causes import Cause
+from compare.checks import Comparison, compare_step
+from compare.data import check_lengths, checked_arrays
+from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
+from compare.engine import check_fit
+from compare.errors import BadInput
+from compare.judge import judge
+from compare.noise import Noisy
+from compare.places import Places
+from compare.referee import gradient_ruling
+from compare.reference import Derivation, Reference
+from compare.report import Report
+from compare.slips import Slips, explained
+from compare.twins import model_config, twin_network, working_dtype
+from keras_models import naming
+from keras_models.callbacks import StepRecord
+from keras_models.stepper import Stepper
+
+Arrays = Sequence[Any] | Mapping[str, Any]
+Step = Callable[[list[np.ndarray], Any, Any], Arrays]
+"""From the weights in Keras's order and a batch to an array for each trainable weight."""
+
+THE_SUBMISSION = "the submission"
+Returns = Literal["gradients", "weights"]
+
+
+def check_gradients(
+    model: keras.Model, x: Any, y: Any, gradients: Arrays, *, sample_weight: Any = None
+) -> Report:
+    """Judge gradients that somebody computed for a model's current weights and one batch.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or Functional, compiled. It is not trained.
+    x, y : arrays, one batch
+    gradients : sequence or mapping by name
+        One array for each trainable weight, in Keras's order, each in the weight's shape.
+    sample_weight : array, optional
+
+    Returns
+    -------
+    Report
+        ``.first`` is the first wrong gradient on the way back from the loss, with its cause.
+
+    Raises
+    ------
+    BadInput
+        If there are too few or too many arrays, or one has the wrong shape or isn't finite.
+
+    Examples
+    --------
+    >>> report = compare.check_gradients(model, x, y, [dW1, db1, dW2, db2])  # doctest: +SKIP
+    >>> print(report.first)  # doctest: +SKIP
+    """
+    return check_step(model, x, y, lambda *_: gradients, sample_weight=sample_weight)
+
+
+def check_step(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    step: Step,
+    *,
+    returns: Returns = "gradients",
+    sample_weight: Any = None,
+) -> Report:
+    """Judge a hand-written training step on one batch: its gradients, or its new weights.
+
+    The step runs in this process: it is your own code, with all that it may do.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or Functional, compiled. It is not trained.
+    x, y : arrays, one batch
+    step : callable
+        ``step(weights, x, y)``, with a list of all weights in Keras's order. It returns one array
+        for each trainable weight, as a sequence in that order or as a mapping by name.
+    returns : {"gradients", "weights"}
+        What the step returns.
+    sample_weight : array, optional
+
+    Raises
+    ------
+    BadInput
+        If the step raises, or what it returns isn't one finite array of the right shape for each
+        trainable weight.
+    """
+    model_config(model)
+    if returns not in ("gradients", "weights"):
+        raise BadInput(f"returns is 'gradients' or 'weights'. Received: {returns!r}.")
+    dtype = working_dtype(model)
+    named = {"x": checked_arrays("x", x, dtype), "y": checked_arrays("y", y, dtype)}
+    if sample_weight is not None:
+        named["sample_weight"] = checked_arrays("sample_weight", sample_weight, dtype)
+    samples = check_lengths(named, 1)
+    network = twin_network(model)
+    check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
+    record, tape = _right_step(model, named)
+    weights = {name: array.copy() for name, array in record.before.items()}
+    returned = _called(step, list(weights.values()), record.x, record.y)
+    submitted = checked_submission(
+        returned, {name: record.before[name] for name in record.gradients}, returns
+    )
+    report = Report(f"{model.name}, submitted {returns}", dtype, steps=1)
+    reference = Reference(network)
+    comparisons, _ = compare_step(reference, record, tape)
+    if not all(one.verdict.agrees for one in comparisons):
+        report.notes.append("Keras and the hand derivation differ here: neither is a sure judge")
+    reference.load(record.before)
+    facts = Places(reference, record, tape, samples, None).facts
+    with np.errstate(all="ignore"):
+        slips = Slips(reference, record.x, record.y, record.sample_weight, record.after, facts)
+    moved = None if returns == "gradients" else _Mover(reference, record)
+    right = slips.right if moved is None else moved(slips.right)
+
+    @cache
+    def causes() -> tuple[Cause, ...]:
+        return tuple(explained(slips, submitted, moved)[:TOLD])
+
+    def diagnosis(name: str) -> Diagnosis:
+        ruling = None
+        if moved is None:
+            theirs = submitted[name]
+            batch = record.x, record.y, record.sample_weight
+            plain = reference.plain(record.before)
+            ruling = gradient_ruling(plain, *batch, name, right[name].value, theirs, THE_SUBMISSION)
+        return Diagnosis(SUBMISSION, causes(), ruling)
+
+    phase = "weight gradient" if moved is None else "weight"
+    for name in reversed(list(submitted)):
+        verdict = judge(submitted[name], right[name])
+        layer_name, weight = name.rsplit("/", 1)
+        layer = next(one for one in network.layers if one.name == layer_name)
+        by: Derivation = (
+            reference.derivation(layer, f"{weight} gradient", "backward")
+            if moved is None
+            else reference.derivation(reference.network.optimizer, "weight", "update")
+        )
+        diagnose = partial(diagnosis, name)
+        report.add(1, 1, Comparison(phase, name, SUBMISSION, by, verdict, diagnose))
+    return report
+
+
+def _right_step(
+    model: keras.Model, named: dict[str, list[np.ndarray]]
+) -> tuple[StepRecord, dict[str, dict[str, np.ndarray]]]:
+    """Take the step under ``GradientTape``, from the model's own state."""
+    x, y, *weighted = (parts[0] if len(parts) == 1 else parts for parts in named.values())
+    before = {name: variable.numpy() for name, variable in naming.weights(model).items()}
+    slots = {
+        slot: {name: variable.numpy() for name, variable in found.items()}
+        for slot, found in naming.slots(model).items()
+    }
+    iterations = int(model.optimizer.iterations.numpy())
+    learning_rate = float(np.asarray(model.optimizer.learning_rate))
+    sample_weight = weighted[0] if weighted else None
+    tape = Stepper(model).step(before, slots, iterations, learning_rate, x, y, sample_weight)
+    slots_after: dict[str, dict[str, np.ndarray]] = {slot: {} for slot in slots}
+    for full, array in tape.get("optimizer slot", {}).items():
+        name, slot = full.rsplit("/", 1)
+        slots_after[slot][name] = array
+    record = StepRecord(
+        epoch=1,
+        step=1,
+        x=x,
+        y=y,
+        sample_weight=sample_weight,
+        before=before,
+        after=tape["weight"],
+        slots_before=slots,
+        slots_after=slots_after,
+        iterations=iterations,
+        learning_rate=learning_rate,
+        gradients=tape["weight gradient"],
+        loss=tape["loss"]["total"],
+    )
+    return record, tape
+
+
+class _Mover:
+    """From gradients to the weights after the right update."""
+
+    def __init__(self, reference: Reference, record: StepRecord) -> None:
+        self.reference, self.record = reference, record
+
+    def __call__(self, gradients: Mapping[str, Noisy]) -> dict[str, Noisy]:
+        record, parameters = self.record, self.reference.network.parameters
+        with np.errstate(all="ignore"):
+            names, _, weights = self.reference.update(
+                record.before,
+                gradients,
+                record.slots_before,
+                record.iterations,
+                record.learning_rate,
+            )
+        moved, start = {}, 0
+        for name in names:
+            part = slice(start, start + parameters[name].size)
+            moved[name], start = weights[part].reshape(parameters[name].shape), part.stop
+        return moved
+
+
+# ---------------------------------------------------------------------- what is handed in
+
+
+def _called(step: Step, weights: list[np.ndarray], x: Any, y: Any) -> Any:
+    """Call the step; tell whose line failed if it does."""
+    try:
+        return step(weights, x, y)
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename) != Path(__file__)] or frames
+        last = own[-1]
+        inside = [frame for frame in own if "site-packages" not in frame.filename]
+        line = (inside or own)[-1]
+        raise BadInput(
+            f"The submitted step raised {type(error).__name__}: {error} "
+            f"({Path(line.filename).name}, line {line.lineno}: {line.line or last.name})"
+        ) from error
+
+
+def checked_submission(
+    given: Any, weights: Mapping[str, np.ndarray], what: str
+) -> dict[str, np.ndarray]:
+    """Return the submitted arrays by name, or say in one sentence what is wrong with them."""
+    one = what.rstrip("s")
+    if isinstance(given, Mapping):
+        unknown = [name for name in given if name not in weights]
+        missing = [name for name in weights if name not in given]
+        if unknown or missing:
+            wrong = f"has no weight {unknown[0]!r}" if unknown else f"needs {missing[0]!r} too"
+            raise BadInput(
+                f"The model {wrong}: one {one} is expected for each of {', '.join(weights)}."
+            )
+        listed = [given[name] for name in weights]
+    elif isinstance(given, (list, tuple)):
+        listed = list(given)
+    else:
+        raise BadInput(
+            f"The submitted step must return a list of {len(weights)} arrays, or a mapping by "
+            f"name ({', '.join(weights)}). Received: {type(given).__name__}."
+        )
+    if len(listed) != len(weights):
+        expected = ", ".join(f"{name} {array.shape}" for name, array in weights.items())
+        raise BadInput(
+            f"{len(weights)} {what} are expected, in this order: {expected}. "
+            f"Received: {len(listed)}."
+        )
+    arrays = {}
+    for (name, weight), part in zip(weights.items(), listed, strict=True):
+        try:
+            array = np.asarray(part)
+        except ValueError:
+            raise BadInput(f"The {one} of {name} has rows of different lengths.") from None
+        if array.dtype.kind not in "biuf":
+            raise BadInput(
+                f"The {one} of {name} must be an array of numbers. Received: {type(part).__name__}."
+            )
+        if array.shape != weight.shape:
+            turned = " It looks transposed." if array.shape == weight.shape[::-1] else ""
+            raise BadInput(
+                f"The {one} of {name} has the shape {array.shape}; the weight has "
+                f"{weight.shape}.{turned}"
+            )
+        holes = np.argwhere(~np.isfinite(array))
+        if len(holes):
+            index = tuple(int(i) for i in holes[0])
+            raise BadInput(
+                f"The {one} of {name} is {array[index]} at {list(index)}: {len(holes)} of "
+                f"{array.size} numbers are not finite."
+            )
+        arrays[name] = array
+    return arrays

@@ -1,0 +1,64 @@
+"""Single numbers: right, truncated, wrong with a reason, wrong without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from compare.asked import ask
+from compare.cases import load
+from compare.errors import BadInput
+
+W5 = ("output/kernel", (0, 0))
+
+
+@pytest.mark.parametrize(
+    ("case", "digits", "options", "reason"),
+    [
+        ("mazur", "0.291027924", {}, "already updated weights"),
+        ("mazur", "0.28047144679", {}, "the biases are trained too"),
+        ("mazur", "0.0000351085", {"after": 10_000}, "9,999 updates are made, not 10,000"),
+        ("mazur", "0.298371109", {}, "0 updates are made, not 1"),
+        ("mazur", "0.317832959", {"weight": W5}, "twice as large"),
+        ("mazur", "0.441083520", {"weight": W5}, "uphill"),
+        ("hand_vs_keras", "0.19926", {"weight": W5}, "½ (y − o)² is differentiated"),
+        ("study_hours", "0.4154", {"weight": ("score/kernel", (0, 0))}, "averaged, not added up"),
+        ("single_neuron", "0.356456666267", {}, "the biases are not updated"),
+    ],
+)
+def test_a_wrong_number_has_a_reason(
+    case: str, digits: str, options: dict[str, Any], reason: str
+) -> None:
+    answer = ask(load(case), digits, **options)
+    assert not answer.ok
+    assert reason in answer.explanations[0], answer.explanations
+    assert reason in str(answer)
+
+
+def test_right_numbers_are_said_to_be_right() -> None:
+    assert ask(load("mazur"), "0.291027774").how == "rounded"
+    assert ask(load("mazur"), "0.35891647", weight=W5).how == "truncated"
+    assert ask(load("mazur"), "0.0000351018778", after=10_000).ok
+
+
+def test_a_number_from_nowhere_has_none() -> None:
+    answer = ask(load("mazur"), "0.123456")
+    assert not answer.ok
+    assert answer.explanations == []
+    assert "Nothing that was tried gives 0.123456." in str(answer)
+
+
+@pytest.mark.parametrize(
+    ("case", "digits", "options", "message"),
+    [
+        ("mazur", "many", {}, "A number is needed"),
+        ("mazur", "0.5", {"weight": ("nowhere/kernel", (0,))}, "There is no weight"),
+        ("mazur", "0.5", {"weight": ("output/kernel", (0,))}, "has the shape (2, 2)"),
+        ("digits", "0.5", {}, "random order"),
+    ],
+)
+def test_bad_input(case: str, digits: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        ask(load(case), digits, **options)
+    assert message in str(caught.value)
