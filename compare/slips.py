@@ -7,7 +7,7 @@ carried on through the right derivation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,6 +23,8 @@ from manual.layers import Activation, Dense
 from manual.network import as_target
 
 Gradients = dict[str, Noisy]
+Mover = Callable[[Mapping[str, Noisy]], Mapping[str, Noisy]] | None
+"""From gradients to what was submitted, where that is new weights; None where gradients were."""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,9 @@ class Slips:
         return Place("weight gradient", name, right, None, inputs, self.facts)
 
 
-def explained(slips: Slips, submitted: Mapping[str, np.ndarray], moved: Any = None) -> list[Cause]:
+def explained(
+    slips: Slips, submitted: Mapping[str, np.ndarray], moved: Mover = None
+) -> list[Cause]:
     """Return the slips that give the submitted arrays, all of them, to within rounding.
 
     Parameters
@@ -190,29 +194,42 @@ def explained(slips: Slips, submitted: Mapping[str, np.ndarray], moved: Any = No
     """
     causes = []
     with np.errstate(all="ignore"):
-        factors = [(1.0, ""), *_factors(slips.facts)]
+        factors = list(_factors(slips.facts))
         for slip in slips.all():
+            cause = _all_fit(slip, slip.gradients, submitted, moved)
+            if cause is not None:
+                causes.append(cause)
+                continue
+            reached = [
+                name
+                for name, gradient in slip.gradients.items()
+                if not judge(gradient.value, slips.right[name]).agrees
+            ]
             for factor, also in factors:
-                for gradients in _multiplied(slip, slips.right, factor):
-                    given = gradients if moved is None else moved(gradients)
-                    cause = _all_fit(slip, given, submitted)
-                    if cause is None:
-                        continue
-                    both = f"{cause.sentence}, and {also}" if also else cause.sentence
-                    causes.append(replace(cause, sentence=both, slips=slip.slips + bool(also)))
+                for where in dict.fromkeys([tuple(reached), tuple(slip.gradients)]):
+                    gradients = _Multiplied(slip.gradients, where, factor)
+                    cause = _all_fit(slip, gradients, submitted, moved)
+                    if cause is not None:
+                        both = f"{cause.sentence}, and {also}"
+                        causes.append(replace(cause, sentence=both, slips=slip.slips + 1))
     return ranked(causes)
 
 
-def _multiplied(slip: Slip, right: Gradients, factor: float) -> Iterator[Gradients]:
-    """Multiply all gradients, or only those that the slip reaches, with a constant."""
-    if factor == 1.0:
-        yield slip.gradients
-        return
-    yield {name: gradient * factor for name, gradient in slip.gradients.items()}
-    yield {
-        name: gradient if judge(gradient.value, right[name]).agrees else gradient * factor
-        for name, gradient in slip.gradients.items()
-    }
+class _Multiplied(Mapping[str, Noisy]):
+    """Gradients of which some are multiplied with a constant, each when it is asked for."""
+
+    def __init__(self, gradients: Gradients, where: tuple[str, ...], factor: float) -> None:
+        self.gradients, self.where, self.factor = gradients, where, factor
+
+    def __getitem__(self, name: str) -> Noisy:
+        gradient = self.gradients[name]
+        return gradient * self.factor if name in self.where else gradient
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.gradients)
+
+    def __len__(self) -> int:
+        return len(self.gradients)
 
 
 def _factors(facts: Facts) -> Iterator[tuple[float, str]]:
@@ -222,13 +239,14 @@ def _factors(facts: Facts) -> Iterator[tuple[float, str]]:
         yield factor, f"{sentence} (factor {name})"
 
 
-def _all_fit(slip: Slip, given: Mapping[str, Noisy], submitted: Any) -> Cause | None:
+def _all_fit(
+    slip: Slip, gradients: Mapping[str, Noisy], submitted: Mapping[str, np.ndarray], moved: Mover
+) -> Cause | None:
+    """Return the slip as a cause if every array that comes of it fits: that of the worst one."""
+    given = gradients if moved is None else moved(gradients)
     worst: Cause | None = None
     for name, array in submitted.items():
-        one = replace(slip.candidate, value=given[name], sentence=slip.sentence)
-        cause = (
-            fits(one, np.asarray(array, np.float64)) if given[name].shape == array.shape else None
-        )
+        cause = fits(replace(slip.candidate, value=given[name], sentence=slip.sentence), array)
         if cause is None:
             return None
         if worst is None or cause.distance > worst.distance:

@@ -178,3 +178,65 @@ def test_an_interruption_tells_what_was_found(tmp_path: Path) -> None:
     assert report["interrupted"] is True
     assert report["ok"] is False
     assert report["cases"][0]["reports"][0]["steps"] >= 45
+
+
+MINE = """
+import numpy as np
+
+
+def step(weights, x, y):
+    W, V = weights
+    h = 1 / (1 + np.exp(-x @ W))
+    o = 1 / (1 + np.exp(-h @ V))
+    do = (o - y) * o * (1 - o)
+    return [W - 0.01 * x.T @ (do @ V.T * h * (1 - h)), V - 0.01 * h.T @ do]
+"""
+
+
+def test_check_a_file(tmp_path: Path) -> None:
+    """keras issue 18324: 0.19926 by hand against Keras's 0.19882."""
+    file = tmp_path / "mine.py"
+    file.write_text(MINE, encoding="utf-8")
+    options = ["--case", "hand_vs_keras", "--returns", "weights"]
+    result = invoke("check", str(file), *options, "--json", str(tmp_path / "out.json"))
+    assert result.exit_code == 1
+    assert "submitted: 0.1992685944, it should be 0.1988249844" in result.output
+    assert "cause: this is the derivative of ½ (p − y)²" in result.output
+    assert max(map(len, result.output.splitlines())) <= 80
+    report = strict((tmp_path / "out.json").read_text(encoding="utf-8"))
+    (finding,) = report["findings"]
+    assert finding["diagnosis"]["causes"][0]["sentence"] == "this is the derivative of ½ (p − y)²"
+    file.write_text(MINE.replace("(o - y) * o", "np.sign(o - y) * o"), encoding="utf-8")
+    result = invoke("check", f"{file}:step", *options)
+    assert (result.exit_code, result.output) == (0, "All 2 arrays are right, to within rounding.\n")
+
+
+def test_check_a_number() -> None:
+    result = invoke("check", "--case", "mazur", "--step", "1", "--loss", "0.291027924")
+    assert result.exit_code == 1
+    assert "it is 0.291027774." in result.output
+    assert "the deltas of a layer use the already updated weights" in result.output
+    assert invoke("check", "--case", "mazur", "--weight", "w5=0.35891648").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "one of them"),
+        (["--loss", "1", "--weight", "w5=1"], "one of them"),
+        (["--loss", "many"], "A number is needed"),
+        (["--weight", "w5"], "A weight is asked about as w5=0.3589"),
+        (["nowhere.py"], "There is no file 'nowhere.py'"),
+        (["{mine}:stop"], "has no function 'stop'. Its functions: step"),
+        (["{empty}"], "It has: none."),
+        (["{broken}"], "can't be run: SyntaxError"),
+    ],
+)
+def test_check_refuses(tmp_path: Path, arguments: list[str], message: str) -> None:
+    places = {name: tmp_path / f"{name}.py" for name in ("mine", "empty", "broken")}
+    for name, text in {"mine": MINE, "empty": "", "broken": "def f(:"}.items():
+        places[name].write_text(text, encoding="utf-8")
+    result = invoke("check", "--case", "mazur", *[one.format(**places) for one in arguments])
+    assert result.exit_code == 2
+    assert message in " ".join(result.output.split())
+    assert "Traceback" not in result.output
