@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import gc
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,6 +160,56 @@ def check(
     sys.exit(0 if result.ok else 1)
 
 
+@main.command()
+@click.option("--dtype", type=click.Choice(["float32", "float64"]), help="Only this precision.")
+@click.option("--only", metavar="TEXT", help="Only planted bugs whose name contains this.")
+@click.option("--json", "json_file", type=click.Path(dir_okay=False), help="Write the outcomes.")
+def score(dtype: str | None, only: str | None, json_file: str | None) -> None:
+    """Measure the judge: plant every bug of a catalogue and count what it finds and says.
+
+    Takes some minutes. Exit status 0: the score was taken; 1: nothing was caught, or a right run
+    raised an alarm.
+    """
+    if json_file is not None:
+        _check_writable(Path(json_file))
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    console = Console(highlight=False)
+    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn()
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    interrupted = False
+    with _errors_for_people(), progress, _stopping_on_ctrl_c() as look:
+        task = progress.add_task("loading TensorFlow", total=None)
+        _load_tensorflow()
+        from compare.console import print_score
+        from compare.errors import BadInput
+        from compare.score import Score, catalogue, measure
+
+        bugs = [bug for bug in catalogue() if only is None or only in bug.name]
+        if not bugs:
+            raise BadInput(f"No planted bug has {only!r} in its name.")
+        counted = Score()
+
+        def show(name: str, done: int, total: int) -> None:
+            look()
+            progress.update(task, description=name[:40], completed=done, total=total)
+
+        try:
+            dtypes = ("float32", "float64") if dtype is None else (dtype,)
+            measure(bugs, dtypes, score=counted, progress=show)
+        except KeyboardInterrupt:
+            interrupted = True
+    print_score(console, counted)
+    if json_file is not None:
+        from compare.report import as_json
+
+        _write_whole(Path(json_file), as_json(counted.as_dict()))
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    sys.exit(1 if counted.false_alarms or not any(o.caught for o in counted.outcomes) else 0)
+
+
 def _run_all(
     names: tuple[str, ...], settings: Settings, full: bool
 ) -> tuple[list[CaseResult], bool]:
@@ -178,7 +229,7 @@ def _run_all(
         disable=not console.is_terminal,
     )
     try:
-        with progress:
+        with progress, _stopping_on_ctrl_c() as look:
             task = progress.add_task("loading TensorFlow", total=None, status="")
             _load_tensorflow()
             from compare.casework import CaseResult, run_case
@@ -194,6 +245,7 @@ def _run_all(
                 console.print(f"[bold]{name}[/]: {case.title}")
 
                 def show(what: str, done: int, total: int, name: str = name) -> None:
+                    look()
                     progress.update(
                         task, description=name, status=what, completed=done, total=total
                     )
@@ -213,6 +265,29 @@ def _run_all(
         console.print(summary(results))
         say(console, LEGEND)
     return results, interrupted
+
+
+@contextmanager
+def _stopping_on_ctrl_c() -> Iterator[Callable[[], None]]:
+    """Give a function to call now and then: it raises what a Ctrl-C raised and nobody heard.
+
+    An interruption that arrives within a callback of TensorFlow's, or a finaliser, is swallowed.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    def look() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _load_tensorflow() -> None:

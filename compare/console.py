@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
 
 from compare.casework import CaseResult
+
+if TYPE_CHECKING:
+    from compare.score import Score
 
 SHORT = {
     "input": "start",
@@ -73,6 +77,23 @@ def print_case(console: Console, result: CaseResult) -> None:
         )
     if result.case.lesson:
         say(console, result.case.lesson)
+
+
+def print_score(console: Console, score: Score) -> None:
+    """Print what was counted, and everything that was not as it should be."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("")
+    table.add_column("count", justify="right")
+    table.add_column("of", justify="right")
+    table.add_column("share", justify="right")
+    for what, count, of in score.table():
+        table.add_row(what, f"{count:,}", f"{of:,}", f"{count / of:.1%}" if of else "–")
+    console.print(table)
+    lines = list(score.missed())
+    if lines:
+        console.print("Not as it should be:")
+    for line in lines:
+        say(console, line)
 
 
 def say(console: Console, text: str, style: str | None = None) -> None:

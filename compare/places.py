@@ -12,7 +12,7 @@ import numpy as np
 
 from compare.causes import Facts
 from compare.causes.optimizer import State
-from compare.noise import ELEMENTARY, Noisy
+from compare.noise import Noisy
 from compare.reference import Reference
 from keras_models.callbacks import StepRecord
 from manual.layers import Activation, Dense
@@ -73,8 +73,9 @@ class Places:
 
         The hand derivation may have computed it anew, in more digits than Keras has.
         """
-        value = self.value(index).value
-        return Noisy(value, np.sqrt(ELEMENTARY) * np.abs(value), unit=self.reference.unit)
+        node = self.network.nodes[index]
+        by_hand, _ = self.reference.forward(node, [self.value(source) for source in node.inputs])
+        return Noisy(self.value(index).value, by_hand.noise, unit=self.reference.unit)
 
     def gradient(self, index: int | None) -> Any:
         """Return the gradient at a node's output, as Keras has it; None if it has none."""

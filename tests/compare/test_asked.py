@@ -18,7 +18,14 @@ W5 = ("output/kernel", (0, 0))
     [
         ("mazur", "0.291027924", {}, "already updated weights"),
         ("mazur", "0.28047144679", {}, "the biases are trained too"),
-        ("mazur", "0.0000351085", {"after": 10_000}, "9,999 updates are made, not 10,000"),
+        pytest.param(
+            "mazur",
+            "0.0000351085",
+            {"after": 10_000},
+            "9,999 updates are made, not 10,000",
+            marks=pytest.mark.slow,
+        ),
+        ("mazur", "0.283547133", {"after": 3}, "2 updates are made, not 3"),
         ("mazur", "0.298371109", {}, "0 updates are made, not 1"),
         ("mazur", "0.317832959", {"weight": W5}, "twice as large"),
         ("mazur", "0.441083520", {"weight": W5}, "uphill"),
@@ -39,7 +46,6 @@ def test_a_wrong_number_has_a_reason(
 def test_right_numbers_are_said_to_be_right() -> None:
     assert ask(load("mazur"), "0.291027774").how == "rounded"
     assert ask(load("mazur"), "0.35891647", weight=W5).how == "truncated"
-    assert ask(load("mazur"), "0.0000351018778", after=10_000).ok
 
 
 def test_a_number_from_nowhere_has_none() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -108,8 +109,10 @@ def test_what_cannot_be_explained(options: dict[str, str], message: str) -> None
 
 
 def test_a_step_after_the_end() -> None:
+    case = load("three_inputs")
+    soon = dataclasses.replace(case.runs[0], stop_when_close=0.3)
     with pytest.raises(BadInput, match="three_inputs ends before step 130"):
-        explain(load("three_inputs"), step=130)
+        explain(dataclasses.replace(case, runs=(soon,)), step=130)
 
 
 def test_a_late_step_is_reached_without_looking_at_those_before() -> None:

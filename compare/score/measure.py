@@ -1,0 +1,181 @@
+"""Plants every bug, runs the lock-step, and counts what was found and said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+
+from compare.casework import precision
+from compare.engine import lockstep
+from compare.report import Finding, Report
+from compare.score.bugs import Bug
+
+BATCH, SAMPLES, WIDTH = 8, 19, 4
+"""Two full batches, and a last one of 3 samples."""
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the judge said of one planted bug.
+
+    Attributes
+    ----------
+    bug : Bug
+    dtype : str
+    first : Finding or None
+        None: it was missed.
+    """
+
+    bug: Bug
+    dtype: str
+    first: Finding | None
+
+    @property
+    def caught(self) -> bool:
+        return self.first is not None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the first finding is where and when the bug begins."""
+        first, bug = self.first, self.bug
+        return (
+            first is not None
+            and (first.step, first.phase) == (bug.step, bug.phase)
+            and (not bug.where or first.name == bug.where)
+        )
+
+    @property
+    def rank(self) -> int | None:
+        """The place of the right cause, from 1; None if it isn't named, or there is none."""
+        if self.first is None or self.first.diagnosis is None:
+            return None
+        for place, cause in enumerate(self.first.diagnosis.causes, start=1):
+            if cause.sentence.startswith(self.bug.causes or ("\0",)):
+                return place
+        return None
+
+    @property
+    def silent(self) -> bool:
+        """Whether no cause is named: right where there is none."""
+        return self.first is None or not (self.first.diagnosis and self.first.diagnosis.causes)
+
+
+@dataclass
+class Score:
+    """All outcomes, and the runs in which nothing was planted."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    right_runs: int = 0
+    false_alarms: list[str] = field(default_factory=list)
+
+    def table(self) -> list[tuple[str, int, int]]:
+        """Return what was counted: a label, how many, of how many."""
+        caught = [one for one in self.outcomes if one.caught]
+        named = [one for one in caught if one.bug.causes]
+        without = [one for one in caught if not one.bug.causes]
+        return [
+            ("caught", len(caught), len(self.outcomes)),
+            ("first number exact", sum(one.exact for one in caught), len(caught)),
+            ("cause named first", sum(one.rank == 1 for one in named), len(named)),
+            ("cause in the first three", sum(one.rank is not None for one in named), len(named)),
+            ("no cause named where there is none", sum(o.silent for o in without), len(without)),
+            ("false alarms", len(self.false_alarms), self.right_runs),
+        ]
+
+    def missed(self) -> Iterator[str]:
+        """Say what was not as it should be, a line each."""
+        for one in self.outcomes:
+            told = "nothing"
+            if one.first is not None:
+                causes = one.first.diagnosis.causes if one.first.diagnosis else ()
+                told = f"step {one.first.step}, {one.first.phase}, {one.first.name}"
+                told += f": {causes[0].sentence if causes else 'no cause'}"
+            good = one.exact and (one.rank == 1 if one.bug.causes else one.silent)
+            if not good:
+                yield f"{one.bug.name} ({one.dtype}) → {told}"
+        yield from (f"false alarm: {alarm}" for alarm in self.false_alarms)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "counts": [
+                {"what": what, "count": count, "of": of} for what, count, of in self.table()
+            ],
+            "bugs": [
+                {
+                    "name": one.bug.name,
+                    "dtype": one.dtype,
+                    "caught": one.caught,
+                    "exact": one.exact,
+                    "rank": one.rank,
+                }
+                for one in self.outcomes
+            ],
+            "missed": list(self.missed()),
+        }
+
+
+def measure(
+    bugs: Sequence[Bug],
+    dtypes: Sequence[str] = ("float32", "float64"),
+    *,
+    score: Score | None = None,
+    progress: Progress | None = None,
+) -> Score:
+    """Plant each bug in turn, in each precision, and run the network it is planted in without it.
+
+    Parameters
+    ----------
+    bugs : sequence of Bug
+    dtypes : sequence of str
+    score : Score, optional
+        One to fill, so that it can be read after an interruption.
+    progress : callable, optional
+        Receives what is going on, how many runs are done, and of how many.
+    """
+    score = Score() if score is None else score
+    seen: set[tuple[Any, ...]] = set()
+    total, done = len(bugs) * len(dtypes), 0
+    for dtype in dtypes:
+        with precision(dtype):
+            for bug in bugs:
+                with bug.planted():
+                    score.outcomes.append(Outcome(bug, dtype, run(bug, dtype).first))
+                network = (bug.activation, bug.last, bug.loss, bug.optimizer, bug.options, dtype)
+                if network not in seen:
+                    seen.add(network)
+                    without = run(bug, dtype)
+                    score.right_runs += 1
+                    if not without.ok:
+                        score.false_alarms.append(f"{network}: {without.first}")
+                done += 1
+                if progress is not None:
+                    progress(bug.name, done, total)
+    return score
+
+
+def run(bug: Bug, dtype: str) -> Report:
+    """Train a bug's network for three steps; whether the bug is there is the caller's business."""
+    keras.backend.clear_session(free_memory=False)
+    keras.utils.set_random_seed(3)
+    dense = keras.layers.Dense
+    spread = {"bias_initializer": keras.initializers.RandomNormal(stddev=0.3)}
+    model = keras.Sequential(
+        [
+            keras.Input((WIDTH,)),
+            dense(WIDTH, bug.activation, name="first", **spread),
+            dense(WIDTH, bug.activation, name="second", **spread),
+            dense(WIDTH, bug.last, name="last", **spread),
+        ]
+    )
+    optimizer = getattr(keras.optimizers, bug.optimizer)(0.01, **dict(bug.options))
+    model.compile(optimizer, bug.loss, run_eagerly=True)
+    generator = np.random.default_rng(5)
+    x = generator.normal(size=(SAMPLES, WIDTH))
+    y = generator.dirichlet(np.ones(WIDTH), size=SAMPLES)
+    return lockstep(model, x, y, batch_size=BATCH, shuffle=False)
