@@ -1,0 +1,63 @@
+"""What a planted bug is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+Function = Callable[..., Any]
+
+FACTORS = {
+    2.0: "the ½ of ½ (p − y)² is missing",
+    0.5: "the 2 of the square's derivative is missing",
+    -1.0: "the sign is reversed",
+}
+"""Constants that get lost, and how the cause begins."""
+
+
+@dataclass(frozen=True)
+class Bug:
+    """One planted bug and what must be said of it.
+
+    Attributes
+    ----------
+    name : str
+    owner, method : class and name of what is patched
+    function : callable
+        What stands there instead.
+    phase, where : str
+        The first finding: its phase, and the name that it must have.
+    causes : tuple of str
+        How the cause may begin: several where several slips give the same numbers. Empty for a
+        trap that has no algebraic cause.
+    step : int
+        When it first shows.
+    activation, last, loss, optimizer, options
+        The network it is planted in.
+    """
+
+    name: str
+    owner: type
+    method: str
+    function: Function
+    phase: str
+    where: str
+    causes: tuple[str, ...]
+    step: int = 1
+    activation: str = "tanh"
+    last: str = "linear"
+    loss: str = "mse"
+    optimizer: str = "SGD"
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """Put the bug in its place for a while."""
+        right = self.owner.__dict__[self.method]
+        setattr(self.owner, self.method, self.function)
+        try:
+            yield
+        finally:
+            setattr(self.owner, self.method, right)
