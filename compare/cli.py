@@ -184,7 +184,7 @@ def score(dtype: str | None, only: str | None, json_file: str | None) -> None:
         _load_tensorflow()
         from compare.console import print_score
         from compare.errors import BadInput
-        from compare.score import Score, catalogue, measure
+        from compare.score import Score, catalogue, measure, sensitivity
 
         bugs = [bug for bug in catalogue() if only is None or only in bug.name]
         if not bugs:
@@ -198,6 +198,8 @@ def score(dtype: str | None, only: str | None, json_file: str | None) -> None:
         try:
             dtypes = ("float32", "float64") if dtype is None else (dtype,)
             measure(bugs, dtypes, score=counted, progress=show)
+            if only is None:
+                counted.smallest = [one for dtype in dtypes for one in sensitivity(dtype)]
         except KeyboardInterrupt:
             interrupted = True
     print_score(console, counted)

@@ -89,6 +89,9 @@ def print_score(console: Console, score: Score) -> None:
     for what, count, of in score.table():
         table.add_row(what, f"{count:,}", f"{of:,}", f"{count / of:.1%}" if of else "–")
     console.print(table)
+    for one in score.smallest:
+        sure = "" if one.confirmed else " (not confirmed)"
+        console.print(f"smallest error caught in {one.what}, {one.dtype}: {one.error:.1e}{sure}")
     lines = list(score.missed())
     if lines:
         console.print("Not as it should be:")

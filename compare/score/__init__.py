@@ -1,6 +1,7 @@
 """How good the judge is: planted bugs that it has to find, right runs to leave alone."""
 
 from compare.score.bugs import Bug, catalogue
-from compare.score.measure import Score, measure
+from compare.score.measure import Score, Smallest, measure
+from compare.score.sensitivity import sensitivity
 
-__all__ = ["Bug", "Score", "catalogue", "measure"]
+__all__ = ["Bug", "Score", "Smallest", "catalogue", "measure", "sensitivity"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
@@ -66,6 +66,25 @@ class Outcome:
         return self.first is None or not (self.first.diagnosis and self.first.diagnosis.causes)
 
 
+@dataclass(frozen=True)
+class Smallest:
+    """The smallest relative error that is caught.
+
+    Attributes
+    ----------
+    what, dtype : str
+    error : float
+        Relative to the element or tensor that is wrong.
+    confirmed : bool
+        Whether an error of 1.5 times that was caught, and one of a half was not.
+    """
+
+    what: str
+    dtype: str
+    error: float
+    confirmed: bool
+
+
 @dataclass
 class Score:
     """All outcomes, and the runs in which nothing was planted."""
@@ -73,6 +92,7 @@ class Score:
     outcomes: list[Outcome] = field(default_factory=list)
     right_runs: int = 0
     false_alarms: list[str] = field(default_factory=list)
+    smallest: list[Smallest] = field(default_factory=list)
 
     def table(self) -> list[tuple[str, int, int]]:
         """Return what was counted: a label, how many, of how many."""
@@ -117,6 +137,7 @@ class Score:
                 for one in self.outcomes
             ],
             "missed": list(self.missed()),
+            "smallest": [asdict(one) for one in self.smallest],
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from compare.score import Score, catalogue, measure
+from compare.score import Score, catalogue, measure, sensitivity
 from compare.score.measure import Outcome
 from manual.layers import Dense
 
@@ -57,6 +57,13 @@ def test_a_wrong_place_and_a_wrong_cause_are_counted() -> None:
     counts = {what: (count, of) for what, count, of in score.table()}
     assert counts["first number exact"] == (0, 1)
     assert counts["cause in the first three"] == (0, 1)
+
+
+@pytest.mark.parametrize(("dtype", "last_place"), [("float32", 2.0**-23), ("float64", 2.0**-52)])
+def test_a_few_last_places_are_enough_to_be_caught(dtype: str, last_place: float) -> None:
+    for one in sensitivity(dtype):
+        assert one.confirmed, one
+        assert last_place < one.error < 16 * last_place, one
 
 
 @pytest.mark.slow
