@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,6 @@ from manual.constraints import Constant
 from manual.network import Network, batches
 
 Reader = Callable[[Network], float]
-
-SAME = 2.0**-40
-"""Two runs are the same if they differ by less: by float64's rounding, after some 10⁴ updates."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def ask(
         return answer
     for way in [Way(""), *ways(run)]:
         found = readings if not way.sentence else _readings(run, way, after, read)
-        if way.sentence and np.isclose(found[after], readings[after], rtol=SAME, atol=0.0):
+        if way.sentence and _written_alike(digits, found[after], readings[after]):
             continue  # done otherwise, it comes to the same: that explains nothing
         for updates in (after, after - 1, after + 1):
             if updates in found and reproduces(digits, found[updates]) != "no":
@@ -134,6 +132,14 @@ def ask(
                 break
     answer.explanations.sort(key=lambda told: " and " in told)
     return answer
+
+
+def _written_alike(digits: str, one: float, other: float) -> bool:
+    """Say whether two numbers are the same when written with as many places as ``digits`` has."""
+    if not (np.isfinite(one) and np.isfinite(other)):
+        return False
+    last_place = Decimal(1).scaleb(Decimal(digits).as_tuple().exponent)  # type: ignore[arg-type]
+    return Decimal(one).quantize(last_place) == Decimal(other).quantize(last_place)
 
 
 def _updates(number: int) -> str:
