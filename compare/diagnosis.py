@@ -65,14 +65,20 @@ def judged(place: Place, actual: np.ndarray, ruling: Ruling | None) -> Diagnosis
     actual, by_hand = np.asarray(actual, np.float64), place.right
     if ruling is not None and ruling.supports == BY_HAND:
         return Diagnosis(KERAS, tuple(diagnose(place, actual)[:TOLD]), ruling)
-    place = replace(place, right=_with_noise_of(actual, by_hand))
+    at_most = float(place.facts.samples * place.inputs.get("outputs", 1))
+    place = replace(place, right=_with_noise_of(actual, by_hand, at_most))
     return Diagnosis(BY_HAND, tuple(diagnose(place, by_hand.value)[:TOLD]), ruling)
 
 
-def _with_noise_of(actual: np.ndarray, expected: Noisy) -> Noisy:
-    """Give right numbers the noise of the wrong ones, in proportion to their size."""
+def _with_noise_of(actual: np.ndarray, expected: Noisy, at_most: float) -> Noisy:
+    """Give right numbers the noise of the wrong ones, in proportion to their size.
+
+    In proportion, but not beyond what a mean taken twice (``at_most``) has made of it: where wrong
+    numbers are small because they cancel, their noise says little about the right ones.
+    """
     with np.errstate(all="ignore"):
         sizes = float(np.linalg.norm(actual)), float(np.linalg.norm(expected.value))
-        share = min(1.0, sizes[0] / sizes[1]) if sizes[1] and np.isfinite(sizes).all() else 1.0
+        share = sizes[0] / sizes[1] if sizes[1] and np.isfinite(sizes).all() else 1.0
         floor = np.abs(actual) / 2.0  # the working precision holds it to half a last place
-    return Noisy(actual, np.maximum(expected.noise * share, floor), unit=expected.unit)
+    noise = np.maximum(expected.noise * min(share, at_most), floor)
+    return Noisy(actual, noise, unit=expected.unit)
