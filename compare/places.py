@@ -48,9 +48,7 @@ class Places:
         self.network, self.previous = reference.network, previous
         inputs = record.x if isinstance(record.x, (list, tuple)) else [record.x]
         samples = len(inputs[0])
-        self.facts = Facts(
-            samples, max(batch_size, samples), record.learning_rate, record.iterations + 1
-        )
+        self.facts = Facts(samples, max(batch_size, samples), record.learning_rate)
         self._fed = dict(zip(self.network.inputs, inputs, strict=True))
         self._after = {
             node.inputs[0]: index

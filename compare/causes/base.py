@@ -29,14 +29,11 @@ class Facts:
     batch_size : int
         Of a full batch; larger than ``samples`` only in a last, small one.
     learning_rate : float
-    step : int
-        Counted from 1, as the optimizer counts.
     """
 
     samples: int
     batch_size: int
     learning_rate: float
-    step: int
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
+from compare.judge import judge
 
 Slots = dict[str, Any]
 Knobs = Mapping[str, Any]
@@ -191,9 +192,11 @@ def one_knob(place: Place) -> Iterator[Candidate]:
             "eta": state.learning_rate / facts.samples
         },
     }
+    plain = rule(state, {})
     for sentence, turned in {**knobs, **COMMON_KNOBS, **factors}.items():
         moved = rule(state, turned)
-        if quantity in moved:
+        # A knob that turns nothing here must not take the blame for a forgotten constraint.
+        if quantity in moved and not judge(moved[quantity].value, plain[quantity]).agrees:
             yield Candidate(sentence, moved[quantity])
 
 
@@ -205,5 +208,7 @@ def weight_slips(place: Place) -> Iterator[Candidate]:
     state, right = place.inputs["state"], place.right
     yield Candidate("the weight is not updated", state.w, "w⁺ = w")
     yield Candidate("the update is applied twice", right + (right - state.w), "w⁺ = w + 2 Δw")
-    if place.has("unconstrained"):
-        yield Candidate("the constraint is forgotten", place.inputs["unconstrained"])
+    name = type(place.map).__name__
+    if name in RULES:  # where there is no constraint this is what is right, and explains nothing
+        moved = RULES[name][0](state, {})["weight"]
+        yield Candidate("the constraint is forgotten", moved, "w⁺ of the update alone")

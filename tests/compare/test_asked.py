@@ -48,6 +48,11 @@ def test_right_numbers_are_said_to_be_right() -> None:
     assert ask(load("mazur"), "0.35891647", weight=W5).how == "truncated"
 
 
+@pytest.mark.slow
+def test_a_right_number_after_many_updates() -> None:
+    assert ask(load("mazur"), "0.0000351018778", after=10_000).how == "rounded"
+
+
 def test_a_number_from_nowhere_has_none() -> None:
     answer = ask(load("mazur"), "0.123456")
     assert not answer.ok

@@ -15,7 +15,7 @@ from manual.losses import MeanSquaredError
 from manual.optimizers import SGD, Adam, RMSprop
 
 UNITS = {"float32": 2.0**-24, "float64": 2.0**-53}
-FACTS = Facts(samples=6, batch_size=10, learning_rate=0.03, step=3)
+FACTS = Facts(samples=6, batch_size=10, learning_rate=0.03)
 rng = np.random.default_rng(7)
 
 

@@ -10,7 +10,11 @@ import numpy as np
 import pytest
 
 from compare import Report, lockstep
+from compare.cases import load
+from compare.cases.base import Settings
+from compare.casework import run_case
 from manual.activations import ReLU, Sigmoid, Softmax, Tanh
+from manual.constraints import Constant
 from manual.layers import Dense
 from manual.losses import CategoricalCrossentropy, Loss, MeanSquaredError
 from manual.optimizers import SGD, Adam
@@ -196,7 +200,17 @@ def test_the_cause_is_named_first(
         assert first.diagnosis.ruling.supports == "Keras", str(first)
 
 
-def test_a_loss_of_its_own_is_right_and_keras_wrong(
+def test_a_forgotten_constraint(precision: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frozen biases of a tutorial are trained after all."""
+    monkeypatch.setattr(Constant, "apply", lambda self, w: None)
+    result = run_case(load("mazur"), Settings(steps=1, dtype=precision))
+    first = result.reports[0].first
+    assert first is not None and first.diagnosis is not None
+    assert (first.phase, first.name) == ("weight", "hidden/bias")
+    assert first.diagnosis.causes[0].sentence == "the constraint is forgotten", str(first)
+
+
+def test_where_keras_is_wrong_the_referee_says_so(
     precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Keras's kernel gradient is tampered with: the referee supports the hand derivation."""
