@@ -101,6 +101,14 @@ class _Origin:
     inputs: Callable[[], Inputs] | None = None
 
 
+def _joined(parts: list[tuple[Noisy, _Origin]]) -> _Origin:
+    """Return the origin of a gradient that several maps contribute to."""
+    layers = [origin.by.layer for _, origin in parts]
+    by = replace(parts[0][1].by, layer=", ".join(layers))
+    shares = {"shares": dict(zip(layers, (share for share, _ in parts), strict=True))}
+    return _Origin(by, inputs=lambda: shares)
+
+
 class _StepCheck:
     """The state of checking one step."""
 
@@ -116,15 +124,19 @@ class _StepCheck:
     def run(self) -> tuple[list[Comparison], Pass]:
         reference, record = self.reference, self.record
         reference.load(record.before)
-        whole, whole_loss = reference.whole(record.x, record.y, record.sample_weight)
+        drawn = self.places.drawn_in_step
+        whole, whole_loss = reference.whole(record.x, record.y, record.sample_weight, drawn)
         whole_gradients = reference.gradients()
         reference.clear_gradients()
+        reference.replay(drawn)
 
         saved = self.activations()
         upstream = self.loss(whole_loss)
         self.activation_gradients(saved, upstream)
         self.weight_gradients(whole_gradients)
         self.update()
+        self.states(saved, whole)
+        self.found.sort(key=lambda one: PHASES.index(one.phase))
         return self.found, whole
 
     def compare(
@@ -190,14 +202,20 @@ class _StepCheck:
     def activations(self) -> list[Any]:
         """Run each node's forward map on Keras's inputs to it."""
         saved: list[Any] = []
+        masks = self.places.masks
         for index, node in enumerate(self.network.nodes):
             if node.is_input:
                 saved.append(None)
                 continue
             inputs = [self.values[source] for source in node.inputs]
-            expected, kept = self.reference.forward(node, inputs)
+            expected, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
+            arriving = [masks[source] for source in node.inputs]
+            one = len(inputs) == 1
+            masks[index] = node.layer.compute_mask(
+                inputs[0] if one else inputs, arriving[0] if one else arriving
+            )
             by = self.reference.derivation(node.layer, "forward", "forward")
-            origin = _Origin(by, node.layer, partial(self.places.of_output, index))
+            origin = _Origin(by, node.layer, partial(self.places.of_map, index))
             actual = self.values[index].value
             self.compare("activation", node.name, actual, expected, origin, TAPE)
             saved.append(kept)
@@ -209,13 +227,20 @@ class _StepCheck:
         upstream: dict[int, Noisy] = {}
         for head, target in zip(self.network.heads, self.targets, strict=True):
             value, gradient = self.reference.head(
-                head, target, self.values[head.reads], self.record.sample_weight
+                head,
+                target,
+                self.values[head.reads],
+                self.record.sample_weight,
+                self.places.masks[head.output],
             )
             total = total + value
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
+        penalty = self.network.regularization_loss() if self.network.regularized else None
+        total = total if penalty is None else total + penalty
         by = self.reference.derivation(self.network.heads[0].loss, "forward", "forward")
-        origin = _Origin(by, self.network.heads[0].loss, self.places.of_loss)
+        around = partial(self.places.of_loss, penalty)
+        origin = _Origin(by, self.network.heads[0].loss, around)
         self.compare("loss", "total", self.tape["loss"]["total"], total, origin, TAPE)
         self.compare("loss", "total", self.record.loss, whole_loss, _Origin(by), FIT)
         return upstream
@@ -235,10 +260,10 @@ class _StepCheck:
             if node.is_input or not parts[index]:
                 continue
             expected, origin = parts[index][0]
-            for other, also in parts[index][1:]:
-                expected = expected + other
-                layers = f"{origin.by.layer}, {also.by.layer}"
-                origin = _Origin(replace(origin.by, layer=layers), inputs=dict)
+            if len(parts[index]) > 1:
+                origin = _joined(parts[index])
+                for other, _ in parts[index][1:]:
+                    expected = expected + other
             actual = from_keras.get(node.name)
             if actual is None:  # no trainable weight before this node: Keras has no use for it
                 dy = expected
@@ -246,13 +271,14 @@ class _StepCheck:
                 self.compare("activation gradient", node.name, actual, expected, origin, TAPE)
                 dy = self.reference.exact(actual)
             by = self.reference.derivation(node.layer, "input gradient", "backward")
-            origin = _Origin(by, node.layer, partial(self.places.of_input_gradient, index))
+            origin = _Origin(by, node.layer, partial(self.places.of_map, index))
             for source, dx in zip(
                 node.inputs, self.reference.backward(node, dy, saved[index]), strict=True
             ):
                 parts[source].append((dx, origin))
 
     def weight_gradients(self, whole: dict[str, Noisy]) -> None:
+        self.network.add_regularization_gradients()
         local = self.reference.gradients()
         for name in self.record.gradients:
             layer, weight = self.owner(name)
@@ -307,11 +333,25 @@ class _StepCheck:
                 origins.append(_Origin(by, optimizer, partial(around, name, "weight")))
             self.compare_all("weight", names, weights, expected_weights, origins, source)
             still = _Origin(Derivation("not trained", "w⁺ = w", "manual/network.py"))
-            for name in self.network.parameters.keys() - set(names):
-                before = reference.exact(record.before[name])
-                self.compare("weight", name, weights[name], before, still, source)
-        self.found.sort(key=lambda one: PHASES.index(one.phase))
+            for name, parameter in self.network.parameters.items():
+                if name not in names and not parameter.is_state:
+                    before = reference.exact(record.before[name])
+                    self.compare("weight", name, weights[name], before, still, source)
+
+    def states(self, saved: list[Any], whole: Pass) -> None:
+        """Compare what layers remember: after Keras's inputs to them (tape), and the data (fit)."""
+        ways = {
+            TAPE: (self.reference.states(saved), self.tape["weight"]),
+            FIT: (self.reference.states(whole.saved), self.record.after),
+        }
+        for source, (expected, actual) in ways.items():
+            for name, state in expected.items():
+                layer, weight = self.owner(name)
+                by = self.reference.derivation(layer, weight, "update_state")
+                around = partial(self.places.of_weight_gradient, name)
+                origin = _Origin(by, layer, around if source == TAPE else None)
+                self.compare("state", name, actual[name], state, origin, source)
 
     def owner(self, name: str) -> tuple[Any, str]:
-        layer_name, weight = name.rsplit("/", 1)
+        layer_name, weight = name.split("/", 1)
         return next(one for one in self.network.layers if one.name == layer_name), weight

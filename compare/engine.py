@@ -15,7 +15,7 @@ from compare.epochs import EpochCheck
 from compare.errors import BadInput
 from compare.judge import judge
 from compare.noise import Noisy
-from compare.reference import Derivation, Reference, location_of
+from compare.reference import Derivation, Reference, location_of, replay
 from compare.report import EpochPair, Report
 from compare.twins import (
     check_same_weights,
@@ -212,12 +212,14 @@ class _Lockstep:
             record.x,
             record.y,
             record.sample_weight,
+            seeds=record.seeds,
         )
         comparisons, run = compare_step(
             self.reference, record, tape, batch_size=self.batch_size, previous=self.last
         )
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)
+            replay(self.by_hand, tape.get("draw", {}))
             self.manual_loss = self.by_hand.train_step(record.x, record.y, record.sample_weight)
         for comparison in comparisons:
             self.report.add(record.epoch, record.step, comparison)

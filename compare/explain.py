@@ -74,6 +74,7 @@ def take_step(case: Case, number: int, settings: Settings | None = None) -> tupl
                 record.learning_rate,
                 record.x,
                 record.y,
+                seeds=record.seeds,
             )
             found.append(_by_hand(network, record, tape))
             model.stop_training = True

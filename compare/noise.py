@@ -198,6 +198,8 @@ class Noisy(NDArrayOperatorsMixin):
         for operand in inputs:
             operands += self._parts(operand)
         value, variance = rule(self.unit, *operands)
+        if variance is None and value.dtype == bool:
+            return value  # a sure yes or no
         if out is None:
             return self._like(value, variance)
         (target,) = out
@@ -211,6 +213,8 @@ class Noisy(NDArrayOperatorsMixin):
         return target
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in (np.shape, np.ndim, np.size):
+            return getattr(args[0], function.__name__)
         if function is np.where:
             return self._where(*args)
         if function in (np.zeros_like, np.ones_like):
@@ -467,6 +471,7 @@ _RULES: dict[np.ufunc, Rule] = {
     np.less: _comparison(np.less),
     np.less_equal: _comparison(np.less_equal),
     np.equal: _comparison(np.equal),
+    np.not_equal: _comparison(np.not_equal),
     np.logical_and: _logical(np.logical_and),
     np.bitwise_and: _logical(np.bitwise_and),
 }

@@ -1,6 +1,9 @@
 """What surrounds each number of a training step: the inputs of the map that makes it.
 
-Everything here is Keras's own. It is gathered only where something disagrees.
+They go by the letters of the literature: a layer takes ``x``, has the weights ``W`` and ``b`` (and
+all of them under their own names), and gives ``y``; where its activation follows, what it gives is
+``z`` and the activation ``a``. A gradient is that letter with a ``d``. Everything is gathered only
+where something disagrees.
 """
 
 from __future__ import annotations
@@ -16,14 +19,135 @@ from compare.noise import Noisy
 from compare.reference import Reference
 from keras_models.callbacks import StepRecord
 from manual.layers import Activation, Dense
-from manual.network import Head, as_target
+from manual.network import Head, Network, as_target
 
 Trace = dict[str, dict[str, np.ndarray]]
 Inputs = dict[str, Any]
 
 
-class Places:
-    """The surroundings of every number of one step.
+class Surroundings:
+    """The surroundings of numbers, wherever the values and gradients themselves come from.
+
+    Parameters
+    ----------
+    network : manual.Network
+    facts : Facts
+    sample_weight : array, optional
+    """
+
+    def __init__(self, network: Network, facts: Facts, sample_weight: Any) -> None:
+        self.network, self.facts, self.sample_weight = network, facts, sample_weight
+        self._activation_of = {
+            node.inputs[0]: index
+            for index, node in enumerate(network.nodes)
+            if isinstance(node.layer, Activation)
+            and node.layer.name == network.nodes[node.inputs[0]].layer.name
+        }
+
+    # ------------------------------------------------------------------ to be known
+
+    def value(self, index: int) -> Any:
+        """Return a node's output."""
+        raise NotImplementedError
+
+    def output(self, index: int) -> Any:
+        """Return a node's output, with the noise of its last operation."""
+        return self.value(index)
+
+    def gradient(self, index: int) -> Any:
+        """Return the gradient at a node's output; None if it has none."""
+        raise NotImplementedError
+
+    def mask(self, index: int) -> Any:
+        """Return the mask of a node's output; None if it has none."""
+        return None
+
+    def drawn(self, name: str) -> list[Any]:
+        """Return the random numbers that a node drew."""
+        return []
+
+    def weights(self) -> Mapping[str, Any]:
+        """Return all weights by name."""
+        raise NotImplementedError
+
+    def new_weights(self) -> Mapping[str, Any]:
+        """Return all weights after the step, as far as they are known."""
+        return {}
+
+    def weight_gradients(self) -> Mapping[str, Any]:
+        """Return the gradients of all weights that have one."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ one for each kind of map
+
+    def of_map(self, index: int) -> Inputs:
+        """Gather what a node takes, gives and has, and the gradient that arrives at it."""
+        node = self.network.nodes[index]
+        values = [self.value(source) for source in node.inputs]
+        if isinstance(node.layer, Activation):
+            return {"z": values[0], "a": self.output(index), "da": self.gradient(index)}
+        inputs: Inputs = {
+            "x": values[0] if len(values) == 1 else values,
+            "y": self.output(index),
+            "dz": self.gradient(index),
+            "mask": self.mask(node.inputs[0]) if node.inputs else None,
+            "drawn": self.drawn(node.name),
+            **self._weights_of(node.layer),
+        }
+        if isinstance(node.layer, Dense):
+            inputs["outputs"] = node.layer.units
+        after = self._activation_of.get(index)
+        if after is not None:
+            inputs |= {"z": inputs["y"], "a": self.value(after), "da": self.gradient(after)}
+        if node.inputs:
+            below = self.network.nodes[node.inputs[0]]
+            if isinstance(below.layer, Activation):
+                inputs["x_pre"] = self.value(below.inputs[0])
+        return inputs
+
+    def of_loss_gradient(self, head: Head, target: Any) -> Inputs:
+        """Gather what the gradient of a loss is made of."""
+        p = self.value(head.reads)
+        return {
+            "p": p,
+            "y": as_target(np.asarray(target), p),
+            "outputs": p.shape[-1],
+            "sample_weight": self.sample_weight,
+            "mask": self.mask(head.output),
+        }
+
+    def of_weight_gradient(self, name: str) -> Inputs:
+        """Gather what a weight's gradient is made of."""
+        inputs: Inputs = {"other_gradients": self.weight_gradients()}
+        calls = [
+            index
+            for index, node in enumerate(self.network.nodes)
+            if node.layer.name == name.split("/")[0] and not isinstance(node.layer, Activation)
+        ]
+        if len(calls) == 1:
+            inputs |= self.of_map(calls[0])
+        else:
+            inputs["calls"] = [self.of_map(index) for index in calls]
+        parameter = self.network.parameters[name]
+        if parameter.regularizer is not None:
+            inputs["w"] = self.weights()[name]
+            inputs["penalty"] = parameter.regularizer.backward(inputs["w"])
+        return inputs
+
+    def _weights_of(self, layer: Any) -> Inputs:
+        named: Inputs = {}
+        for letter, weights in (("{}", self.weights()), ("{}_new", self.new_weights())):
+            for parameter in layer.parameters:
+                name = f"{layer.name}/{parameter.name}"
+                if name in weights:
+                    short = {"kernel": "W", "bias": "b"}.get(parameter.name, parameter.name)
+                    for key in {short, parameter.name}:
+                        named[letter.format(key)] = weights[name]
+        return named
+
+
+class Places(Surroundings):
+    """The surroundings of every number of one step, all of them Keras's own.
 
     Parameters
     ----------
@@ -44,23 +168,16 @@ class Places:
         batch_size: int,
         previous: StepRecord | None,
     ) -> None:
-        self.reference, self.record, self.tape = reference, record, tape
-        self.network, self.previous = reference.network, previous
         inputs = record.x if isinstance(record.x, (list, tuple)) else [record.x]
         samples = len(inputs[0])
-        self.facts = Facts(samples, max(batch_size, samples), record.learning_rate)
+        facts = Facts(samples, max(batch_size, samples), record.learning_rate)
+        super().__init__(reference.network, facts, record.sample_weight)
+        self.reference, self.record, self.tape = reference, record, tape
+        self.previous = previous
+        self.masks: list[Any] = [None] * len(self.network.nodes)
         self._fed = dict(zip(self.network.inputs, inputs, strict=True))
-        self._after = {
-            node.inputs[0]: index
-            for index, node in enumerate(self.network.nodes)
-            if isinstance(node.layer, Activation) and node.layer.name == self._owner(node.inputs[0])
-        }
-
-    def _owner(self, index: int) -> str:
-        return self.network.nodes[index].layer.name
 
     def value(self, index: int) -> Any:
-        """Return a node's output, as Keras has it."""
         node = self.network.nodes[index]
         return self.reference.exact(
             self._fed[index] if node.is_input else self.tape["activation"][node.name]
@@ -72,93 +189,60 @@ class Places:
         The hand derivation may have computed it anew, in more digits than Keras has.
         """
         node = self.network.nodes[index]
-        by_hand, _ = self.reference.forward(node, [self.value(source) for source in node.inputs])
+        inputs = [self.value(source) for source in node.inputs]
+        self.reference.replay(self.drawn_in_step)
+        by_hand, _ = self.reference.forward(node, inputs, self.mask_options(index))
         return Noisy(self.value(index).value, by_hand.noise, unit=self.reference.unit)
 
-    def gradient(self, index: int | None) -> Any:
-        """Return the gradient at a node's output, as Keras has it; None if it has none."""
-        if index is None:
-            return None
+    def gradient(self, index: int) -> Any:
         found = self.tape["activation gradient"].get(self.network.nodes[index].name)
         return None if found is None else self.reference.exact(found)
 
-    # ------------------------------------------------------------------ one for each kind of map
+    def mask(self, index: int) -> Any:
+        return self.masks[index]
 
-    def of_output(self, index: int) -> Inputs:
-        """Gather what a node's output is made of."""
+    def mask_options(self, index: int) -> dict[str, Any]:
+        """Return what a node's layer has to be told of the masks that arrive at it."""
         node = self.network.nodes[index]
-        if isinstance(node.layer, Activation):
-            return {"z": self.value(node.inputs[0]), "a": self.output(index)}
-        if isinstance(node.layer, Dense):
-            return {"x": self.value(node.inputs[0]), **self._weights(node.layer)}
-        return {}
+        masks = [self.masks[source] for source in node.inputs]
+        if not node.layer.takes_mask or all(mask is None for mask in masks):
+            return {}
+        return {"mask": masks[0] if len(masks) == 1 else masks}
 
-    def of_loss(self) -> Inputs:
+    @property
+    def drawn_in_step(self) -> dict[str, np.ndarray]:
+        """All random numbers of the step."""
+        return self.tape.get("draw", {})
+
+    def drawn(self, name: str) -> list[Any]:
+        start = name.split("/")[0] + "/"
+        return [
+            self.reference.exact(array)
+            for key, array in self.drawn_in_step.items()
+            if key.startswith(start)
+        ]
+
+    def weights(self) -> Mapping[str, Any]:
+        return _Exact(self.reference, self.record.before)
+
+    def new_weights(self) -> Mapping[str, Any]:
+        return _Exact(self.reference, self.record.after)
+
+    def weight_gradients(self) -> Mapping[str, Any]:
+        return _Exact(self.reference, self.tape["weight gradient"])
+
+    # ------------------------------------------------------------------ what only a lock-step knows
+
+    def of_loss(self, penalty: Any) -> Inputs:
+        """Gather what the loss is made of; ``penalty`` is what the weights themselves cost."""
         head = self.network.heads[0]
         read = self.tape["activation"][self.network.nodes[head.reads].name]
-        return {"outputs": read.shape[-1]}
-
-    def of_loss_gradient(self, head: Head, target: Any) -> Inputs:
-        """Gather what the gradient of a loss is made of."""
-        p = self.value(head.reads)
-        inputs: Inputs = {
-            "p": p,
-            "y": self.reference.exact(as_target(np.asarray(target), p)),
-            "outputs": p.shape[-1],
-        }
-        if self.record.sample_weight is not None:
-            inputs["sample_weight"] = np.asarray(self.record.sample_weight)
-        return inputs
-
-    def of_input_gradient(self, index: int) -> Inputs:
-        """Gather what the gradient for a node's input is made of."""
-        node = self.network.nodes[index]
-        if isinstance(node.layer, Activation):
-            return {**self.of_output(index), "da": self.gradient(index)}
-        if isinstance(node.layer, Dense):
-            return {
-                **self._weights(node.layer),
-                "W_new": self.reference.exact(self.record.after[f"{node.layer.name}/kernel"]),
-                "dz": self.gradient(index),
-                "da": self.gradient(self._after.get(index)),
-            }
-        return {"dy": self.gradient(index)}
+        return {"outputs": read.shape[-1], "penalty": penalty, "mask": self.mask(head.output)}
 
     def of_weight_gradient(self, name: str) -> Inputs:
-        """Gather what a weight's gradient is made of, where its layer is called once."""
-        exact = self.reference.exact
-        inputs: Inputs = {
-            "other_gradients": {
-                other: exact(gradient) for other, gradient in self.tape["weight gradient"].items()
-            }
-        }
+        inputs = super().of_weight_gradient(name)
         if self.previous is not None:
-            inputs["previous_gradient"] = exact(self.previous.gradients[name])
-        calls = [
-            index
-            for index, node in enumerate(self.network.nodes)
-            if isinstance(node.layer, Dense) and node.layer.name == name.rsplit("/", 1)[0]
-        ]
-        if len(calls) != 1:
-            return inputs
-        (index,) = calls
-        node = self.network.nodes[index]
-        assert isinstance(node.layer, Dense)
-        after, below = self._after.get(index), self.network.nodes[node.inputs[0]]
-        inputs |= {
-            "x": self.value(node.inputs[0]),
-            "dz": self.gradient(index),
-            "outputs": node.layer.units,
-            **self._weights(node.layer),
-        }
-        if after is not None:
-            inputs |= {
-                "z": self.value(index),
-                "a": self.value(after),
-                "da": self.gradient(after),
-            }
-        if isinstance(below.layer, Activation):
-            inputs["x_pre"] = self.value(below.inputs[0])
+            inputs["previous_gradient"] = self.reference.exact(self.previous.gradients[name])
         return inputs
 
     def of_update(self, gradients: Mapping[str, np.ndarray], name: str, quantity: str) -> Inputs:
@@ -182,9 +266,18 @@ class Places:
         )
         return {"state": state, "quantity": quantity}
 
-    def _weights(self, layer: Dense) -> Inputs:
-        exact, before = self.reference.exact, self.record.before
-        weights: Inputs = {"W": exact(before[f"{layer.name}/kernel"])}
-        if layer.use_bias:
-            weights["b"] = exact(before[f"{layer.name}/bias"])
-        return weights
+
+class _Exact(Mapping[str, Any]):
+    """Arrays by name, each taken as an exact input when it is asked for."""
+
+    def __init__(self, reference: Reference, arrays: Mapping[str, np.ndarray]) -> None:
+        self.reference, self.arrays = reference, arrays
+
+    def __getitem__(self, name: str) -> Noisy:
+        return self.reference.exact(self.arrays[name])
+
+    def __iter__(self) -> Any:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)

@@ -7,7 +7,7 @@ of the Keras half. Every map of it can be run alone, on Keras's own inputs.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,29 @@ def location_of(function: Any) -> str:
     parts = Path(code.co_filename).parts
     within = max((i for i, part in enumerate(parts) if part in ROOMS), default=len(parts) - 1)
     return f"{'/'.join(parts[within:])}:{code.co_firstlineno}"
+
+
+def replay(network: Network, drawn: Named, taken: Callable[[Any], Any] = np.asarray) -> None:
+    """Hand each stochastic layer of a network what was drawn in its place.
+
+    Parameters
+    ----------
+    network : manual.Network
+    drawn : mapping of str to array
+        Under ``layer/0``, ``layer/1`` … for the first call, ``layer@2/0`` … for the second.
+    taken : callable
+        What to make of each array.
+    """
+    for layer in network.layers:
+        names = [node.name.split("/")[0] for node in network.nodes if node.layer is layer]
+        arrays = [
+            taken(array)
+            for name in names
+            for key, array in drawn.items()
+            if key.startswith(name + "/")
+        ]
+        if arrays:
+            layer.draws.replay(arrays)
 
 
 class Reference:
@@ -101,11 +124,18 @@ class Reference:
         for parameter in self.network.parameters.values():
             parameter.gradient = self.exact(np.zeros(parameter.shape))
 
+    def replay(self, drawn: Named) -> None:
+        """Let the stochastic layers use, in their next forward pass, what Keras drew."""
+        replay(self.network, drawn, self.exact)
+
     # ------------------------------------------------------------------ one node alone
 
-    def forward(self, node: Node, inputs: list[Noisy]) -> tuple[Noisy, Any]:
-        """Run one node on the given inputs."""
-        value, saved = node.layer.forward(inputs[0] if len(inputs) == 1 else inputs, training=True)
+    def forward(
+        self, node: Node, inputs: list[Noisy], options: Mapping[str, Any] | None = None
+    ) -> tuple[Noisy, Any]:
+        """Run one node on the given inputs; ``options`` holds the mask, if there is one."""
+        taken = inputs[0] if len(inputs) == 1 else inputs
+        value, saved = node.layer.forward(taken, training=True, **(options or {}))
         return value, saved
 
     def backward(self, node: Node, dy: Noisy, saved: Any) -> list[Noisy]:
@@ -113,26 +143,53 @@ class Reference:
         dx = node.layer.backward(dy, saved)
         return list(dx) if isinstance(dx, list) else [dx]
 
-    def head(self, head: Head, target: Any, read: Noisy, sample_weight: Any) -> tuple[Noisy, Noisy]:
+    def head(
+        self, head: Head, target: Any, read: Noisy, sample_weight: Any, mask: Any = None
+    ) -> tuple[Noisy, Noisy]:
         """Return one output's weighted loss and its gradient at what the loss reads."""
         value, saved = head.loss.forward(
             as_target(np.asarray(target), read),
             read,
             logits=head.from_logits,
             sample_weight=sample_weight,
+            mask=mask,
         )
         return value * head.weight, head.loss.backward(saved) * head.weight
 
     # ------------------------------------------------------------------ a whole step
 
-    def whole(self, x: Any, y: Any, sample_weight: Any) -> tuple[Pass, Noisy]:
+    def whole(
+        self, x: Any, y: Any, sample_weight: Any, drawn: Named | None = None
+    ) -> tuple[Pass, Noisy]:
         """Run forward and backward from the data; the weights' gradients are left behind."""
         self.clear_gradients()
+        self.replay(drawn or {})
         inputs = x if isinstance(x, (list, tuple)) else [x]
         run = self.network.forward([self.exact(one) for one in inputs], training=True)
         loss, upstream = self.network.loss(run, y, sample_weight)
         self.network.backward(run, upstream)
         return run, loss
+
+    def states(self, saved: Sequence[Any]) -> dict[str, Noisy]:
+        """Return what layers remember after a forward pass, given what it saved at each node."""
+        before = {
+            parameter: parameter.value
+            for _, layer in self.network.stateful
+            for parameter in layer.parameters
+            if parameter.is_state
+        }
+        for parameter, value in before.items():
+            parameter.value = self.exact(value.value)
+        for index, layer in self.network.stateful:
+            layer.update_state(saved[index])
+        after = {
+            name: parameter.value
+            for name, parameter in self.network.parameters.items()
+            if parameter in before
+        }
+        for parameter, value in before.items():
+            parameter.value = value
+        return after
 
     def gradients(self) -> dict[str, Noisy]:
         """Return the gradients of the trainable weights as they have added up."""

@@ -18,9 +18,8 @@ from compare.causes.base import fits, ranked
 from compare.causes.factors import constants
 from compare.judge import judge
 from compare.noise import Noisy
+from compare.places import Surroundings
 from compare.reference import Reference
-from manual.layers import Activation, Dense
-from manual.network import as_target
 
 Gradients = dict[str, Noisy]
 Mover = Callable[[Mapping[str, Noisy]], Mapping[str, Noisy]] | None
@@ -49,6 +48,8 @@ class Slips:
     reference : Reference
         With the step's weights loaded.
     x, y, sample_weight : the batch
+    drawn : mapping of str to array
+        The random numbers of the step.
     after : mapping of str to array
         The weights after the right update.
     facts : Facts
@@ -60,17 +61,21 @@ class Slips:
         x: Any,
         y: Any,
         sample_weight: Any,
+        drawn: Mapping[str, np.ndarray],
         after: Mapping[str, np.ndarray],
         facts: Facts,
     ) -> None:
         self.reference, self.network = reference, reference.network
         self.after, self.facts = after, facts
         self.sample_weight = sample_weight
-        self.run, _ = reference.whole(x, y, sample_weight)
+        self.drawn = drawn
+        self.run, _ = reference.whole(x, y, sample_weight, drawn)
         self.right = reference.gradients()
         self.targets = y if isinstance(y, (list, tuple)) else [y]
         _, self.upstream = self.network.loss(self.run, y, sample_weight)
         self.at = list(self.run.gradients)
+        self.around = _Around(self, lambda: self.run.gradients)
+        self.around_right = _Around(self, lambda: self.at)
         self._head = {head.reads: n for n, head in enumerate(self.network.heads)}
 
     def all(self) -> Iterator[Slip]:
@@ -123,7 +128,7 @@ class Slips:
             place = self._weight_place(name, right)
             for candidate in candidates(place):
                 yield Slip(candidate, f"at {name}", {**self.right, name: candidate.value})
-                for kind in (name.rsplit("/", 1)[1], "weight"):
+                for kind in (name.split("/", 1)[1], "weight"):
                     key = candidate.sentence, kind
                     groups.setdefault(key, (candidate, dict(self.right)))[1][name] = candidate.value
         for (_, kind), (candidate, gradients) in groups.items():
@@ -133,51 +138,53 @@ class Slips:
 
     def _place(self, index: int, gradient: Any) -> Place:
         """Describe the gradient at a node's output, as it is on the way back."""
-        network, values = self.network, self.run.values
-        node = network.nodes[index]
+        network = self.network
+        name, around = network.nodes[index].name, self.around
         if index in self._head:
             head = network.heads[self._head[index]]
-            p = values[head.reads]
-            inputs: dict[str, Any] = {
-                "p": p,
-                "y": as_target(np.asarray(self.targets[self._head[index]]), p),
-                "outputs": p.shape[-1],
-                "sample_weight": self.sample_weight,
-            }
-            return Place("activation gradient", node.name, gradient, head.loss, inputs, self.facts)
+            inputs = around.of_loss_gradient(head, self.targets[self._head[index]])
+            return Place("activation gradient", name, gradient, head.loss, inputs, self.facts)
         users = [i for i, other in enumerate(network.nodes) if index in other.inputs]
         if len(users) != 1:
-            return Place("activation gradient", node.name, gradient, None, {}, self.facts)
-        (user,) = users
-        layer, arrived = network.nodes[user].layer, self.run.gradients[user]
-        if isinstance(layer, Activation):
-            inputs = {"z": values[index], "a": values[user], "da": arrived}
-        elif isinstance(layer, Dense):
-            inputs = {"W": layer.kernel.value, "dz": arrived}
-            if f"{layer.name}/kernel" in self.after:
-                inputs["W_new"] = self.reference.exact(self.after[f"{layer.name}/kernel"])
-        else:
-            inputs = {}
-        return Place("activation gradient", node.name, gradient, layer, inputs, self.facts)
+            return Place("activation gradient", name, gradient, None, {}, self.facts)
+        inputs, layer = around.of_map(users[0]), network.nodes[users[0]].layer
+        return Place("activation gradient", name, gradient, layer, inputs, self.facts)
 
     def _weight_place(self, name: str, right: Noisy) -> Place:
         """Describe the gradient of one weight."""
-        others = {other: g for other, g in self.right.items() if g.shape == right.shape}
-        inputs: dict[str, Any] = {"other_gradients": others}
-        layer_name = name.rsplit("/", 1)[0]
-        for index, node in enumerate(self.network.nodes):
-            if isinstance(node.layer, Dense) and node.layer.name == layer_name:
-                source = node.inputs[0]
-                inputs |= {
-                    "x": self.run.values[source],
-                    "dz": self.at[index],
-                    "W": node.layer.kernel.value,
-                    "outputs": node.layer.units,
-                }
-                below = self.network.nodes[source]
-                if isinstance(below.layer, Activation):
-                    inputs["x_pre"] = self.run.values[below.inputs[0]]
-        return Place("weight gradient", name, right, None, inputs, self.facts)
+        layer = next(one for one in self.network.layers if one.name == name.split("/")[0])
+        inputs = self.around_right.of_weight_gradient(name)
+        return Place("weight gradient", name, right, layer, inputs, self.facts)
+
+
+class _Around(Surroundings):
+    """The surroundings of the numbers of a run by hand, with the gradients of one way back."""
+
+    def __init__(self, slips: Slips, gradients: Any) -> None:
+        super().__init__(slips.network, slips.facts, slips.sample_weight)
+        self.slips, self.gradients = slips, gradients
+
+    def value(self, index: int) -> Any:
+        return self.slips.run.values[index]
+
+    def gradient(self, index: int) -> Any:
+        return self.gradients()[index]
+
+    def mask(self, index: int) -> Any:
+        return self.slips.run.masks[index]
+
+    def drawn(self, name: str) -> list[Any]:
+        start = name.split("/")[0] + "/"
+        return [array for key, array in self.slips.drawn.items() if key.startswith(start)]
+
+    def weights(self) -> Gradients:
+        return {name: one.value for name, one in self.network.parameters.items()}
+
+    def new_weights(self) -> Gradients:
+        return {name: self.slips.reference.exact(array) for name, array in self.slips.after.items()}
+
+    def weight_gradients(self) -> Gradients:
+        return self.slips.right
 
 
 def explained(

@@ -124,7 +124,9 @@ def check_step(
     reference.load(record.before)
     facts = Places(reference, record, tape, samples, None).facts
     with np.errstate(all="ignore"):
-        slips = Slips(reference, record.x, record.y, record.sample_weight, record.after, facts)
+        drawn = tape.get("draw", {})
+        batch = record.x, record.y, record.sample_weight
+        slips = Slips(reference, *batch, drawn, record.after, facts)
     moved = None if returns == "gradients" else _Mover(reference, record)
     right = slips.right if moved is None else moved(slips.right)
 
@@ -136,7 +138,6 @@ def check_step(
         ruling = None
         if moved is None:
             theirs = submitted[name]
-            batch = record.x, record.y, record.sample_weight
             plain = reference.plain(record.before)
             ruling = gradient_ruling(plain, *batch, name, right[name].value, theirs, THE_SUBMISSION)
         return Diagnosis(SUBMISSION, causes(), ruling)
@@ -144,7 +145,7 @@ def check_step(
     phase = "weight gradient" if moved is None else "weight"
     for name in reversed(list(submitted)):
         verdict = judge(submitted[name], right[name])
-        layer_name, weight = name.rsplit("/", 1)
+        layer_name, weight = name.split("/", 1)
         layer = next(one for one in network.layers if one.name == layer_name)
         by: Derivation = (
             reference.derivation(layer, f"{weight} gradient", "backward")
@@ -169,7 +170,9 @@ def _right_step(
     iterations = int(model.optimizer.iterations.numpy())
     learning_rate = float(np.asarray(model.optimizer.learning_rate))
     sample_weight = weighted[0] if weighted else None
-    tape = Stepper(model).step(before, slots, iterations, learning_rate, x, y, sample_weight)
+    seeds = [variable.numpy() for variable in naming.seeds(model)]
+    state = before, slots, iterations, learning_rate
+    tape = Stepper(model).step(*state, x, y, sample_weight, seeds=seeds)
     slots_after: dict[str, dict[str, np.ndarray]] = {slot: {} for slot in slots}
     for full, array in tape.get("optimizer slot", {}).items():
         name, slot = full.rsplit("/", 1)
@@ -186,6 +189,7 @@ def _right_step(
         slots_after=slots_after,
         iterations=iterations,
         learning_rate=learning_rate,
+        seeds=seeds,
         gradients=tape["weight gradient"],
         loss=tape["loss"]["total"],
     )

@@ -121,6 +121,8 @@ class StepRecord:
     iterations : int
         Updates before this one.
     learning_rate : float
+    seeds : list of array
+        The states of the model's random generators before the step.
     gradients : dict of name to array
         As the optimizer received them.
     loss : float
@@ -138,12 +140,15 @@ class StepRecord:
     slots_after: dict[str, dict[str, np.ndarray]]
     iterations: int
     learning_rate: float
+    seeds: list[np.ndarray]
     gradients: dict[str, np.ndarray]
     loss: np.ndarray
 
 
-_State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, float]
-"""Weights, optimizer slots, iterations, learning rate."""
+_State = tuple[
+    dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, float, list[np.ndarray]
+]
+"""Weights, optimizer slots, iterations, learning rate, seeds."""
 
 
 class Recorder(keras.callbacks.Callback):
@@ -185,6 +190,7 @@ class Recorder(keras.callbacks.Callback):
             model.train_function = train_function
         self._variables = naming.weights(model)
         self._slots = naming.slots(model)
+        self._seeds = naming.seeds(model)
         self._names = naming.trainable_names(model)
         self._kept: dict[str, dict[str, tf.Variable]] = {"gradient": {}, "loss": {}, "data": {}}
         self._watch()
@@ -207,7 +213,7 @@ class Recorder(keras.callbacks.Callback):
         if self._step == 1:
             self._watch()
         after, kept = self._read()
-        weights_before, slots_before, iterations, learning_rate = self._before
+        weights_before, slots_before, iterations, learning_rate, seeds = self._before
         if not self._hand_feed:
             self._batch = tf.nest.pack_sequence_as(self._batch, kept["data"])
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
@@ -225,6 +231,7 @@ class Recorder(keras.callbacks.Callback):
             slots_after=after[1],
             iterations=iterations,
             learning_rate=learning_rate,
+            seeds=seeds,
             gradients=dict(zip(self._kept["gradient"], kept["gradient"], strict=True)),
             loss=kept["loss"][0],
         )
@@ -238,6 +245,7 @@ class Recorder(keras.callbacks.Callback):
             *(variable for named in self._slots.values() for variable in named.values()),
             self.model.optimizer.iterations,
             self.model.optimizer._learning_rate,
+            *self._seeds,
             *(variable for kept in self._kept.values() for variable in kept.values()),
         ]
         self._values = tf.function(lambda: [tf.identity(variable) for variable in variables])
@@ -250,6 +258,7 @@ class Recorder(keras.callbacks.Callback):
             {slot: {name: next(arrays) for name in named} for slot, named in self._slots.items()},
             int(next(arrays)),
             float(next(arrays)),
+            [next(arrays) for _ in self._seeds],
         )
         return state, {what: [next(arrays) for _ in kept] for what, kept in self._kept.items()}
 
@@ -262,8 +271,8 @@ class Recorder(keras.callbacks.Callback):
 
         def apply(gradients: Any, trainable_variables: Any = None) -> Any:
             for name, gradient in zip(self._names, gradients, strict=True):
-                if gradient is not None:
-                    self._keep("gradient", name, gradient)
+                if gradient is not None:  # (the graph may not know the shape of every gradient)
+                    self._keep("gradient", name, gradient, self._variables[name].shape)
             return own_apply(gradients, trainable_variables)
 
         def compute_loss(*args: Any, **kwargs: Any) -> Any:
@@ -276,7 +285,7 @@ class Recorder(keras.callbacks.Callback):
             if not self._hand_feed:
                 self._batch = data
                 for index, part in enumerate(tf.nest.flatten(data)):
-                    self._keep("data", str(index), part, shape=tf.TensorShape(None))
+                    self._keep("data", str(index), part, tf.TensorShape(None))
             return train_step(data)
         finally:
             del optimizer.apply, model.compute_loss
@@ -287,7 +296,7 @@ class Recorder(keras.callbacks.Callback):
         kept = self._kept[what]
         if name not in kept:
             with tf.init_scope():
-                known = value.shape if shape is None else shape
+                known = value.shape if shape is None else tf.TensorShape(shape)
                 initial = tf.zeros(known if known.rank is not None else (), value.dtype)
                 kept[name] = tf.Variable(initial, trainable=False, shape=known)
         kept[name].assign(value)

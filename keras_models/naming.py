@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,12 +10,33 @@ import keras
 
 
 def weights(model: keras.Model) -> dict[str, Any]:
-    """Return the model's variables by ``layer/weight``, in Keras's order."""
+    """Return the model's variables by ``layer/weight``, in Keras's order.
+
+    Where two weights of a layer have the same name, as in attention, the layers inside it are
+    named too: ``attention/query/kernel``.
+    """
     return {
-        f"{layer.name}/{variable.name}": variable
+        f"{layer.name}/{name}": variable
         for layer in model.layers
-        for variable in layer.weights
+        for name, variable in _named(layer.weights)
     }
+
+
+def _named(variables: list[Any]) -> Iterator[tuple[str, Any]]:
+    times = Counter(variable.name for variable in variables)
+    for variable in variables:
+        within = variable.path.split("/", 1)[-1]
+        yield (variable.name if times[variable.name] == 1 else within), variable
+
+
+def seeds(model: keras.Model) -> list[Any]:
+    """Return the states of the model's random generators, in the order of its layers."""
+    return [
+        variable
+        for layer in model.layers
+        for variable in layer.variables
+        if variable.name == "seed_generator_state"
+    ]
 
 
 def trainable_names(model: keras.Model) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.ops import gen_stateless_random_ops_v2 as generators
 
 from keras_models import naming
 
@@ -39,11 +40,13 @@ class Stepper:
         self._weights = list(naming.weights(self.model).values())
         self._slots = naming.slots(self.model)
         self._slot_variables = [v for slot in self._slots.values() for v in slot.values()]
+        self._seeds = naming.seeds(self.model)
         self._calls = list(naming.calls_in_order(self.model))
         self._jit_compile, self._run_eagerly = model.jit_compile is True, model.run_eagerly
         self._compiled: Callable[..., Any] | None = None
         self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
-        self._layout: list[tuple[str, str, list[int | None]]] = []
+        self._layout: list[tuple[str, str, int]] = []
+        """Phase, name and number of axes of everything that a step returns."""
 
     def step(
         self,
@@ -54,6 +57,8 @@ class Stepper:
         x: Any,
         y: Any,
         sample_weight: Any = None,
+        *,
+        seeds: Sequence[np.ndarray] = (),
     ) -> Trace:
         """Take one step from the given state; return all that it computed.
 
@@ -65,6 +70,14 @@ class Stepper:
             Steps taken before this one.
         learning_rate : float
         x, y, sample_weight : arrays or lists of arrays, the batch
+        seeds : sequence of array
+            The states of the random generators to draw from.
+
+        Returns
+        -------
+        Trace
+            With a phase ``"draw"`` beside the others: the random numbers that each layer drew, as
+            they came from the generator, under ``layer/0``, ``layer/1`` …
         """
         dtype = self._weights[0].dtype
         arrays = [weights[name] for name in self.names]
@@ -73,17 +86,17 @@ class Stepper:
             np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False),
             np.array(iterations, self.model.optimizer.iterations.dtype),
             np.array(learning_rate, dtype),
+            np.array(seeds, np.int64).reshape(-1, 2),
         )
         batch = [x, y] if sample_weight is None else [x, y, sample_weight]
-        packed = self._compiled_for(state, batch)(*state, batch).numpy()
-        samples = len(tf.nest.flatten(x)[0])
+        packed, shapes = (one.numpy() for one in self._compiled_for(state, batch)(*state, batch))
         trace: Trace = {}
-        start = 0
-        for phase, name, shape in self._layout:
-            full = [samples if size is None else size for size in shape]
-            stop = start + math.prod(full)
-            trace.setdefault(phase, {})[name] = packed[start:stop].reshape(full)
-            start = stop
+        start = sizes = 0
+        for phase, name, rank in self._layout:
+            shape = shapes[sizes : sizes + rank]
+            stop = start + math.prod(shape.tolist())
+            trace.setdefault(phase, {})[name] = packed[start:stop].reshape(shape)
+            start, sizes = stop, sizes + rank
         return trace
 
     def activations(self, x: Any) -> dict[str, np.ndarray]:
@@ -140,9 +153,10 @@ class Stepper:
         state: Any,
         iterations: Any,
         learning_rate: Any,
+        seeds: Any,
         batch: Sequence[Any],
     ) -> Any:
-        """Take the step; return everything in one flat tensor, as ``_layout`` says.
+        """Take the step; return everything in one flat tensor, and all shapes in another.
 
         One array in and one out: handing over each of some sixty tensors would take longer than
         the step itself.
@@ -155,7 +169,9 @@ class Stepper:
             variable.assign(tf.reshape(part, variable.shape))
         optimizer.iterations.assign(iterations)
         optimizer._learning_rate.assign(learning_rate)
-        with tf.GradientTape() as tape, self._recording() as seen:
+        for index, seed in enumerate(self._seeds):
+            seed.assign(seeds[index])
+        with tf.GradientTape() as tape, self._recording() as (seen, drawn):
             y_pred = model(x, training=True)
             loss = model.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
@@ -167,6 +183,7 @@ class Stepper:
 
         numbers: dict[tuple[str, str], Any] = {}
         numbers.update({("activation", name): value for name, value in seen.items()})
+        numbers.update({("draw", name): value for name, value in drawn.items()})
         numbers["loss", "total"] = loss
         for name, gradient in zip(seen, of_activations, strict=True):
             if gradient is not None:
@@ -179,26 +196,32 @@ class Stepper:
                 numbers["optimizer slot", f"{name}/{slot}"] = tf.identity(variable)
         for name, variable in zip(self.names, self._weights, strict=True):
             numbers["weight", name] = tf.identity(variable)
-        self._layout = [(*key, number.shape.as_list()) for key, number in numbers.items()]
-        return tf.concat([tf.reshape(number, [-1]) for number in numbers.values()], axis=0)
+        self._layout = [(*key, number.shape.rank) for key, number in numbers.items()]
+        return (
+            tf.concat([tf.reshape(number, [-1]) for number in numbers.values()], axis=0),
+            tf.concat([tf.shape(number) for number in numbers.values()], axis=0),
+        )
 
     def _activations(self, x: Any) -> dict[str, Any]:
-        with self._recording() as seen:
+        with self._recording() as (seen, _):
             self.model(x, training=False)
         return dict(seen)
 
     @contextmanager
-    def _recording(self) -> Iterator[dict[str, Any]]:
-        """Collect every layer's output, and its pre-activation where it has an activation."""
+    def _recording(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Collect every layer's output, its pre-activation where it has one, and what it draws."""
         seen: dict[str, Any] = {}
+        drawn: dict[str, Any] = {}
+        current = [""]
         remaining: dict[int, list[str]] = {}
         for layer, call in self._calls:
             name = layer.name + (f"@{call + 1}" if call else "")
             remaining.setdefault(id(layer), []).append(name)
         layers = list({id(layer): layer for layer, _ in self._calls}.values())
-        undo = [_record_layer(layer, remaining[id(layer)], seen) for layer in layers]
+        undo = [_record_layer(layer, remaining[id(layer)], seen, current) for layer in layers]
+        undo += [_record_draws(operation, drawn, current) for operation in DRAWING]
         try:
-            yield seen
+            yield seen, drawn
         finally:
             for restore in undo:
                 restore()
@@ -220,17 +243,38 @@ class Stepper:
         tf.while_loop(lambda step: step < last, one_step, [first])
 
 
-def _record_layer(layer: Any, names: list[str], seen: dict[str, Any]) -> Callable[[], None]:
-    """Make a layer note its outputs, one name per call; return what undoes it."""
+DRAWING = ("stateless_random_uniform_v2", "stateless_random_normal_v2")
+"""TensorFlow's operations behind every random number of a Keras layer, before any scaling."""
+
+
+def _record_draws(operation: str, drawn: dict[str, Any], current: list[str]) -> Callable[[], None]:
+    """Make a drawing operation note what it gives under the layer's name; return what undoes it."""
+    own = getattr(generators, operation)
+
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        numbers = own(*args, **kwargs)
+        count = sum(name.rsplit("/", 1)[0] == current[0] for name in drawn)
+        drawn[f"{current[0]}/{count}"] = numbers
+        return numbers
+
+    setattr(generators, operation, draw)
+    return lambda: setattr(generators, operation, own)
+
+
+def _record_layer(
+    layer: Any, names: list[str], seen: dict[str, Any], current: list[str]
+) -> Callable[[], None]:
+    """Make a layer note its outputs, one name per call; return what undoes it.
+
+    ``current`` says which call is being made.
+    """
     calls = iter(names)
-    own_call, activation = (
-        layer.call,
-        getattr(layer, "activation", None) or keras.activations.linear,
-    )
+    own_call = layer.call
+    # A recurrent layer's activations belong to its cell, and are no step of their own.
+    activation = vars(layer).get("activation") or keras.activations.linear
     has_activation = activation is not keras.activations.linear and not isinstance(
         layer, keras.layers.Activation
     )
-    current: list[str] = []
 
     def call(*args: Any, **kwargs: Any) -> Any:
         current[:] = [next(calls)]

@@ -49,7 +49,13 @@ class Loss:
         raise NotImplementedError
 
     def forward(
-        self, y: Array, p: Array, *, logits: bool = False, sample_weight: Array | None = None
+        self,
+        y: Array,
+        p: Array,
+        *,
+        logits: bool = False,
+        sample_weight: Array | None = None,
+        mask: Array | None = None,
     ) -> tuple[Array, Any]:
         """Return the reduced loss and what `backward` needs.
 
@@ -64,6 +70,9 @@ class Loss:
         sample_weight : array with one weight per value
             A value is the loss of one row of the last axis: p of shape ``(samples, n)`` has
             ``(samples,)`` values, ``(samples, time, n)`` has ``(samples, time)``.
+        mask : array of bool with one entry per value
+            Where it is False, the value doesn't count. A mean is taken over the others, whatever
+            weights they have.
         """
         values, saved = self.values(y, p, logits or bool(self.from_logits))
         share: Array = 1.0
@@ -74,8 +83,15 @@ class Loss:
                     f"Received: {sample_weight.shape}."
                 )
             share = sample_weight.reshape(values.shape)
+        if mask is not None:
+            counted = mask * np.ones_like(values)
+            if self.reduction in ("mean", "sum_over_batch_size"):
+                # all / valid, so that the mean over all values becomes that over the valid ones
+                counted = counted * (mask.size / max(int(mask.sum()), 1))
+            share = share * counted
+        if sample_weight is not None or mask is not None:
             values = values * share
-        divisor = self._divisor(values, sample_weight)
+        divisor = self._divisor(values, share)
         return values.sum() / divisor, (saved, np.ones_like(values) * share / divisor)
 
     def backward(self, saved: Any) -> Array:
@@ -83,11 +99,11 @@ class Loss:
         inner, dv = saved
         return self.values_gradient(dv, inner)
 
-    def _divisor(self, values: Array, sample_weight: Array | None) -> float:
+    def _divisor(self, values: Array, share: Array) -> Array:
         if self.reduction in ("sum", "none"):
             return 1.0
-        if self.reduction == "mean_with_sample_weight" and sample_weight is not None:
-            return float(sample_weight.sum()) or math.inf  # no weight at all: no loss
+        if self.reduction == "mean_with_sample_weight" and np.ndim(share):
+            return share.sum() or math.inf  # no weight at all: no loss
         return float(values.size)
 
 

@@ -22,12 +22,13 @@ from manual.registry import from_keras
 class Pass:
     """What one run through the network computed, node by node.
 
-    ``values`` and ``saved`` are filled on the way forward, ``gradients`` (of the loss at each
-    node's output) on the way back; None where no gradient flows.
+    ``values``, ``saved`` and ``masks`` are filled on the way forward, ``gradients`` (of the loss at
+    each node's output) on the way back; None where no gradient flows.
     """
 
     values: list[Array]
     saved: list[Any]
+    masks: list[Array | None]
     gradients: list[Array | None] = field(default_factory=list)
 
 
@@ -108,6 +109,7 @@ class Network:
             for index, node in enumerate(self.nodes)
             if not node.is_input
         ]
+        self._masked = any(node.layer.makes_mask for node in self.nodes)
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
         self.layers: list[Layer] = list(dict.fromkeys(ordered))
         self.parameters: dict[str, Parameter] = {
@@ -156,6 +158,12 @@ class Network:
         size = sum(parameter.size for parameter in trainable.values())
         self.values, self.gradients = values[:size], self._all_gradients[:size]
         self.constrained = [p for p in trainable.values() if p.constraint is not None]
+        self.regularized = [p for p in trainable.values() if p.regularizer is not None]
+        self.stateful = [
+            (index, layer)
+            for index, layer, _ in self._calls
+            if layer.trainable and any(parameter.is_state for parameter in layer.parameters)
+        ]
 
     def copy(self, dtype: str | None = None) -> Network:
         """Return an independent network with the same weights, in another dtype if asked."""
@@ -203,7 +211,7 @@ class Network:
         replaced: Mapping[int, Array] | None = None,
     ) -> Pass:
         """Run all nodes on a batch; ``replaced`` puts other outputs in the place of some nodes'."""
-        run = Pass([None] * len(self.nodes), [None] * len(self.nodes))
+        run = Pass([None] * len(self.nodes), [None] * len(self.nodes), [None] * len(self.nodes))
         for index, value in zip(
             self.inputs, x if isinstance(x, (list, tuple)) else [x], strict=True
         ):
@@ -213,10 +221,20 @@ class Network:
                 taken = run.values[sources[0]]
             else:
                 taken = [run.values[source] for source in sources]
-            run.values[index], run.saved[index] = layer.forward(taken, training=training)
+            options = self.mask_options(run, index, taken) if self._masked else {}
+            run.values[index], run.saved[index] = layer.forward(taken, training=training, **options)
             if replaced and index in replaced:
                 run.values[index] = replaced[index]
         return run
+
+    def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
+        """Carry the masks on by one node; return what its layer has to be told of them."""
+        layer, sources = self.nodes[index].layer, self.nodes[index].inputs
+        arriving = [run.masks[source] for source in sources]
+        mask: Any = arriving[0] if len(arriving) == 1 else arriving
+        run.masks[index] = layer.compute_mask(taken, mask)
+        known = any(one is not None for one in arriving)
+        return {"mask": mask} if known and layer.takes_mask else {}
 
     def backward(
         self,
@@ -250,6 +268,21 @@ class Network:
             for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
                 so_far = gradients[source]
                 gradients[source] = part if so_far is None else so_far + part
+        self.add_regularization_gradients()
+
+    def add_regularization_gradients(self) -> None:
+        """Add to each regularized weight's gradient what the weight itself costs."""
+        for parameter in self.regularized:
+            assert parameter.regularizer is not None
+            parameter.gradient += parameter.regularizer.backward(parameter.value)
+
+    def regularization_loss(self) -> Array:
+        """Return what the weights themselves cost, all together."""
+        total: Array = 0.0
+        for parameter in self.regularized:
+            assert parameter.regularizer is not None
+            total = total + parameter.regularizer.forward(parameter.value)
+        return total
 
     # ------------------------------------------------------------------ training
 
@@ -304,12 +337,18 @@ class Network:
         for head, target in zip(self.heads, targets, strict=True):
             read = run.values[head.reads]
             value, saved = head.loss.forward(
-                as_target(target, read), read, logits=head.from_logits, sample_weight=sample_weight
+                as_target(target, read),
+                read,
+                logits=head.from_logits,
+                sample_weight=sample_weight,
+                mask=run.masks[head.output],
             )
             total = total + value * head.weight
             gradient = head.loss.backward(saved) * head.weight
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
+        if self.regularized:
+            total = total + self.regularization_loss()
         return total, upstream
 
     def train_step(
@@ -321,11 +360,17 @@ class Network:
         self.clear_gradients()
         self.backward(run, upstream)
         self.update()
+        self.update_state(run)
         return float(loss)
 
     def clear_gradients(self) -> None:
         """Set every gradient to zero, so that the next `backward` starts afresh."""
         self._all_gradients.fill(0.0)
+
+    def update_state(self, run: Pass) -> None:
+        """Change what layers remember of a forward pass in training: moving averages."""
+        for index, layer in self.stateful:
+            layer.update_state(run.saved[index])
 
     def update(self) -> None:
         """Move all weights along the gradients, then project the constrained ones."""

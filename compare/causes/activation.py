@@ -39,13 +39,14 @@ IN_TERMS_OF_A: dict[str, tuple[Function, str]] = {
 
 def name_of(layer: Any) -> str:
     """Return which activation function a layer applies; empty if it is no activation."""
-    return type(getattr(layer, "function", None)).__name__.lower()
+    function = getattr(layer, "function", None)
+    return "" if function is None else type(function).__name__.lower()
 
 
 @hypothesis("activation gradient")
 def wrong_local_gradient(place: Place) -> Iterator[Candidate]:
     """Propose what may have been multiplied with the gradient from the right instead of f′(z)."""
-    if not place.has("z", "a", "da"):
+    if not name_of(place.map) or not place.has("z", "a", "da"):
         return
     z, a, da, name = (*(place.inputs[letter] for letter in ("z", "a", "da")), name_of(place.map))
     yield Candidate("the derivative of the activation is missing", da, "dz = da")
@@ -90,7 +91,7 @@ def wrong_local_gradient(place: Place) -> Iterator[Candidate]:
 @hypothesis("activation")
 def another_function(place: Place) -> Iterator[Candidate]:
     """Propose the other activation functions, and none."""
-    if not place.has("z"):
+    if not name_of(place.map) or not place.has("z"):
         return
     z, name = place.inputs["z"], name_of(place.map)
     yield Candidate("the activation function is not applied", z, "a = z")

@@ -9,7 +9,7 @@ wrong number can't be explained by chance: in float32 one guess in a million wou
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -72,7 +72,7 @@ class Candidate:
     ----------
     sentence : str
         The slip, for a student: "the derivative of the activation is missing".
-    value : Noisy
+    value : Noisy, or an array that is exact
     formula : str
         What was computed instead.
     slips : int
@@ -80,7 +80,7 @@ class Candidate:
     """
 
     sentence: str
-    value: Noisy
+    value: Any
     formula: str = ""
     slips: int = 1
 
@@ -105,8 +105,13 @@ def candidates(place: Place) -> Iterator[Candidate]:
     """Return everything that any hypothesis has to say about a place, in the right shape."""
     for function in _hypotheses.get(place.phase, []):
         for candidate in function(place):
-            if candidate.value.shape == place.right.shape:
-                yield candidate
+            if np.shape(candidate.value) == place.right.shape:
+                yield replace(candidate, value=_with_noise(candidate.value, place.right.unit))
+
+
+def _with_noise(value: Any, unit: float) -> Noisy:
+    """Take what is exact, ones and zeros say, as numbers without noise."""
+    return value if isinstance(value, Noisy) else Noisy(value, unit=unit)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
+from manual.layers import Dense
 
 
 def rows(array: Any) -> Any:
@@ -18,7 +19,7 @@ def rows(array: Any) -> Any:
 @hypothesis("activation")
 def forward(place: Place) -> Iterator[Candidate]:
     """Propose z = x W + b with a piece forgotten, doubled or turned."""
-    if not place.has("x", "W"):
+    if not isinstance(place.map, Dense) or not place.has("x", "W"):
         return
     x, W, b = place.inputs["x"], place.inputs["W"], place.inputs.get("b")
     if b is not None:
@@ -37,7 +38,7 @@ def forward(place: Place) -> Iterator[Candidate]:
 @hypothesis("weight gradient")
 def weight_gradient(place: Place) -> Iterator[Candidate]:
     """Propose what else may have been multiplied to xᵀ · dz, or summed to db."""
-    if not place.has("x", "dz", "W"):
+    if not isinstance(place.map, Dense) or not place.has("x", "dz", "W"):
         return
     x, dz = rows(place.inputs["x"]), rows(place.inputs["dz"])
     of_bias = place.name.endswith("/bias")
@@ -83,15 +84,15 @@ def weight_gradient(place: Place) -> Iterator[Candidate]:
 @hypothesis("activation gradient")
 def input_gradient(place: Place) -> Iterator[Candidate]:
     """Propose what else may have been multiplied to dx = dz · Wᵀ."""
-    if not place.has("dz", "W"):
+    if not isinstance(place.map, Dense) or not place.has("dz", "W"):
         return
     dz, W = place.inputs["dz"], place.inputs["W"]
     if W.shape[0] == W.shape[1]:
         yield Candidate("the kernel is not transposed", dz @ W, "dx = dz · W")
         yield Candidate("the kernel is not multiplied in", dz, "dx = dz")
-    if place.has("W_new"):
+    if place.has("kernel_new"):
         yield Candidate(
-            "the already updated kernel is used", dz @ place.inputs["W_new"].T, "dx = dz · W⁺ᵀ"
+            "the already updated kernel is used", dz @ place.inputs["kernel_new"].T, "dx = dz · W⁺ᵀ"
         )
     yield Candidate(
         "the gradient from the right is not multiplied in",

@@ -11,7 +11,9 @@ import numpy as np
 from manual.activations import ActivationFunction, Linear
 from manual.arrays import Array
 from manual.constraints import Constraint
+from manual.randomness import Draws
 from manual.registry import from_keras, twin, understood
+from manual.regularizers import Regularizer
 
 Shape = tuple[int, ...]
 """The shape of one sample: the batch axis is left out."""
@@ -22,17 +24,30 @@ class Parameter:
 
     ``value`` and ``gradient`` are views into the flat arrays of the network that the layer belongs
     to; a layer adds to the gradient and never replaces either.
+
+    Attributes
+    ----------
+    is_state : bool
+        Whether the forward pass of a training step changes it (a moving average), and no gradient.
     """
 
     def __init__(
-        self, name: str, shape: Shape, initial: Array, constraint: Constraint | None
+        self,
+        name: str,
+        initial: Array,
+        constraint: Constraint | None = None,
+        regularizer: Regularizer | None = None,
+        trainable: bool = True,
+        is_state: bool = False,
     ) -> None:
         self.name = name
-        self.shape = shape
+        self.shape: Shape = initial.shape
         self.value: Array = initial
         self.gradient: Array = np.zeros_like(initial)
         self.constraint = constraint
-        self.trainable = True
+        self.regularizer = regularizer
+        self.trainable = trainable
+        self.is_state = is_state
 
     @property
     def size(self) -> int:
@@ -44,6 +59,16 @@ class Layer:
 
     ``forward`` returns what ``backward`` needs; nothing is stashed on the layer, so it may be used
     several times in one network (a shared layer, time steps) and its gradients add up.
+
+    What a subclass may have beside its map, and a plain layer goes without:
+
+    - *weights*, declared with `add_weight` in `build`;
+    - *state*, weights that a training step's forward pass changes: declared with
+      ``is_state=True`` and changed in `update_state`;
+    - *randomness*, asked of ``self.draws`` and of nothing else, so that it can be replayed;
+    - a *mask*: with ``takes_mask = True`` ``forward`` has an argument ``mask`` more (and gets it
+      only where there is one). What mask the output has, `compute_mask` says; a layer that makes
+      one out of nothing says so with ``makes_mask``.
 
     A layer's map ends at its pre-activation. Where a layer is given an ``activation``, the network
     runs it as a step of its own, so that its derivative is checked, and shown, separately.
@@ -58,6 +83,8 @@ class Layer:
 
     kind: ClassVar[str] = "layer"
     derivation: ClassVar[Mapping[str, str]] = {}
+    takes_mask: ClassVar[bool] = False
+    makes_mask: bool = False
     _counts: ClassVar[dict[str, int]] = {}
 
     def __init__(
@@ -73,6 +100,7 @@ class Layer:
             "activation", activation or "linear", f"layer {self.name!r}"
         )
         self.parameters: list[Parameter] = []
+        self.draws = Draws()
         self.built = False
         self.calls = 0
 
@@ -95,6 +123,20 @@ class Layer:
         """
         raise NotImplementedError
 
+    def compute_mask(self, x: Array, mask: Any) -> Any:
+        """Return the output's mask, True where a time step counts; by default the input's.
+
+        Parameters
+        ----------
+        x : array, or list of arrays
+        mask : array of bool with a sample and a time axis, or None; a list of these for a layer
+            with several inputs
+        """
+        return None if isinstance(mask, list) else mask
+
+    def update_state(self, saved: Any) -> None:
+        """Change the layer's state, in place, after a forward pass in training."""
+
     # ------------------------------------------------------------------ shapes and weights
 
     def build(self, input_shape: Any, generator: np.random.Generator) -> None:
@@ -105,11 +147,26 @@ class Layer:
         return input_shape  # type: ignore[no-any-return]
 
     def add_weight(
-        self, name: str, initial: Array, constraint: Constraint | None = None
+        self,
+        name: str,
+        initial: Array,
+        constraint: Any = None,
+        regularizer: Any = None,
+        *,
+        trainable: bool = True,
+        is_state: bool = False,
     ) -> Parameter:
-        """Declare a weight, with its initial value, in Keras's order."""
-        parameter = Parameter(name, initial.shape, initial, constraint)
-        parameter.trainable = self.trainable
+        """Declare a weight, with its initial value, in Keras's order.
+
+        Constraint and regularizer are given as Keras's configuration has them, or as objects.
+        """
+        owner = f"layer {self.name!r}"
+        if constraint is not None and not isinstance(constraint, Constraint):
+            constraint = from_keras("constraint", constraint, owner)
+        if regularizer is not None and not isinstance(regularizer, Regularizer):
+            regularizer = from_keras("regularizer", regularizer, owner)
+        trainable = trainable and self.trainable and not is_state
+        parameter = Parameter(name, initial, constraint, regularizer, trainable, is_state)
         self.parameters.append(parameter)
         return parameter
 

@@ -12,6 +12,7 @@ from manual.arrays import Array
 from manual.constraints import Constraint
 from manual.layers.base import Layer, Shape, Symbol
 from manual.registry import from_keras, twin_of
+from manual.regularizers import Regularizer
 
 
 @twin_of("InputLayer")
@@ -68,6 +69,8 @@ class Dense(Layer):
         activation: str | Mapping[str, Any] | None = None,
         use_bias: bool = True,
         *,
+        kernel_regularizer: Mapping[str, Any] | Regularizer | None = None,
+        bias_regularizer: Mapping[str, Any] | Regularizer | None = None,
         kernel_constraint: Mapping[str, Any] | Constraint | None = None,
         bias_constraint: Mapping[str, Any] | Constraint | None = None,
         name: str | None = None,
@@ -76,22 +79,16 @@ class Dense(Layer):
         super().__init__(name=name, trainable=trainable, activation=activation)
         self.units = units
         self.use_bias = use_bias
-        self.kernel_constraint = self._constraint(kernel_constraint)
-        self.bias_constraint = self._constraint(bias_constraint)
-
-    def _constraint(self, config: Any) -> Constraint | None:
-        if config is None or isinstance(config, Constraint):
-            return config
-        made: Constraint = from_keras("constraint", config, f"layer {self.name!r}")
-        return made
+        self.of_kernel = kernel_constraint, kernel_regularizer
+        self.of_bias = bias_constraint, bias_regularizer
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         inputs = input_shape[-1]
         limit = np.sqrt(6.0 / (inputs + self.units))  # Glorot & Bengio 2010, eq. 16
         initial = generator.uniform(-limit, limit, (inputs, self.units))
-        self.kernel = self.add_weight("kernel", initial, self.kernel_constraint)
+        self.kernel = self.add_weight("kernel", initial, *self.of_kernel)
         if self.use_bias:
-            self.bias = self.add_weight("bias", np.zeros(self.units), self.bias_constraint)
+            self.bias = self.add_weight("bias", np.zeros(self.units), *self.of_bias)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return (*input_shape[:-1], self.units)

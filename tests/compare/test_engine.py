@@ -288,7 +288,9 @@ def test_a_stepper_that_is_there_is_used(classifier: Model, random_classes: Data
     stepper = Stepper(model)
     steps = []
     own_step = stepper.step
-    stepper.step = lambda *args: steps.append(args[2]) or own_step(*args)  # type: ignore
+    stepper.step = lambda *args, **seeds: (  # type: ignore
+        steps.append(args[2]) or own_step(*args, **seeds)
+    )
     assert lockstep(model, x, y, batch_size=4, stepper=stepper).ok
     assert steps == [0, 1, 2]
 

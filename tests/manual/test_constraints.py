@@ -76,4 +76,4 @@ def test_a_network_projects_after_every_update_and_only_what_is_constrained() ->
 def test_a_constraint_without_a_twin_is_refused_by_layer_and_name() -> None:
     layer = keras.layers.Dense(2, kernel_constraint="max_norm", name="hidden")
     with pytest.raises(NoTwin, match="constraint 'MaxNorm' of layer 'hidden'"):
-        Dense.from_config(layer.get_config())
+        Dense.from_config(layer.get_config())(Input((3,)))

@@ -218,8 +218,8 @@ def test_where_keras_is_wrong_the_referee_says_so(
 
     own = stepper.Stepper.step
 
-    def step(self: Any, *args: Any) -> Any:
-        trace = own(self, *args)
+    def step(self: Any, *args: Any, **options: Any) -> Any:
+        trace = own(self, *args, **options)
         trace["weight gradient"]["last/kernel"] = trace["weight gradient"]["last/kernel"] * 2
         return trace
 

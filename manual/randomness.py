@@ -1,0 +1,42 @@
+"""Random numbers of a layer: drawn, or replayed from what was drawn elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from manual.arrays import Array
+
+
+class Draws:
+    """Where a stochastic layer gets its random numbers.
+
+    Parameters
+    ----------
+    seed : int, optional
+        For numbers that come back.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._generator = np.random.default_rng(seed)
+        self._replayed: Iterator[Array] | None = None
+
+    def replay(self, arrays: Sequence[Array]) -> None:
+        """Hand out these arrays, one at every request, instead of drawing."""
+        self._replayed = iter(arrays)
+
+    def uniform(self, shape: Sequence[int]) -> Array:
+        """Return numbers between 0 and 1, 1 excluded."""
+        return self._next() if self._replayed else self._generator.uniform(size=tuple(shape))
+
+    def normal(self, shape: Sequence[int]) -> Array:
+        """Return numbers with mean 0 and standard deviation 1."""
+        return self._next() if self._replayed else self._generator.normal(size=tuple(shape))
+
+    def _next(self) -> Array:
+        assert self._replayed is not None
+        try:
+            return next(self._replayed)
+        except StopIteration:
+            raise RuntimeError("More random numbers are asked for than were handed over.") from None
