@@ -7,15 +7,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
-import numpy as np
 
 from compare.casework import precision
 from compare.engine import lockstep
 from compare.report import Finding, Report
 from compare.score.bugs import Bug
-
-BATCH, SAMPLES, WIDTH = 8, 19, 4
-"""Two full batches, and a last one of 3 samples."""
+from compare.score.networks import BATCH
 
 Progress = Callable[[str, int, int], None]
 
@@ -167,7 +164,15 @@ def measure(
             for bug in bugs:
                 with bug.planted():
                     score.outcomes.append(Outcome(bug, dtype, run(bug, dtype).first))
-                network = (bug.activation, bug.last, bug.loss, bug.optimizer, bug.options, dtype)
+                network = (
+                    bug.network.__name__,
+                    bug.activation,
+                    bug.last,
+                    bug.loss,
+                    bug.optimizer,
+                    bug.options,
+                    dtype,
+                )
                 if network not in seen:
                     seen.add(network)
                     without = run(bug, dtype)
@@ -184,19 +189,7 @@ def run(bug: Bug, dtype: str) -> Report:
     """Train a bug's network for three steps; whether the bug is there is the caller's business."""
     keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(3)
-    dense = keras.layers.Dense
-    spread = {"bias_initializer": keras.initializers.RandomNormal(stddev=0.3)}
-    model = keras.Sequential(
-        [
-            keras.Input((WIDTH,)),
-            dense(WIDTH, bug.activation, name="first", **spread),
-            dense(WIDTH, bug.activation, name="second", **spread),
-            dense(WIDTH, bug.last, name="last", **spread),
-        ]
-    )
+    model, x, y = bug.network(bug)
     optimizer = getattr(keras.optimizers, bug.optimizer)(0.01, **dict(bug.options))
     model.compile(optimizer, bug.loss, run_eagerly=True)
-    generator = np.random.default_rng(5)
-    x = generator.normal(size=(SAMPLES, WIDTH))
-    y = generator.dirichlet(np.ones(WIDTH), size=SAMPLES)
     return lockstep(model, x, y, batch_size=BATCH, shuffle=False)

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from compare.score.networks import Planted, dense
+
 Function = Callable[..., Any]
 
 FACTORS = {
@@ -34,8 +36,11 @@ class Bug:
         trap that has no algebraic cause.
     step : int
         When it first shows.
+    network : callable
+        Builds the network that it is planted in, and draws the data: one of
+        `compare.score.networks`, or a family's own.
     activation, last, loss, optimizer, options
-        The network it is planted in.
+        The network's activations, and what it is compiled with.
     """
 
     name: str
@@ -46,6 +51,7 @@ class Bug:
     where: str
     causes: tuple[str, ...]
     step: int = 1
+    network: Callable[[Any], Planted] = dense
     activation: str = "tanh"
     last: str = "linear"
     loss: str = "mse"
