@@ -14,18 +14,19 @@ from typing import Any
 import numpy as np
 
 from compare.causes import Place
-from compare.diagnosis import Diagnosis, judged
+from compare.causes import diagnose as diagnose_place
+from compare.diagnosis import TOLD, Diagnosis, judged
 from compare.judge import Verdict, judge, judge_all
 from compare.noise import Noisy, careful
 from compare.places import Inputs, Places
-from compare.referee import Ruling, gradient_ruling
-from compare.reference import Derivation, Reference
+from compare.referee import BY_HAND, Ruling, gradient_ruling
+from compare.reference import Derivation, Reference, location_of
 from compare.trace import PHASES
 from keras_models.callbacks import StepRecord
-from manual.network import Pass
+from manual.network import Network, Pass
 
 Trace = dict[str, dict[str, np.ndarray]]
-TAPE, FIT = "GradientTape", "model.fit"
+TAPE, FIT, OWN = "GradientTape", "model.fit", "manual.Network"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Comparison:
     ----------
     phase, name : str
     source : str
-        ``"GradientTape"`` or ``"model.fit"``, or another way that was asked for.
+        ``"GradientTape"`` or ``"model.fit"``, ``"manual.Network"`` where the hand-written half
+        took the step by itself, or another way that was asked for.
     derivation : Derivation
         Of the map that was checked.
     verdict : Verdict
@@ -59,6 +61,7 @@ def compare_step(
     *,
     batch_size: int = 0,
     previous: StepRecord | None = None,
+    own: Network | None = None,
 ) -> tuple[list[Comparison], Pass]:
     """Compare everything that one training step computed.
 
@@ -73,6 +76,8 @@ def compare_step(
         Of a full batch, where this one may be smaller.
     previous : StepRecord, optional
         The step before, in case something of it was left in.
+    own : manual.Network, optional
+        One that has taken this very step by itself, from Keras's state.
 
     Returns
     -------
@@ -82,10 +87,10 @@ def compare_step(
     """
     places = Places(reference, record, tape, batch_size, previous)
     with np.errstate(all="ignore"):
-        found, run = _StepCheck(places).run()
+        found, run = _StepCheck(places, own).run()
         if not all(one.verdict.agrees for one in found):
             with careful():
-                return _StepCheck(places).run()
+                return _StepCheck(places, own).run()
         return found, run
 
 
@@ -112,8 +117,8 @@ def _joined(parts: list[tuple[Noisy, _Origin]]) -> _Origin:
 class _StepCheck:
     """The state of checking one step."""
 
-    def __init__(self, places: Places) -> None:
-        self.places = places
+    def __init__(self, places: Places, own: Network | None) -> None:
+        self.places, self.own = places, own
         self.reference, self.record, self.tape = places.reference, places.record, places.tape
         self.network = self.reference.network
         self.found: list[Comparison] = []
@@ -136,6 +141,8 @@ class _StepCheck:
         self.weight_gradients(whole_gradients)
         self.update()
         self.states(saved, whole)
+        if self.own is not None and all(one.verdict.agrees for one in self.found):
+            self.own_step(self.own, whole, whole_gradients)
         self.found.sort(key=lambda one: PHASES.index(one.phase))
         return self.found, whole
 
@@ -182,6 +189,8 @@ class _StepCheck:
                 with np.errstate(all="ignore"):
                     ruling = self.ruling(name, actual, by_hand) if "gradient" in phase else None
                     place = Place(phase, name, by_hand, origin.map, inputs(), facts)
+                    if source == OWN:
+                        return Diagnosis(BY_HAND, tuple(diagnose_place(place, actual)[:TOLD]), None)
                     return judged(place, actual, ruling)
 
         self.found.append(Comparison(phase, name, source, origin.by, verdict, diagnose))
@@ -351,6 +360,39 @@ class _StepCheck:
                 around = partial(self.places.of_weight_gradient, name)
                 origin = _Origin(by, layer, around if source == TAPE else None)
                 self.compare("state", name, actual[name], state, origin, source)
+
+    def own_step(self, own: Network, whole: Pass, gradients: dict[str, Noisy]) -> None:
+        """Compare what the hand-written half made of the step by itself.
+
+        Its maps are right, or something would have disagreed before: what is left is how they are
+        put together.
+        """
+        record, reference = self.record, self.reference
+        state = record.before, gradients, record.slots_before
+        names, slots, weights = reference.update(*state, record.iterations, record.learning_rate)
+        around = partial(self.places.of_update, gradients)
+        by = replace(
+            reference.derivation(self.network.optimizer, "weight", "update"),
+            location=location_of(Network.train_step),
+        )
+        for slot, expected in slots.items():
+            actual = {
+                f"{name}/{slot}": own.slots[slot][own.slices[name]].reshape(
+                    own.parameters[name].shape
+                )
+                for name in names
+            }
+            origins = [
+                _Origin(by, self.network.optimizer, partial(around, name, slot)) for name in names
+            ]
+            self.compare_all("optimizer slot", list(actual), actual, expected, origins, OWN)
+        actual = {name: parameter.value for name, parameter in own.parameters.items()}
+        origins = [
+            _Origin(by, self.network.optimizer, partial(around, name, "weight")) for name in names
+        ]
+        self.compare_all("weight", names, actual, weights, origins, OWN)
+        for name, expected in reference.states(whole.saved).items():
+            self.compare("state", name, actual[name], expected, _Origin(by), OWN)
 
     def owner(self, name: str) -> tuple[Any, str]:
         layer_name, weight = name.split("/", 1)

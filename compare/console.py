@@ -48,6 +48,8 @@ def print_case(console: Console, result: CaseResult) -> None:
         name = f"{report.label}: " if several else ""
         for note in report.notes:
             say(console, f"{name}{note}")
+        if report.drift is not None and report.drift.steps:
+            say(console, f"{name}{report.drift}")
         if report.first is not None:
             console.print(str(report.first), style="red", markup=False, highlight=False)
             if report.disagreements > 1:

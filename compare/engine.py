@@ -11,11 +11,12 @@ import numpy as np
 
 from compare.checks import Comparison, compare_step
 from compare.data import check_labels, check_lengths, checked_arrays
+from compare.drift import OwnSteps, first_non_finite
 from compare.epochs import EpochCheck
 from compare.errors import BadInput
 from compare.judge import judge
 from compare.noise import Noisy
-from compare.reference import Derivation, Reference, location_of, replay
+from compare.reference import Derivation, Reference, location_of
 from compare.report import EpochPair, Report
 from compare.twins import (
     check_same_weights,
@@ -189,7 +190,8 @@ class _Lockstep:
         other_ways: Mapping[str, OtherWay],
     ) -> None:
         self.model, self.report = model, report
-        self.by_hand = network.copy()
+        self.own = OwnSteps(network)
+        report.drift = self.own.drift
         self.reference = Reference(network)
         self.stepper = stepper
         self.held_out, self.batch_size = held_out, batch_size
@@ -214,13 +216,19 @@ class _Lockstep:
             record.sample_weight,
             seeds=record.seeds,
         )
+        with np.errstate(all="ignore"):
+            self.manual_loss = self.own.step(record, tape.get("draw", {}))
         comparisons, run = compare_step(
-            self.reference, record, tape, batch_size=self.batch_size, previous=self.last
+            self.reference,
+            record,
+            tape,
+            batch_size=self.batch_size,
+            previous=self.last,
+            own=self.own.single,
         )
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)
-            replay(self.by_hand, tape.get("draw", {}))
-            self.manual_loss = self.by_hand.train_step(record.x, record.y, record.sample_weight)
+            self.own.note(record, comparisons)
         for comparison in comparisons:
             self.report.add(record.epoch, record.step, comparison)
         if not self.epoch.metrics_known:
@@ -237,7 +245,10 @@ class _Lockstep:
         if self.on_step is not None:
             self.on_step(self.report)
         if self._both_burst(record):
-            self.report.notes.append(f"both halves became non-finite at step {record.step}")
+            where = first_non_finite(tape, record)
+            self.report.notes.append(
+                f"both halves became non-finite at step {record.step}, first {where}"
+            )
             self.model.stop_training = True
         if record.step == self.steps:
             self.model.stop_training = True
@@ -250,30 +261,18 @@ class _Lockstep:
         by_hand = {"loss": self.manual_total / max(self.epoch.samples, 1)}
         if self.held_out:
             with np.errstate(all="ignore"):
-                by_hand.update(self.epoch.evaluate(self.by_hand))
+                by_hand.update(self.epoch.evaluate(self.own.free))
         numbers = {name: float(value) for name, value in logs.items()}
-        self.report.history.append(EpochPair(self.last.epoch, numbers, by_hand, self._drift()))
+        drift = self.own.drift.now
+        self.report.history.append(EpochPair(self.last.epoch, numbers, by_hand, drift))
         self.manual_total = 0.0
         self.epoch.begin()
 
-    def _drift(self) -> float:
-        assert self.last is not None
-        largest = difference = 0.0
-        with np.errstate(all="ignore"):
-            for name, parameter in self.by_hand.parameters.items():
-                theirs = self.last.after[name]
-                largest = max(largest, float(np.max(np.abs(theirs))))
-                difference = max(difference, float(np.max(np.abs(parameter.value - theirs))))
-        return difference / largest if largest else difference
-
     def _start(self, record: StepRecord) -> None:
         """Compare the initial weights, and take over what the optimizer already remembers."""
-        self.by_hand.iterations = record.iterations
-        for slot, named in record.slots_before.items():
-            for name, array in named.items():
-                self.by_hand.slots[slot][self.by_hand.slices[name]] = np.ravel(array)
+        self.own.start(record)
         here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
-        for name, parameter in self.by_hand.parameters.items():
+        for name, parameter in self.own.free.parameters.items():
             verdict = judge(record.before[name], self.reference.exact(parameter.value))
             one = Comparison("input", name, "model.fit", here, verdict)
             self.report.add(record.epoch, 0, one)
@@ -292,7 +291,7 @@ class _Lockstep:
 
     def _both_burst(self, record: StepRecord) -> bool:
         keras_half = all(np.isfinite(array).all() for array in record.after.values())
-        by_hand = bool(np.isfinite(self.by_hand.values).all())
+        by_hand = bool(np.isfinite(self.own.free.values).all())
         return not keras_half and not by_hand
 
 

@@ -245,7 +245,7 @@ class Places(Surroundings):
             inputs["previous_gradient"] = self.reference.exact(self.previous.gradients[name])
         return inputs
 
-    def of_update(self, gradients: Mapping[str, np.ndarray], name: str, quantity: str) -> Inputs:
+    def of_update(self, gradients: Mapping[str, Any], name: str, quantity: str) -> Inputs:
         """Gather what an optimizer's slot, or a weight (``quantity``), is made of."""
         exact, record = self.reference.exact, self.record
         slots = {
@@ -256,15 +256,19 @@ class Places(Surroundings):
             for key, value in vars(self.network.optimizer).items()
             if isinstance(value, (int, float, bool))
         }
+        g = gradients[name]
         state = State(
             exact(record.before[name]),
-            exact(gradients[name]),
+            g if isinstance(g, Noisy) else exact(g),
             slots,
             float(record.iterations + 1),
             record.learning_rate,
             settings,
         )
-        return {"state": state, "quantity": quantity}
+        before = None
+        if self.previous is not None and name in self.previous.gradients:
+            before = exact(self.previous.gradients[name])
+        return {"state": state, "quantity": quantity, "previous_gradient": before}
 
 
 class _Exact(Mapping[str, Any]):

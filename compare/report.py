@@ -10,6 +10,7 @@ from typing import Any
 
 from compare.checks import Comparison
 from compare.diagnosis import SUBMISSION, Diagnosis
+from compare.drift import Drift
 from compare.errors import Disagreement
 from compare.judge import Verdict
 from compare.reference import Derivation
@@ -136,6 +137,8 @@ class Report:
     disagreements : int
         How many there were in all.
     history : list of EpochPair
+    drift : Drift or None
+        How the two trainings drift apart, each going its own way since the first step.
     notes : list of str
         What the reader should know: metrics passed over, a run that stopped early.
     """
@@ -148,6 +151,7 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     disagreements: int = 0
     history: list[EpochPair] = field(default_factory=list)
+    drift: Drift | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -224,6 +228,9 @@ class Report:
             "disagreements": self.disagreements,
             "findings": [asdict(finding) for finding in self.findings],
             "history": [asdict(pair) for pair in self.history],
+            "drift": None
+            if self.drift is None
+            else {**asdict(self.drift), "told": str(self.drift)},
             "quantities": [
                 {"phase": phase, "name": name, "source": source, **asdict(largest)}
                 for (phase, name, source), largest in self.quantities.items()

@@ -145,10 +145,8 @@ class StepRecord:
     loss: np.ndarray
 
 
-_State = tuple[
-    dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, float, list[np.ndarray]
-]
-"""Weights, optimizer slots, iterations, learning rate, seeds."""
+_State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, list[np.ndarray]]
+"""Weights, optimizer slots, iterations, seeds."""
 
 
 class Recorder(keras.callbacks.Callback):
@@ -208,12 +206,16 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch + 1
 
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        # Other callbacks may have changed it since the last step.
+        self._learning_rate = float(np.asarray(self.model.optimizer.learning_rate))
+
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
         if self._step == 1:
             self._watch()
         after, kept = self._read()
-        weights_before, slots_before, iterations, learning_rate, seeds = self._before
+        weights_before, slots_before, iterations, seeds = self._before
         if not self._hand_feed:
             self._batch = tf.nest.pack_sequence_as(self._batch, kept["data"])
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
@@ -230,7 +232,7 @@ class Recorder(keras.callbacks.Callback):
             slots_before=slots_before,
             slots_after=after[1],
             iterations=iterations,
-            learning_rate=learning_rate,
+            learning_rate=self._learning_rate,
             seeds=seeds,
             gradients=dict(zip(self._kept["gradient"], kept["gradient"], strict=True)),
             loss=kept["loss"][0],
@@ -244,7 +246,6 @@ class Recorder(keras.callbacks.Callback):
             *self._variables.values(),
             *(variable for named in self._slots.values() for variable in named.values()),
             self.model.optimizer.iterations,
-            self.model.optimizer._learning_rate,
             *self._seeds,
             *(variable for kept in self._kept.values() for variable in kept.values()),
         ]
@@ -257,7 +258,6 @@ class Recorder(keras.callbacks.Callback):
             {name: next(arrays) for name in self._variables},
             {slot: {name: next(arrays) for name in named} for slot, named in self._slots.items()},
             int(next(arrays)),
-            float(next(arrays)),
             [next(arrays) for _ in self._seeds],
         )
         return state, {what: [next(arrays) for _ in kept] for what, kept in self._kept.items()}

@@ -53,7 +53,7 @@ def test_every_quantity_of_every_step_is_counted(
     weights = ["hidden/kernel", "hidden/bias", "class/kernel", "class/bias"]
     slots = [f"{name}/{slot}" for name in weights for slot in ("momentum", "velocity")]
     nodes = ["hidden/pre_activation", "hidden", "class/pre_activation", "class"]
-    tape, fit = "GradientTape", "model.fit"
+    tape, fit, own = "GradientTape", "model.fit", "manual.Network"
     expected = {
         ("input", fit): dict.fromkeys(weights, 1),
         ("activation", tape): dict.fromkeys(nodes, 6),
@@ -65,14 +65,16 @@ def test_every_quantity_of_every_step_is_counted(
         ("weight gradient", fit): dict.fromkeys(weights, 6),
         ("optimizer slot", tape): dict.fromkeys(slots, 6),
         ("optimizer slot", fit): dict.fromkeys(slots, 6),
+        ("optimizer slot", own): dict.fromkeys(slots, 6),
         ("weight", tape): dict.fromkeys(weights, 6),
         ("weight", fit): dict.fromkeys(weights, 6),
+        ("weight", own): dict.fromkeys(weights, 6),
         ("metric", fit): {"loss": 2},
     }
     found = {
         (phase, source): compared(report, phase, source)
         for phase in PHASES
-        for source in (tape, fit)
+        for source in (tape, fit, own)
         if compared(report, phase, source)
     }
     assert found == expected
@@ -386,7 +388,9 @@ def test_training_that_bursts_ends_with_a_note(precision: str, model_of: Model) 
     report = lockstep(model, x, x, batch_size=4, epochs=100)
     assert report.ok, str(report.first)
     assert report.steps < 20
-    assert report.notes == [f"both halves became non-finite at step {report.steps}"]
+    burst = f"both halves became non-finite at step {report.steps}, first "
+    (note,) = report.notes
+    assert note.startswith(f"{burst}inf at loss · total")
 
 
 def test_a_second_lockstep_goes_on_where_the_first_ended(

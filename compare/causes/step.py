@@ -1,0 +1,26 @@
+"""Slips in what puts a training step together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from compare.causes.base import Candidate, Place, hypothesis
+from compare.causes.optimizer import RULES
+
+
+@hypothesis("optimizer slot", "weight")
+def left_over(place: Place) -> Iterator[Candidate]:
+    """Propose that the gradient of the step before was left in and added to."""
+    name = type(place.map).__name__
+    if name not in RULES or not place.has("state", "previous_gradient"):
+        return
+    state, quantity = place.inputs["state"], place.inputs["quantity"]
+    rule, _ = RULES[name]
+    moved = rule(replace(state, g=state.g + place.inputs["previous_gradient"]), {})
+    if quantity in moved:
+        yield Candidate(
+            "the gradient isn't reset: the one of the step before is still in it",
+            moved[quantity],
+            "g = dW + dW of the step before",
+        )

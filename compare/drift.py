@@ -1,0 +1,153 @@
+"""The hand-written half on its own: each step of it, and how far it drifts away from Keras.
+
+The maps are checked one by one elsewhere, on Keras's inputs. What puts them together (gradients set
+back to zero, slots kept, states moved on) is checked here: a copy of the network takes each step by
+its own ``train_step``, from the state that Keras had. A second copy never hears from Keras again;
+how far its weights have gone is what a user feels in the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from compare.checks import Comparison, Trace
+from compare.reference import replay
+from compare.trace import PHASES
+from keras_models.callbacks import StepRecord
+from manual.network import Network
+
+
+@dataclass
+class Drift:
+    """How the weights of the two trainings drift apart.
+
+    Attributes
+    ----------
+    steps : int
+    now, largest : float
+        Largest difference of a weight, relative to the largest weight: after the last step, and
+        after any.
+    injected, first, last : int
+        In how many steps something disagreed beyond rounding, the first of them and the last.
+    layers : list of str
+        Where it was, in the order in which it was seen.
+    before, after : float
+        The drift just before and just after the first of these steps.
+    """
+
+    steps: int = 0
+    now: float = 0.0
+    largest: float = 0.0
+    injected: int = 0
+    first: int = 0
+    last: int = 0
+    layers: list[str] = field(default_factory=list)
+    before: float = 0.0
+    after: float = 0.0
+
+    def add(self, distance: float, disagreeing: list[str]) -> None:
+        """Take in one step: how far apart the weights are, and the layers that disagreed in it."""
+        self.steps += 1
+        if disagreeing:
+            if not self.injected:
+                self.before, self.after, self.first = self.now, distance, self.steps
+            self.injected, self.last = self.injected + 1, self.steps
+            self.layers += [layer for layer in disagreeing if layer not in self.layers]
+        self.now, self.largest = distance, max(self.largest, distance)
+
+    def __str__(self) -> str:
+        apart = f"the weights drift {self.now:.1e} apart in {_steps(self.steps)}"
+        if not self.injected:
+            return f"{apart}: grows as rounding does"
+        first, times = self.first, self.injected
+        where = f"in {', '.join(self.layers)}"
+        jump = f"from {self.before:.1e} to {self.after:.1e}"
+        if times == 1:
+            return f"{apart}: injected once, at step {first}, {where} ({jump})"
+        if times == self.steps - first + 1:
+            return f"{apart}: injected at every step from step {first} on, {where} ({jump})"
+        return f"{apart}: injected at {times} steps, first at step {first}, {where} ({jump})"
+
+
+def _steps(number: int) -> str:
+    return f"{number} step" + "s" * (number != 1)
+
+
+class OwnSteps:
+    """Two copies of the hand-written network that train by themselves.
+
+    Parameters
+    ----------
+    network : manual.Network
+
+    Attributes
+    ----------
+    free : manual.Network
+        Goes its own way from the initial weights on.
+    single : manual.Network
+        Takes each step from Keras's state.
+    drift : Drift
+    """
+
+    def __init__(self, network: Network) -> None:
+        self.free, self.single = network.copy(), network.copy()
+        self.drift = Drift()
+
+    def start(self, record: StepRecord) -> None:
+        """Take over what the optimizer already remembers."""
+        take_over(self.free, record)
+
+    def step(self, record: StepRecord, drawn: Mapping[str, Any]) -> float:
+        """Let both take the step; return the loss of the one that goes its own way."""
+        self.single.set_weights(record.before)
+        take_over(self.single, record)
+        losses = []
+        for network in (self.single, self.free):
+            replay(network, drawn)
+            if network.optimizer is not None:
+                network.optimizer.learning_rate = record.learning_rate
+            losses.append(network.train_step(record.x, record.y, record.sample_weight))
+        return losses[1]
+
+    def note(self, record: StepRecord, comparisons: Sequence[Comparison]) -> None:
+        """Note how far apart the two trainings are after the step, and what may have done it."""
+        disagreeing = {
+            comparison.name.split("/")[0]: None
+            for comparison in comparisons
+            if not comparison.verdict.agrees
+        }
+        self.drift.add(self.apart(record), list(disagreeing))
+
+    def apart(self, record: StepRecord) -> float:
+        """Return the largest difference of a weight, relative to the largest weight."""
+        largest = difference = 0.0
+        for name, parameter in self.free.parameters.items():
+            theirs = record.after[name]
+            largest = max(largest, float(np.max(np.abs(theirs), initial=0.0)))
+            gap = float(np.max(np.abs(parameter.value - theirs), initial=0.0))
+            difference = max(difference, gap)
+        return difference / largest if largest else difference
+
+
+def take_over(network: Network, record: StepRecord) -> None:
+    """Give a network's optimizer the memory that Keras's had before the step."""
+    network.iterations = record.iterations
+    for slot, named in record.slots_before.items():
+        for name, array in named.items():
+            network.slots[slot][network.slices[name]] = np.ravel(array)
+
+
+def first_non_finite(tape: Trace, record: StepRecord) -> str:
+    """Say which number of a step was infinite, or not a number, before all others."""
+    arrays = {**tape, "weight": {**tape.get("weight", {}), **record.after}}
+    for phase in PHASES:
+        for name, array in arrays.get(phase, {}).items():
+            wrong = np.argwhere(~np.isfinite(array))
+            if len(wrong):
+                index = tuple(int(i) for i in wrong[0])
+                return f"{array[index]} at {phase} · {name}{list(index) if index else ''}"
+    return "in the hand-written half"
