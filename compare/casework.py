@@ -177,7 +177,8 @@ def run_case(
             if same_graph not in steppers:
                 steppers[same_graph] = Stepper(model)
             stepper = steppers[same_graph]
-            report = Report(run.label or case.name, run.dtype)
+            command = f"python -m compare run {case.name}{settings.flags} --steps {{step}}"
+            report = Report(run.label or case.name, run.dtype, reproduce=command)
             result.reports.append(report)
             start = network.get_weights()
             _follow(run, model, network, stepper, report, settings.steps, out, progress)

@@ -6,7 +6,7 @@ blamed on what comes after it, and two separate faults are both found.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -19,9 +19,10 @@ from compare.diagnosis import TOLD, Diagnosis, judged
 from compare.judge import Verdict, judge, judge_all
 from compare.noise import Noisy, careful
 from compare.places import Inputs, Places
-from compare.referee import BY_HAND, Ruling, gradient_ruling
+from compare.referee import BY_HAND, Ruling, gradient_ruling, undecided, value_ruling
 from compare.reference import Derivation, Reference, location_of
 from compare.trace import PHASES
+from keras_models.alone import Alone, CannotRun
 from keras_models.callbacks import StepRecord
 from manual.network import Network, Pass
 
@@ -44,6 +45,8 @@ class Comparison:
     verdict : Verdict
     diagnose : callable, optional
         Finds out which side is wrong and why, where the numbers disagree.
+    inputs : float, optional
+        Where they disagree: the largest distance among the numbers that the map took.
     """
 
     phase: str
@@ -52,6 +55,7 @@ class Comparison:
     derivation: Derivation
     verdict: Verdict
     diagnose: Callable[[], Diagnosis] | None = field(default=None, compare=False, repr=False)
+    inputs: float | None = None
 
 
 def compare_step(
@@ -62,6 +66,7 @@ def compare_step(
     batch_size: int = 0,
     previous: StepRecord | None = None,
     own: Network | None = None,
+    alone: Alone | None = None,
 ) -> tuple[list[Comparison], Pass]:
     """Compare everything that one training step computed.
 
@@ -78,6 +83,8 @@ def compare_step(
         The step before, in case something of it was left in.
     own : manual.Network, optional
         One that has taken this very step by itself, from Keras's state.
+    alone : keras_models.Alone, optional
+        Keras's maps one by one, to be asked about values that are disputed.
 
     Returns
     -------
@@ -87,10 +94,10 @@ def compare_step(
     """
     places = Places(reference, record, tape, batch_size, previous)
     with np.errstate(all="ignore"):
-        found, run = _StepCheck(places, own).run()
+        found, run = _StepCheck(places, own, alone).run()
         if not all(one.verdict.agrees for one in found):
             with careful():
-                return _StepCheck(places, own).run()
+                return _StepCheck(places, own, alone).run()
         return found, run
 
 
@@ -98,12 +105,16 @@ def compare_step(
 class _Origin:
     """Where a quantity comes from: the map that makes it, its derivation, and its inputs.
 
-    Without inputs a disagreement is not diagnosed: it may come from far away.
+    Without inputs a disagreement is not diagnosed: it may come from far away. ``takes`` names them
+    by phase and name. What Keras's own map gives ``alone``, in float64, the referee is asked about
+    a value or an update.
     """
 
     by: Derivation
     map: Any = None
     inputs: Callable[[], Inputs] | None = None
+    takes: Sequence[tuple[str, str]] = ()
+    alone: Callable[[Alone], Any] | None = None
 
 
 def _joined(parts: list[tuple[Noisy, _Origin]]) -> _Origin:
@@ -117,8 +128,8 @@ def _joined(parts: list[tuple[Noisy, _Origin]]) -> _Origin:
 class _StepCheck:
     """The state of checking one step."""
 
-    def __init__(self, places: Places, own: Network | None) -> None:
-        self.places, self.own = places, own
+    def __init__(self, places: Places, own: Network | None, alone: Alone | None) -> None:
+        self.places, self.own, self.alone = places, own, alone
         self.reference, self.record, self.tape = places.reference, places.record, places.tape
         self.network = self.reference.network
         self.found: list[Comparison] = []
@@ -187,24 +198,44 @@ class _StepCheck:
             def diagnose() -> Diagnosis:
                 by_hand = expected.reshape(np.shape(actual))
                 with np.errstate(all="ignore"):
-                    ruling = self.ruling(name, actual, by_hand) if "gradient" in phase else None
+                    ruling = (
+                        self.ruling(name, actual, by_hand)
+                        if "gradient" in phase
+                        else self.value_ruling(origin, actual, by_hand)
+                    )
                     place = Place(phase, name, by_hand, origin.map, inputs(), facts)
                     if source == OWN:
                         return Diagnosis(BY_HAND, tuple(diagnose_place(place, actual)[:TOLD]), None)
                     return judged(place, actual, ruling)
 
-        self.found.append(Comparison(phase, name, source, origin.by, verdict, diagnose))
+        distance = None if verdict.agrees else self.distance(origin.takes)
+        self.found.append(Comparison(phase, name, source, origin.by, verdict, diagnose, distance))
+
+    def distance(self, taken: Sequence[tuple[str, str]]) -> float | None:
+        """Return the largest distance of what was compared already under these names."""
+        if not taken:
+            return None
+        found = (one for one in self.found if (one.phase, one.name) in taken)
+        return max((one.verdict.distance for one in found), default=0.0)
 
     def ruling(self, name: str, actual: Any, expected: Noisy) -> Ruling:
         """Ask the referee, who uses the forward pass only; it must be out of dispute for that."""
         if not all(one.verdict.agrees for one in self.found if one.phase in ("activation", "loss")):
-            why = "the forward passes differ already"
-            return Ruling("nobody", np.nan, np.nan, np.nan, np.inf, why)
+            return undecided("the forward passes differ already")
         record = self.record
         plain = self.reference.plain(record.before)
         return gradient_ruling(
             plain, record.x, record.y, record.sample_weight, name, actual, expected.value
         )
+
+    def value_ruling(self, origin: _Origin, actual: Any, expected: Noisy) -> Ruling | None:
+        """Ask the referee about a value or an update: Keras's own map in float64."""
+        if self.alone is None or origin.alone is None:
+            return None
+        try:
+            return value_ruling(origin.alone(self.alone), actual, expected)
+        except CannotRun as error:
+            return undecided(str(error))
 
     # ------------------------------------------------------------------ phase by phase
 
@@ -224,11 +255,23 @@ class _StepCheck:
                 inputs[0] if one else inputs, arriving[0] if one else arriving
             )
             by = self.reference.derivation(node.layer, "forward", "forward")
-            origin = _Origin(by, node.layer, partial(self.places.of_map, index))
+            around = partial(self.places.of_map, index)
+            alone = partial(self.activation_alone, index)
+            origin = _Origin(by, node.layer, around, self.activations_into(index), alone)
             actual = self.values[index].value
             self.compare("activation", node.name, actual, expected, origin, TAPE)
             saved.append(kept)
         return saved
+
+    def activations_into(self, index: int) -> list[tuple[str, str]]:
+        nodes = self.network.nodes
+        return [("activation", nodes[source].name) for source in nodes[index].inputs]
+
+    def activation_alone(self, index: int, alone: Alone) -> Any:
+        node = self.network.nodes[index]
+        inputs = [self.values[source].value for source in node.inputs]
+        mask = self.places.mask_options(index).get("mask")
+        return alone.activation(node.name, inputs, self.record.before, mask)
 
     def loss(self, whole_loss: Noisy) -> dict[int, Noisy]:
         """Compare the loss: on Keras's outputs (tape), and on the data (fit)."""
@@ -249,7 +292,8 @@ class _StepCheck:
         total = total if penalty is None else total + penalty
         by = self.reference.derivation(self.network.heads[0].loss, "forward", "forward")
         around = partial(self.places.of_loss, penalty)
-        origin = _Origin(by, self.network.heads[0].loss, around)
+        takes = [("activation", self.network.nodes[head.reads].name) for head in self.network.heads]
+        origin = _Origin(by, self.network.heads[0].loss, around, takes)
         self.compare("loss", "total", self.tape["loss"]["total"], total, origin, TAPE)
         self.compare("loss", "total", self.record.loss, whole_loss, _Origin(by), FIT)
         return upstream
@@ -262,7 +306,8 @@ class _StepCheck:
             if head.reads in upstream:
                 by = self.reference.derivation(head.loss, "input gradient", "values_gradient")
                 inputs = partial(self.places.of_loss_gradient, head, target)
-                origin = _Origin(by, head.loss, inputs)
+                takes = [("activation", self.network.nodes[head.reads].name)]
+                origin = _Origin(by, head.loss, inputs, takes)
                 parts[head.reads].append((upstream.pop(head.reads), origin))
         for index in reversed(range(len(self.network.nodes))):
             node = self.network.nodes[index]
@@ -280,7 +325,8 @@ class _StepCheck:
                 self.compare("activation gradient", node.name, actual, expected, origin, TAPE)
                 dy = self.reference.exact(actual)
             by = self.reference.derivation(node.layer, "input gradient", "backward")
-            origin = _Origin(by, node.layer, partial(self.places.of_map, index))
+            takes = [("activation gradient", node.name), *self.activations_into(index)]
+            origin = _Origin(by, node.layer, partial(self.places.of_map, index), takes)
             for source, dx in zip(
                 node.inputs, self.reference.backward(node, dy, saved[index]), strict=True
             ):
@@ -293,7 +339,13 @@ class _StepCheck:
             layer, weight = self.owner(name)
             by = self.reference.derivation(layer, f"{weight} gradient", "backward")
             tape, fit = self.tape["weight gradient"][name], self.record.gradients[name]
-            origin = _Origin(by, layer, partial(self.places.of_weight_gradient, name))
+            takes = [
+                one
+                for index, node in enumerate(self.network.nodes)
+                if node.layer is layer
+                for one in (("activation gradient", node.name), *self.activations_into(index))
+            ]
+            origin = _Origin(by, layer, partial(self.places.of_weight_gradient, name), takes)
             self.compare("weight gradient", name, tape, local[name], origin, TAPE)
             self.compare("weight gradient", name, fit, whole[name], _Origin(by), FIT)
 
@@ -326,10 +378,20 @@ class _StepCheck:
                 record.learning_rate,
             )
             around = partial(self.places.of_update, gradients)
+            alone = partial(self.update_alone, gradients)
             for slot, expected in expected_slots.items():
                 by = reference.derivation(optimizer, slot, "update")
                 slot_names = [f"{name}/{slot}" for name in names]
-                origins = [_Origin(by, optimizer, partial(around, name, slot)) for name in names]
+                origins = [
+                    _Origin(
+                        by,
+                        optimizer,
+                        partial(around, name, slot),
+                        [("weight gradient", name)],
+                        partial(alone, full),
+                    )
+                    for name, full in zip(names, slot_names, strict=True)
+                ]
                 self.compare_all("optimizer slot", slot_names, slots, expected, origins, source)
             origins = []
             for name in names:
@@ -339,13 +401,21 @@ class _StepCheck:
                     if constraint is None
                     else reference.derivation(constraint, "weight", "apply")
                 )
-                origins.append(_Origin(by, optimizer, partial(around, name, "weight")))
+                inputs = partial(around, name, "weight")
+                takes = [("weight gradient", name)]
+                origins.append(_Origin(by, optimizer, inputs, takes, partial(alone, name)))
             self.compare_all("weight", names, weights, expected_weights, origins, source)
             still = _Origin(Derivation("not trained", "w⁺ = w", "manual/network.py"))
             for name, parameter in self.network.parameters.items():
                 if name not in names and not parameter.is_state:
                     before = reference.exact(record.before[name])
                     self.compare("weight", name, weights[name], before, still, source)
+
+    def update_alone(self, gradients: Mapping[str, Any], name: str, alone: Alone) -> Any:
+        record = self.record
+        return alone.update(
+            record.before, gradients, record.slots_before, record.iterations, record.learning_rate
+        )[name]
 
     def states(self, saved: list[Any], whole: Pass) -> None:
         """Compare what layers remember: after Keras's inputs to them (tape), and the data (fit)."""

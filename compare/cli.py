@@ -154,7 +154,7 @@ def check(
             result: Any = check_file(load(case), submission, returns)
         else:
             result = check_number(load(case), after, loss, weight)
-    click.echo(str(result))
+    result.print(Console(highlight=False))
     if json_file is not None:
         _write_whole(Path(json_file), result.to_json())
     sys.exit(0 if result.ok else 1)

@@ -12,6 +12,7 @@ from rich.table import Table
 from compare.casework import CaseResult
 
 if TYPE_CHECKING:
+    from compare.report import Finding
     from compare.score import Score
 
 SHORT = {
@@ -51,7 +52,7 @@ def print_case(console: Console, result: CaseResult) -> None:
         if report.drift is not None and report.drift.steps:
             say(console, f"{name}{report.drift}")
         if report.first is not None:
-            console.print(str(report.first), style="red", markup=False, highlight=False)
+            print_finding(console, report.first)
             if report.disagreements > 1:
                 say(console, f"{report.disagreements - 1} more quantities disagree after it")
     for number in result.numbers:
@@ -79,6 +80,27 @@ def print_case(console: Console, result: CaseResult) -> None:
         )
     if result.case.lesson:
         say(console, result.case.lesson)
+
+
+LOOKS = {
+    "cause:": "bold yellow",
+    "referee:": "cyan",
+    "formula:": "green",
+    "derived in": "green",
+    "reproduce:": "dim",
+}
+"""How the lines of a finding look on a terminal, by how they begin; the first ones are bold red."""
+
+
+def print_finding(console: Console, finding: Finding) -> None:
+    """Print a finding: in colour on a terminal, plain in a pipe, the same words in both."""
+    look = "bold red"
+    for number, line in enumerate(str(finding).splitlines()):
+        start = line.strip()
+        if number and line.startswith("  ") and not line.startswith("    "):
+            look = next((LOOKS[word] for word in LOOKS if start.startswith(word)), "")
+            look = "bold red" if start.startswith("DISAGREES") else look
+        console.print(line, style=look or None, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_score(console: Console, score: Score) -> None:

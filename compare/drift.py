@@ -60,6 +60,8 @@ class Drift:
         self.now, self.largest = distance, max(self.largest, distance)
 
     def __str__(self) -> str:
+        if not self.largest and not self.injected:
+            return f"the weights stay the same to the last bit in {_steps(self.steps)}"
         apart = f"the weights drift {self.now:.1e} apart in {_steps(self.steps)}"
         if not self.injected:
             return f"{apart}: grows as rounding does"
@@ -118,8 +120,10 @@ class OwnSteps:
         disagreeing = {
             comparison.name.split("/")[0]: None
             for comparison in comparisons
-            if not comparison.verdict.agrees
+            if not comparison.verdict.agrees and comparison.phase != "loss"
         }
+        if not disagreeing and not all(one.verdict.agrees for one in comparisons):
+            disagreeing = {"the loss": None}
         self.drift.add(self.apart(record), list(disagreeing))
 
     def apart(self, record: StepRecord) -> float:

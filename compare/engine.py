@@ -25,6 +25,7 @@ from compare.twins import (
     twin_network,
     working_dtype,
 )
+from keras_models.alone import Alone
 from keras_models.callbacks import Recorder, StepRecord
 from keras_models.stepper import Stepper
 from manual.network import Network
@@ -144,6 +145,11 @@ def lockstep(
 
     report = Report("", dtype) if report is None else report
     report.label, report.dtype = label or model.name, dtype
+    if not report.reproduce:
+        once = "" if shuffle else ", shuffle=False"
+        report.reproduce = (
+            f"compare.lockstep(model, x, y, batch_size={batch_size}{once}, steps={{step}})"
+        )
     stepper = Stepper(model) if stepper is None else stepper
     follower = _Lockstep(model, network, stepper, report, batch_size, held_out, other_ways or {})
     follower.steps, follower.on_step = steps, on_step
@@ -194,6 +200,7 @@ class _Lockstep:
         report.drift = self.own.drift
         self.reference = Reference(network)
         self.stepper = stepper
+        self.alone = Alone(stepper.model)
         self.held_out, self.batch_size = held_out, batch_size
         self.other_ways = other_ways
         self.epoch = EpochCheck(self.reference, batch_size, held_out)
@@ -225,6 +232,7 @@ class _Lockstep:
             batch_size=self.batch_size,
             previous=self.last,
             own=self.own.single,
+            alone=self.alone,
         )
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)

@@ -9,9 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from rich.console import Console
+
 from compare.asked import Answer, ask
 from compare.cases.base import Case
 from compare.casework import built, precision
+from compare.console import print_finding, say
 from compare.errors import BadInput
 from compare.explain import weight_place
 from compare.report import Report
@@ -33,15 +36,20 @@ class Checked:
             return self.result.to_json()
         return json.dumps({**asdict(self.result), "ok": self.ok}, indent=2, ensure_ascii=False)
 
-    def __str__(self) -> str:
-        if isinstance(self.result, Answer):
-            return str(self.result)
+    def print(self, console: Console) -> None:
+        """Print what was found."""
         report = self.result
-        notes = "".join(f"\n  {note}" for note in report.notes)
+        if isinstance(report, Answer):
+            console.print(str(report), markup=False, highlight=False, soft_wrap=True)
+            return
         if report.first is None:
-            return f"All {report.compared} arrays are right, to within rounding.{notes}"
-        wrong = ", ".join(finding.name for finding in report.findings)
-        return f"{report.first}\n  wrong: {wrong}, of {report.compared} arrays{notes}"
+            console.print(f"All {report.compared} arrays are right, to within rounding.")
+        else:
+            print_finding(console, report.first)
+            wrong = ", ".join(finding.name for finding in report.findings)
+            say(console, f"wrong: {wrong}, of {report.compared} arrays")
+        for note in report.notes:
+            say(console, note)
 
 
 def check_file(case: Case, submission: str, returns: str) -> Checked:

@@ -58,11 +58,12 @@ _careful: ContextVar[bool] = ContextVar("_careful", default=False)
 
 @contextmanager
 def careful() -> Iterator[None]:
-    """Take two rare things into account that cost time at every operation.
+    """Take rare things into account that cost time at every operation.
 
     Results beyond the range of the working precision become infinite, or may be flushed to zero,
-    as they do there; the terms of sums are searched for equal ones; and inherited errors are added
-    up as if they all pointed the same way. Asked for where something seems to disagree.
+    as they do there; the terms of sums are searched for equal ones; inherited errors are added up
+    as if they all pointed the same way; and two errors are multiplied. Asked for where something
+    seems to disagree.
     """
     token = _careful.set(True)
     try:
@@ -342,7 +343,18 @@ def _sum_or_difference(operation: np.ufunc) -> Rule:
 
 def _multiply(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.multiply(a, b, dtype=np.float64)
-    return y, _added(_rounded(y), _passed(va, b), _passed(vb, a))
+    return y, _added(_rounded(y), _passed(va, b), _passed(vb, a), _second_order(u, va, vb))
+
+
+def _second_order(u: float, va: Any, vb: Any) -> Variance:
+    """Return what two errors make together: it counts where a number is mere noise, as 0² is.
+
+    If neither is off by more than `CLOSE` deviations, their product is not by more than as many
+    times `CLOSE` times the product of the deviations.
+    """
+    if va is None or vb is None or not _careful.get():
+        return None
+    return np.square(CLOSE * u) * va * vb
 
 
 def _divide(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
@@ -380,7 +392,8 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
 def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.power(a, b)
     passed = None if va is None else _passed(va, b * np.power(a, b - 1.0))
-    return y, _added(_rounded(y, ELEMENTARY), passed)
+    together = _second_order(u, va, va) if np.all(b == 2) else None
+    return y, _added(_rounded(y, ELEMENTARY), passed, together)
 
 
 def _sqrt(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:

@@ -1,8 +1,13 @@
-"""A third opinion on a disputed gradient: the loss itself, from forward passes only.
+"""A third opinion on a disputed number.
 
-The gradient of the loss says how much the loss changes along any direction. Along the direction in
-which the two sides differ most, the loss is computed a little ahead and a little behind, in
-float64; that difference knows no derivative, and supports one side, both, or neither.
+Of a *gradient*: the loss itself, from forward passes only. The gradient of the loss says how much
+the loss changes along any direction. Along the direction in which the two sides differ most, the
+loss is computed a little ahead and a little behind, in float64; that difference knows no
+derivative, and supports one side, both, or neither.
+
+Of a *value or an update*: Keras's own map, alone and in float64. If it stands by what Keras had in
+the working precision, the difference isn't one of rounding; if it sides with the hand derivation,
+Keras lost the digits on the way.
 """
 
 from __future__ import annotations
@@ -12,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from compare.judge import judge
+from compare.noise import Noisy
 from manual.network import Network
 
 KERAS, BY_HAND = "Keras", "the hand derivation"
@@ -22,38 +29,71 @@ STEPS = (2.0**-12, 2.0**-14, 2.0**-16)
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the loss says.
+    """What the third opinion is.
 
     Attributes
     ----------
     supports : str
         `KERAS`, the other side (`BY_HAND`), ``"both"``, ``"neither"``, or, where it can't decide,
         ``"nobody"``.
-    slope : float
-        The central difference along the disputed direction.
+    value : float
+        What it says: the central difference along the disputed direction, or the worst element.
     keras, by_hand : float
-        What each side's gradient says the slope is.
+        What each side says of that.
     error : float
-        How far the slope may be off.
+        How far the value may be off.
     why : str
         Where it can't decide: the reason.
+    evidence : str
+        Where the value comes from.
     """
 
     supports: str
-    slope: float
+    value: float
     keras: float
     by_hand: float
     error: float
     why: str = ""
+    evidence: str = "a central difference of the loss"
 
     def __str__(self) -> str:
         if self.supports == "nobody":
             return f"cannot decide here: {self.why}"
         said = {
-            "both": "is within its error of both",
+            "both": "is within rounding of both",
             "neither": "supports neither side",
         }.get(self.supports, f"supports {self.supports}")
-        return f"a central difference of the loss, {self.slope:.6g}, {said}"
+        return f"{self.evidence}, {self.value:.6g}, {said}"
+
+
+def undecided(why: str) -> Ruling:
+    """Return a ruling that leaves it open, and says why."""
+    return Ruling("nobody", np.nan, np.nan, np.nan, np.inf, why)
+
+
+def value_ruling(alone: Any, keras: Any, by_hand: Noisy) -> Ruling:
+    """Ask Keras's own map, run alone in float64, about a value or an update.
+
+    Parameters
+    ----------
+    alone : array
+        What it gives there.
+    keras : array
+        What it gave in the working precision.
+    by_hand : Noisy
+    """
+    alone = np.asarray(alone, np.float64)
+    if not np.isfinite(alone).all():
+        return undecided("Keras's own map is not finite in float64")
+    ruler = Noisy(alone, np.maximum(by_hand.noise, np.abs(alone)), unit=by_hand.unit)
+    theirs, ours = judge(keras, ruler), judge(by_hand.value, ruler)
+    near = theirs.agrees, ours.agrees
+    supports = {(True, True): "both", (True, False): KERAS, (False, True): BY_HAND}
+    index = ours.index if theirs.agrees else theirs.index
+    value = float(alone[index])
+    numbers = float(np.asarray(keras)[index]), float(by_hand.value[index])
+    evidence = "Keras's own map, alone in float64"
+    return Ruling(supports.get(near, "neither"), value, *numbers, 0.0, evidence=evidence)
 
 
 def gradient_ruling(
@@ -84,7 +124,7 @@ def gradient_ruling(
     apart = keras - by_hand
     size = float(np.linalg.norm(apart))
     if not np.isfinite(size):
-        return Ruling("nobody", np.nan, np.nan, np.nan, np.inf, "a gradient is not finite")
+        return undecided("a gradient is not finite")
     if size == 0.0:
         return Ruling("both", 0.0, 0.0, 0.0, 0.0)
     direction = apart / size

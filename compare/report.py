@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 import textwrap
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from compare.checks import Comparison
+from compare.checks import OWN, Comparison
 from compare.diagnosis import SUBMISSION, Diagnosis
 from compare.drift import Drift
 from compare.errors import Disagreement
@@ -31,13 +31,18 @@ class Finding:
     phase, name : str
         Which quantity.
     source : str
-        Which of Keras's ways computed it: ``"GradientTape"`` or ``"model.fit"``.
+        Which way it was computed: ``"GradientTape"``, ``"model.fit"``, or ``"manual.Network"``
+        where the hand-written half is held against the derivation.
     derivation : Derivation
         The layer whose map is at fault, its formula, and where the code stands.
     verdict : Verdict
         Distance, bound, worst element.
     diagnosis : Diagnosis or None
         Which side is wrong and why; None where the number depends on others that differ.
+    inputs : float or None
+        The largest distance among the numbers that the map took.
+    reproduce : str
+        How to come here again.
     """
 
     epoch: int
@@ -48,6 +53,8 @@ class Finding:
     derivation: Derivation
     verdict: Verdict
     diagnosis: Diagnosis | None = None
+    inputs: float | None = None
+    reproduce: str = ""
 
     @property
     def distance(self) -> float:
@@ -72,11 +79,16 @@ class Finding:
         if verdict.size > 1:
             where = f"worst element {list(verdict.index)} of {verdict.size}; "
         submitted = self.source == SUBMISSION
-        who, whose = (
-            ("submitted:", "it should be") if submitted else (f"{self.source} has", "by hand it is")
-        )
+        who, whose = f"{self.source} has", "by hand it is"
+        if submitted or self.source == OWN:
+            who, whose = "submitted:" if submitted else who, "it should be"
         whole_step = self.source == "model.fit" and self.phase in ("loss", "weight gradient")
         local = f"  its inputs are Keras's own, so the difference arises in {by.layer!r}"
+        if self.inputs is not None and self.inputs <= verdict.bound:
+            agree = f"  its inputs agree ({_short(self.inputs)} × noise)"
+            local = f"{agree}, so the fault is in {by.layer!r}"
+        if self.source == OWN:
+            local = "  every map agrees by itself: the fault is in how the step is put together"
         lines = [
             *head,
             f"  {who} {verdict.actual:.10g}, {whose} {verdict.expected:.10g}",
@@ -86,6 +98,7 @@ class Finding:
             *(f"  {line}" for line in (self.diagnosis.lines() if self.diagnosis else ())),
             f"  formula: {by.formula}",
             f"  derived in {by.location}",
+            *([f"  reproduce: {self.reproduce}"] if self.reproduce else []),
         ]
         return "\n".join(
             textwrap.fill(line, WIDTH, subsequent_indent="    ") if len(line) > WIDTH else line
@@ -128,6 +141,8 @@ class Report:
     ----------
     label : str
     dtype : str
+    reproduce : str
+        A command or a call that leads here again, with ``{step}`` where the step belongs.
     steps, epochs : int
         Completed.
     quantities : dict of (phase, name, source) to Largest
@@ -153,6 +168,7 @@ class Report:
     history: list[EpochPair] = field(default_factory=list)
     drift: Drift | None = None
     notes: list[str] = field(default_factory=list)
+    reproduce: str = ""
 
     @property
     def ok(self) -> bool:
@@ -196,9 +212,10 @@ class Report:
         self.disagreements += 1
         if len(self.findings) < KEPT_FINDINGS:
             diagnosis = comparison.diagnose() if comparison.diagnose is not None else None
-            self.findings.append(
-                Finding(epoch, step, *key, comparison.derivation, verdict, diagnosis)
-            )
+            reproduce = self.reproduce.format(step=max(step, 1))
+            finding = Finding(epoch, step, *key, comparison.derivation, verdict, diagnosis)
+            finding = replace(finding, inputs=comparison.inputs, reproduce=reproduce)
+            self.findings.append(finding)
 
     def raise_if_different(self) -> None:
         """Raise `Disagreement` with the first finding, if there is one.

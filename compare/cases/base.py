@@ -183,6 +183,19 @@ class Settings:
         """Whether the published numbers still belong to what is run."""
         return not any((self.batch_size, self.optimizer, self.learning_rate, self.dtype, self.seed))
 
+    @property
+    def flags(self) -> str:
+        """What the command line has to be told to get these settings, but for the steps."""
+        given = {
+            "--epochs": self.epochs,
+            "--batch-size": self.batch_size,
+            "--optimizer": self.optimizer,
+            "--learning-rate": self.learning_rate,
+            "--dtype": self.dtype,
+            "--seed": self.seed,
+        }
+        return "".join(f" {flag} {value}" for flag, value in given.items() if value is not None)
+
     def applied(self, run: Run) -> Run:
         """Return the run with these settings, checked against its data."""
         if self.batch_size is not None and self.batch_size > len(run.x):

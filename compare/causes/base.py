@@ -136,7 +136,8 @@ class Cause:
 
     def __str__(self) -> str:
         formula = f": {self.formula}" if self.formula else ""
-        return f"{self.sentence}{formula} (residual {self.residual:.0e})"
+        residual = f"{self.residual:.0e}" if self.residual else "0"
+        return f"{self.sentence}{formula} (residual {residual})"
 
 
 def diagnose(place: Place, wrong: np.ndarray) -> list[Cause]:

@@ -1,0 +1,131 @@
+"""One map of a Keras model run alone, in float64: what it gives where digits don't run out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import numpy as np
+
+from keras_models import naming
+
+Arrays = Mapping[str, np.ndarray]
+
+
+class CannotRun(Exception):
+    """A map can't be run alone; the message says why."""
+
+
+class Alone:
+    """The maps of a compiled model, each on its own, eagerly and in float64.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or Functional. It is copied when the first map is asked for.
+    """
+
+    def __init__(self, model: keras.Model) -> None:
+        self._model = model
+        self._copy: keras.Model | None = None
+
+    def activation(
+        self, node: str, inputs: Sequence[np.ndarray], weights: Arrays, mask: Any = None
+    ) -> np.ndarray:
+        """Return a node's output for the given inputs, in training.
+
+        Parameters
+        ----------
+        node : str
+            As in a trace: ``hidden/pre_activation`` is Dense without its activation function, and
+            ``hidden`` that function alone.
+        """
+        with _float64():
+            model = self._with(weights)
+            name, _, part = node.partition("/")
+            layer = model.get_layer(name.partition("@")[0])
+            if any(variable.name == "seed_generator_state" for variable in layer.variables):
+                raise CannotRun("the layer draws random numbers")
+            function = vars(layer).get("activation")
+            applied = function not in (None, keras.activations.linear)
+            of_its_own = isinstance(layer, keras.layers.Activation)
+            tensors = [keras.ops.convert_to_tensor(array, "float64") for array in inputs]
+            if applied and not part and not of_its_own:
+                return np.asarray(function(tensors[0]))
+            options = {} if mask is None else {"mask": keras.ops.convert_to_tensor(mask)}
+            if layer._call_has_training_arg:
+                options["training"] = True
+            if applied and not of_its_own:
+                layer.activation = keras.activations.linear
+            try:
+                return np.asarray(
+                    layer.call(tensors[0] if len(tensors) == 1 else tensors, **options)
+                )
+            finally:
+                if applied and not of_its_own:
+                    layer.activation = function
+
+    def update(
+        self,
+        weights: Arrays,
+        gradients: Arrays,
+        slots: Mapping[str, Arrays],
+        iterations: int,
+        learning_rate: float,
+    ) -> dict[str, np.ndarray]:
+        """Return the optimizer's slots (``hidden/kernel/momentum``) and the weights afterwards."""
+        with _float64():
+            model = self._with(weights)
+            optimizer, named = model.optimizer, naming.slots(model)
+            for slot, variables in named.items():
+                for name, variable in variables.items():
+                    variable.assign(slots[slot][name])
+            optimizer.iterations.assign(iterations)
+            if isinstance(optimizer._learning_rate, keras.Variable):
+                optimizer._learning_rate.assign(learning_rate)
+            variables = dict(
+                zip(naming.trainable_names(model), model.trainable_variables, strict=True)
+            )
+            arrived = [
+                keras.ops.convert_to_tensor(gradients[name], "float64") for name in gradients
+            ]
+            optimizer.apply(arrived, [variables[name] for name in gradients])
+            after = {name: np.asarray(variable) for name, variable in naming.weights(model).items()}
+            for slot, moved in named.items():
+                after |= {f"{name}/{slot}": np.asarray(one) for name, one in moved.items()}
+            return after
+
+    def _with(self, weights: Arrays) -> keras.Model:
+        """Return the copy in float64, with the given weights."""
+        if self._copy is None:
+            self._copy = keras.models.clone_model(
+                self._model,
+                clone_function=lambda layer: type(layer).from_config(
+                    {**layer.get_config(), "dtype": "float64"}
+                ),
+            )
+            self._copy.compile_from_config(self._model.get_compile_config())
+            self._copy.optimizer.build(self._copy.trainable_variables)
+        for name, variable in naming.weights(self._copy).items():
+            variable.assign(weights[name])
+        return self._copy
+
+
+@contextmanager
+def _float64() -> Iterator[None]:
+    """Let Keras compute in float64 for a while; turn what it can't do into `CannotRun`."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    try:
+        yield
+    except CannotRun:
+        raise
+    except Exception as error:  # Keras has layers without a float64 kernel, and many errors
+        told = str(error).strip().partition("\n")[0]
+        raise CannotRun(f"Keras can't run it in float64: {told}") from error
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
