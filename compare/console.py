@@ -47,7 +47,7 @@ def print_case(console: Console, result: CaseResult) -> None:
     several = len(result.reports) > 1
     for report in result.reports:
         name = f"{report.label}: " if several else ""
-        for note in report.notes:
+        for note in [*report.notes, *report.kinks]:
             say(console, f"{name}{note}")
         if report.drift is not None and report.drift.steps:
             say(console, f"{name}{report.drift}")

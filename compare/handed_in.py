@@ -48,7 +48,7 @@ class Checked:
             print_finding(console, report.first)
             wrong = ", ".join(finding.name for finding in report.findings)
             say(console, f"wrong: {wrong}, of {report.compared} arrays")
-        for note in report.notes:
+        for note in [*report.notes, *report.kinks]:
             say(console, note)
 
 

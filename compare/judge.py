@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,9 @@ class Verdict:
         One standard deviation of its rounding noise.
     size : int
         Number of elements judged.
+    kinks : int
+        Number of elements that differ because they lie at a kink, where either side's derivative
+        is a subgradient.
     """
 
     agrees: bool
@@ -49,6 +52,7 @@ class Verdict:
     expected: float
     noise: float
     size: int
+    kinks: int = 0
 
     @property
     def tolerance(self) -> float:
@@ -107,6 +111,53 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
         noise=float(noise[index]),
         size=actual.size,
     )
+
+
+def judge_at_kinks(
+    actual: Any, expected: Noisy, ends: Sequence[Noisy], *, between: bool
+) -> Verdict | None:
+    """Compare a gradient with its reference where kinks leave a choice.
+
+    Parameters
+    ----------
+    actual : array
+    expected : Noisy
+        The reference, with the choices of the hand derivation.
+    ends : two of Noisy
+        The same with every choice made one way, and the other way.
+    between : bool
+        Whether each element may lie anywhere between the two: so it is where every element
+        depends on one choice. Else all of them lie at one end, at the other, or in the middle.
+
+    Returns
+    -------
+    Verdict or None
+        One that agrees and counts the kinks; None if the gradient is no subgradient.
+    """
+    actual, (one, other) = np.asarray(actual, np.float64), ends
+    low, high = np.minimum(one.value, other.value), np.maximum(one.value, other.value)
+    noise = np.maximum(np.maximum(one.noise, other.noise), 0.0)
+    if not np.isfinite(low).all() or not np.isfinite(high).all() or not (high > low).any():
+        return None
+    if between:
+        nearest = [np.clip(actual, low, high)]
+    else:
+        nearest = [one.value, other.value, (one.value + other.value) / 2.0]
+    inside = Noisy(np.clip(expected.value, low, high), noise, unit=expected.unit)
+    if not judge(expected.value, inside).agrees:
+        return None  # what the hand derivation chose is no subgradient either
+    for reference in nearest:
+        verdict = judge(actual, Noisy(reference, noise, unit=expected.unit))
+        if verdict.agrees:
+            ruler = Noisy(expected.value, noise, unit=expected.unit)
+            return replace(verdict, kinks=_beyond(actual, ruler))
+    return None
+
+
+def _beyond(actual: Any, expected: Noisy) -> int:
+    """Count the elements that differ by more than their noise."""
+    noise = expected.noise * math.hypot(expected.unit, REFERENCE_UNIT) + SMALLEST[expected.unit]
+    return int((np.abs(actual - expected.value) > BOUND * noise).sum())
 
 
 def judge_all(actual: Sequence[np.ndarray], expected: Noisy) -> list[Verdict]:

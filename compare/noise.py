@@ -72,6 +72,24 @@ def careful() -> Iterator[None]:
         _careful.reset(token)
 
 
+_resolved: ContextVar[bool | None] = ContextVar("_resolved", default=None)
+
+
+@contextmanager
+def resolved(way: bool) -> Iterator[None]:
+    """Answer every comparison of equal numbers, or of close ones, with yes, or every one with no.
+
+    At a kink (a ReLU at 0, a tie, a clip edge) either answer gives a derivative of one side; what
+    lies between the two is a subgradient. The sign of 0 becomes 1 or −1 likewise. Whether a number
+    *is* a given constant, as a mask asks, is no such question.
+    """
+    token = _resolved.set(way)
+    try:
+        yield
+    finally:
+        _resolved.reset(token)
+
+
 class Noisy(NDArrayOperatorsMixin):
     """Float64 numbers with the rounding noise that each would have in the working precision.
 
@@ -444,9 +462,13 @@ def _choice(function: np.ufunc) -> Rule:
 
 def _comparison(function: np.ufunc) -> Rule:
     """Make the rule of a yes or no: uncertain by 1 where the operands are close."""
+    asks_for_a_constant = function in (np.equal, np.not_equal)
 
     def rule(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
-        close = _close(u, a, va, b, vb)
+        close, way = _close(u, a, va, b, vb), _resolved.get()
+        if way is not None and not (asks_for_a_constant and isinstance(b, float)):
+            at_kink = np.equal(a, b) if close is None else np.equal(a, b) | close
+            return np.where(at_kink, way, function(a, b)), None
         return function(a, b), None if close is None else np.where(close, 1 / u**2, 0.0)
 
     return rule
@@ -457,7 +479,10 @@ def _logical(function: np.ufunc) -> Rule:
 
 
 def _sign(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
-    close = _close(u, a, va, 0.0, None)
+    close, way = _close(u, a, va, 0.0, None), _resolved.get()
+    if way is not None:
+        at_kink = np.equal(a, 0.0) if close is None else np.equal(a, 0.0) | close
+        return np.where(at_kink, 1.0 if way else -1.0, np.sign(a)), None
     return np.sign(a), None if close is None else np.where(close, 1 / u**2, 0.0)
 
 

@@ -112,12 +112,23 @@ def _short(number: float) -> str:
 
 @dataclass
 class Largest:
-    """The largest distance seen for one quantity, and when."""
+    """The largest distance seen for one quantity, and when.
+
+    Attributes
+    ----------
+    distance : float
+    step : int
+    compared, disagreed : int
+        How often.
+    kinks : int
+        Elements, over all steps, at which the two sides chose different derivatives of a kink.
+    """
 
     distance: float = 0.0
     step: int = 0
     compared: int = 0
     disagreed: int = 0
+    kinks: int = 0
 
 
 @dataclass(frozen=True)
@@ -186,6 +197,16 @@ class Report:
         return sum(largest.compared for largest in self.quantities.values())
 
     @property
+    def kinks(self) -> list[str]:
+        """Where the two sides chose different derivatives at kinks, a sentence each."""
+        return [
+            f"{phase} · {name} ({source}): {largest.kinks} elements lie at a kink, where the two "
+            "sides chose different derivatives, both of them subgradients"
+            for (phase, name, source), largest in self.quantities.items()
+            if largest.kinks
+        ]
+
+    @property
     def status(self) -> str:
         """How the comparison stands, in a few words."""
         differ = f", {self.disagreements:,} differ" if self.disagreements else ""
@@ -204,6 +225,7 @@ class Report:
         largest = self.quantities.setdefault(key, Largest())
         verdict = comparison.verdict
         largest.compared += 1
+        largest.kinks += verdict.kinks
         if verdict.distance >= largest.distance:
             largest.distance, largest.step = verdict.distance, step
         if verdict.agrees:
@@ -252,6 +274,7 @@ class Report:
                 {"phase": phase, "name": name, "source": source, **asdict(largest)}
                 for (phase, name, source), largest in self.quantities.items()
             ],
+            "kinks": self.kinks,
             "notes": self.notes,
         }
 

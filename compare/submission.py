@@ -17,8 +17,8 @@ from compare.data import check_lengths, checked_arrays
 from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
 from compare.engine import check_fit
 from compare.errors import BadInput
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.judge import judge, judge_at_kinks
+from compare.noise import Noisy, resolved
 from compare.places import Places
 from compare.referee import gradient_ruling
 from compare.reference import Derivation, Reference
@@ -123,12 +123,23 @@ def check_step(
         report.notes.append("Keras and the hand derivation differ here: neither is a sure judge")
     reference.load(record.before)
     facts = Places(reference, record, tape, samples, None).facts
+    drawn = tape.get("draw", {})
     with np.errstate(all="ignore"):
-        drawn = tape.get("draw", {})
         batch = record.x, record.y, record.sample_weight
         slips = Slips(reference, *batch, drawn, record.after, facts)
     moved = None if returns == "gradients" else _Mover(reference, record)
     right = slips.right if moved is None else moved(slips.right)
+
+    @cache
+    def both_ways() -> list[Mapping[str, Noisy]]:
+        """Return what is right with every choice at a kink made one way, and the other way."""
+        ways: list[Mapping[str, Noisy]] = []
+        for way in (False, True):
+            with np.errstate(all="ignore"), resolved(way):
+                reference.whole(record.x, record.y, record.sample_weight, drawn)
+            gradients = reference.gradients()
+            ways.append(gradients if moved is None else moved(gradients))
+        return ways
 
     @cache
     def causes() -> tuple[Cause, ...]:
@@ -145,6 +156,10 @@ def check_step(
     phase = "weight gradient" if moved is None else "weight"
     for name in reversed(list(submitted)):
         verdict = judge(submitted[name], right[name])
+        if not verdict.agrees:
+            ends = [way[name] for way in both_ways()]
+            at_kinks = judge_at_kinks(submitted[name], right[name], ends, between=False)
+            verdict = verdict if at_kinks is None else at_kinks
         layer_name, weight = name.split("/", 1)
         layer = next(one for one in network.layers if one.name == layer_name)
         by: Derivation = (
