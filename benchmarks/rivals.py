@@ -3,21 +3,25 @@
     python benchmarks/rivals.py
 
 Every trap is a right gradient with a fault planted in it. Each way of comparing gets the right
-array and the faulty one, at its defaults, and says whether they are equal. The rounding noise is
-that of the gradient as it is derived by hand; torch is asked only where it is installed.
+array and the faulty one, at its defaults, and says whether they are equal. Two rows hold no fault:
+the same sum in another order, and the other derivative of a ReLU at 0. There the column of
+``gradcheck`` holds the central difference against the derivative, as that does. The rounding noise
+is that of the gradient as it is derived by hand; torch is asked only where it is installed
+(``pip install -e ".[rivals]"``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.judge import judge, judge_at_kinks
+from compare.noise import Noisy, resolved
 
 Numbers = np.ndarray
 UNIT = 2.0**-24
@@ -78,6 +82,30 @@ def like_gradcheck(right: Numbers, wrong: Numbers) -> bool:
     return bool(np.allclose(wrong, right, rtol=1e-3, atol=1e-5))
 
 
+Z = np.array([[-1.0, 0.0, 2.0], [0.0, 0.5, 0.0]], np.float32)
+"""Pre-activations of which some lie at ReLU's kink."""
+
+
+def relu_gradient(z: Any, at_0: float) -> Any:
+    """Return the derivative of Σ max(z, 0), with a value of its own at 0."""
+    return 1.0 * (z > 0.0) + at_0 * (1.0 * (z >= 0.0) - 1.0 * (z > 0.0))
+
+
+def at_a_kink(ways: dict[str, Callable[[Numbers, Numbers], bool]]) -> list[str]:
+    """Say what each way makes of the derivative 1 at 0, where the other side takes 0."""
+    zero, one = (relu_gradient(Z, at_0).astype(np.float32) for at_0 in (0.0, 1.0))
+    z, eps = Z.astype(np.float64), 1e-6
+    slope = (np.maximum(z + eps, 0.0) - np.maximum(z - eps, 0.0)) / (2 * eps)
+    said = {name: way(zero, one) for name, way in ways.items()}
+    said["gradcheck's"] = like_gradcheck(slope, one)
+    ends = []
+    for way in (False, True):
+        with resolved(way):
+            ends.append(Noisy(relu_gradient(Noisy(Z, unit=UNIT), 0.0), unit=UNIT))
+    ours = judge_at_kinks(one, Noisy(zero, unit=UNIT), ends, between=True)
+    return ["passes" if passes else "alarm" for passes in (*said.values(), ours is not None)]
+
+
 def main() -> None:
     """Print the table."""
     x, dz = inputs()
@@ -97,6 +125,7 @@ def main() -> None:
     plain = ["alarm" if not way(right, other_order) else "passes" for way in ways.values()]
     ours = "passes" if judge(other_order, reference).agrees else "alarm"
     table.add_row("none: summed in another order", *plain, ours)
+    table.add_row("none: a ReLU's derivative at 0", *at_a_kink(ways))
     for name, trap in TRAPS.items():
         scale = np.float32(1e-4) if name in SMALL else np.float32(1.0)
         small, wrong = right * scale, trap(right * scale)
