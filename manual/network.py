@@ -221,7 +221,9 @@ class Network:
                 taken = run.values[sources[0]]
             else:
                 taken = [run.values[source] for source in sources]
-            options = self.mask_options(run, index, taken) if self._masked else {}
+            options = self.nodes[index].options
+            if self._masked:
+                options = {**options, **self.mask_options(run, index, taken)}
             run.values[index], run.saved[index] = layer.forward(taken, training=training, **options)
             if replaced and index in replaced:
                 run.values[index] = replaced[index]
