@@ -169,10 +169,15 @@ class Noisy(NDArrayOperatorsMixin):
         return mean
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Noisy:
-        variance = self.variance
-        if variance is not None:
-            variance = variance.max(axis=axis, keepdims=keepdims)
-        return self._like(self.value.max(axis=axis, keepdims=keepdims), variance)
+        largest = self.value.max(axis=axis, keepdims=True)
+        value = largest if keepdims else self.value.max(axis=axis)
+        if self.variance is None:
+            return self._like(value, None)
+        # Only what may be the largest in the working precision lends its noise.
+        its = np.where(self.value == largest, self.variance, 0.0).max(axis=axis, keepdims=True)
+        near = _close(self.unit, self.value, self.variance, largest, its)
+        candidates = np.where(near | (self.value == largest), self.variance, 0.0)
+        return self._like(value, candidates.max(axis=axis, keepdims=keepdims))
 
     def argmax(self, axis: int = -1) -> Noisy:
         """Return where the largest number is: in doubt where the runner-up is close to it."""

@@ -33,7 +33,7 @@ class ScoredAttention(Layer):
         self, *, dropout: float = 0.0, name: str | None = None, trainable: bool = True
     ) -> None:
         super().__init__(name=name, trainable=trainable)
-        self.dropout = dropout
+        self.dropout, self.enlarged = dropout, 1.0 / (1.0 - dropout)
 
     def scores(self, q: Array, k: Array) -> tuple[Array, Any]:
         """Return S, of shape (b, t, s), and what `score_gradients` needs."""
@@ -66,23 +66,22 @@ class ScoredAttention(Layer):
             causal = (np.arange(k.shape[1]) <= np.arange(q.shape[1])[:, None])[None]
             M = causal if M is None else M & causal
         A = softmax(S if M is None else np.where(M, S, S - FAR_BELOW))
-        used, dropped = A, None
+        used, kept = A, None
         if training and self.dropout:
-            u = self.draws.uniform(A.shape)
-            dropped = (u >= self.dropout) * (1.0 / (1.0 - self.dropout))
-            used = A * dropped
+            kept = self.draws.uniform(A.shape) >= self.dropout
+            used = np.where(kept, A * self.enlarged, 0.0)
         y = einsum("bts,bsd->btd", used, v)
         if of_query is not None:
             y = np.where(of_query[:, :, None], y, 0.0)
-        return y, (len(x), v, compared, A, used, dropped, of_query)
+        return y, (len(x), v, compared, A, used, kept, of_query)
 
     def backward(self, dy: Array, saved: Any) -> list[Array]:
-        inputs, v, compared, A, used, dropped, of_query = saved
+        inputs, v, compared, A, used, kept, of_query = saved
         if of_query is not None:
             dy = np.where(of_query[:, :, None], dy, 0.0)
         dA, dv = einsum_gradients("bts,bsd->btd", used, v, dy)
-        if dropped is not None:
-            dA = dA * dropped
+        if kept is not None:
+            dA = np.where(kept, dA * self.enlarged, 0.0)
         dS = A * (dA - (dA * A).sum(axis=-1, keepdims=True))
         dq, dk = self.score_gradients(dS, compared)
         return [dq, dv, dk] if inputs == 3 else [dq, dv + dk]

@@ -72,9 +72,11 @@ class ProjectedAttention(Layer):
         self.query_heads, self.heads = query_heads, heads
         self.key_size, self.value_size = sizes
         self.result = result
-        self.dropout, self.use_bias, self.sliding_window = dropout, use_bias, sliding_window
+        self.use_bias, self.sliding_window = use_bias, sliding_window
+        self.dropout, self.enlarged = dropout, 1.0 / (1.0 - dropout)
         self.of_kernel, self.of_bias = of_kernel, of_bias
-        self.scale = 1.0 / float(np.sqrt(float(self.key_size)))
+        self.scale = float(np.float32(1.0 / np.sqrt(self.key_size)))
+        """1/√h. Keras rounds it to float32, in every precision."""
 
     # ------------------------------------------------------------------ the mathematics
 
@@ -93,25 +95,23 @@ class ProjectedAttention(Layer):
         M = self._may_look(Q.shape[1], K.shape[1], mask, attention_mask, use_causal_mask)
         S = einsum("btnh,bsnh->bnts", Q, K) * self.scale
         A = softmax(S if M is None else np.where(M, S, LOWEST))
-        dropped = None
-        used = A
+        used, kept = A, None
         if self.dropout:
             if M is not None:
                 used = np.where(M, used, 0.0)
             if training:
-                u = self.draws.uniform(A.shape)
-                dropped = (u >= self.dropout) * (1.0 / (1.0 - self.dropout))
-                used = used * dropped
+                kept = self.draws.uniform(A.shape) >= self.dropout
+                used = np.where(kept, used * self.enlarged, 0.0)
         C = einsum("bnts,bsnh->btnh", used, V)
-        return self.attention_output.forward(C), (x, Q, K, V, M, A, used, dropped, C)
+        return self.attention_output.forward(C), (x, Q, K, V, M, A, used, kept, C)
 
     def backward(self, dy: Array, saved: Any) -> list[Array]:
-        x, Q, K, V, M, A, used, dropped, C = saved
+        x, Q, K, V, M, A, used, kept, C = saved
         x_q, x_v, x_k = (*x, x[1])[:3]
         dC = self.attention_output.backward(dy, C)
         dA, dV = einsum_gradients("bnts,bsnh->btnh", used, V, dC)
-        if dropped is not None:
-            dA = dA * dropped
+        if kept is not None:
+            dA = np.where(kept, dA * self.enlarged, 0.0)
         if self.dropout and M is not None:
             dA = np.where(M, dA, 0.0)
         dS = A * (dA - (dA * A).sum(axis=-1, keepdims=True)) * self.scale

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from compare.judge import BOUND
 from compare.noise import Noisy, careful
 from manual.layers import Input, MultiHeadAttention
 from manual.registry import NoTwin, twin
 
 Shapes = list[tuple[int, ...]]
-QV: Shapes = [(2, 3, 4), (2, 5, 4)]
-QVK: Shapes = [(2, 3, 4), (2, 5, 3), (2, 5, 2)]
+QV: Shapes = [(2, 3, 2), (2, 4, 2)]
+QVK: Shapes = [(2, 2, 3), (2, 4, 1), (2, 4, 2)]
 MHA, GQA = keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention
 
 PROJECTED: dict[str, tuple[Callable[[], Any], Shapes, dict[str, Any]]] = {
@@ -35,17 +36,17 @@ PROJECTED: dict[str, tuple[Callable[[], Any], Shapes, dict[str, Any]]] = {
     "attention_mask": (
         lambda: MHA(2, 3),
         QV,
-        {"attention_mask": np.arange(15).reshape(3, 5) % 4 > 0},
+        {"attention_mask": np.arange(12).reshape(3, 4) % 5 > 0},
     ),
     "a query that may look at nothing": (
         lambda: MHA(2, 3),
         QV,
-        {"attention_mask": np.arange(15).reshape(3, 5) > 5},
+        {"attention_mask": np.arange(12).reshape(3, 4) > 5},
     ),
     "the same with dropout": (
         lambda: MHA(2, 3, dropout=0.5),
         QV,
-        {"attention_mask": np.arange(15).reshape(3, 5) > 5},
+        {"attention_mask": np.arange(12).reshape(3, 4) > 5},
     ),
     "grouped, one for all": (lambda: GQA(3, 4, 1), QV, {}),
     "grouped": (lambda: GQA(3, 4, 2), QV, {"use_causal_mask": True}),
@@ -56,7 +57,7 @@ PROJECTED: dict[str, tuple[Callable[[], Any], Shapes, dict[str, Any]]] = {
 SCORED: dict[str, tuple[Callable[[], Any], Shapes, dict[str, Any]]] = {
     "Attention": (lambda: keras.layers.Attention(), QV, {}),
     "Attention with scale": (lambda: keras.layers.Attention(use_scale=True), QV, {}),
-    "Attention, key": (lambda: keras.layers.Attention(), [(2, 3, 4), (2, 5, 2), (2, 5, 4)], {}),
+    "Attention, key": (lambda: keras.layers.Attention(), [(2, 2, 3), (2, 4, 1), (2, 4, 3)], {}),
     "Attention, causal": (lambda: keras.layers.Attention(), QV, {"use_causal_mask": True}),
     "Attention, concat": (lambda: keras.layers.Attention(score_mode="concat"), QV, {}),
     "Attention, concat with scale": (
@@ -67,7 +68,7 @@ SCORED: dict[str, tuple[Callable[[], Any], Shapes, dict[str, Any]]] = {
     "AdditiveAttention": (lambda: keras.layers.AdditiveAttention(), QV, {}),
     "AdditiveAttention without scale": (
         lambda: keras.layers.AdditiveAttention(use_scale=False),
-        [(2, 3, 4), (2, 5, 2), (2, 5, 4)],
+        [(2, 2, 3), (2, 4, 1), (2, 4, 3)],
         {"use_causal_mask": True},
     ),
 }
@@ -221,8 +222,8 @@ def test_masks_of_attention_without_projections(
 ) -> None:
     layer = keras.layers.Attention()
     xs = [generator.normal(size=shape).astype(ruler.precision) for shape in QV]
-    masks = [np.array([[True, False, True]] * 2), np.array([[True, True, False, True, False]] * 2)]
-    dy = generator.normal(size=(2, 3, 4)).astype(ruler.precision)
+    masks = [np.array([[True, False, True]] * 2), np.array([[True, False, True, False]] * 2)]
+    dy = generator.normal(size=(2, 3, 2)).astype(ruler.precision)
     y, actual = on_tape(
         lambda *tensors: layer(list(tensors), mask=masks, use_causal_mask=causal), xs, dy
     )
@@ -251,9 +252,12 @@ def test_a_key_bias_has_gradient_zero_and_is_judged_by_what_cancelled(
     with careful():
         found = by_hand.forward([ruler.exact(x) for x in xs])
         check(layer, by_hand, ruler, y, actual, found, dy)
-    gradient = next(p.gradient for p in by_hand.parameters if p.name == "key/bias")
-    beside = next(p.gradient for p in by_hand.parameters if p.name == "query/bias")
-    assert np.abs(gradient.value).max() < 1e-9 * np.abs(beside.value).max()
+    of_bias = {p.name: p.gradient for p in by_hand.parameters}
+    gradient, beside = of_bias["key/bias"], np.abs(of_bias["query/bias"].value).max()
+    allowed = BOUND * ruler.unit * gradient.noise
+    assert (np.abs(gradient.value) <= allowed).all()
+    if scale == 1.0:  # where scores are tiny or a softmax saturated, the others are almost 0 too
+        assert allowed.max() < beside / 100.0
 
 
 def test_dropout_of_the_weights_is_replayed() -> None:
