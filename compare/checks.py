@@ -122,14 +122,6 @@ Expected = dict[tuple[str, str, str], Noisy]
 """References by phase, name and source."""
 
 
-def _joined(parts: list[tuple[Noisy, _Origin]]) -> _Origin:
-    """Return the origin of a gradient that several maps contribute to."""
-    layers = [origin.by.layer for _, origin in parts]
-    by = replace(parts[0][1].by, layer=", ".join(layers))
-    shares = {"shares": dict(zip(layers, (share for share, _ in parts), strict=True))}
-    return _Origin(by, inputs=lambda: shares)
-
-
 class _StepCheck:
     """The state of checking one step."""
 
@@ -338,7 +330,7 @@ class _StepCheck:
                 continue
             expected, origin = parts[index][0]
             if len(parts[index]) > 1:
-                origin = _joined(parts[index])
+                origin = self.joined(node.name, parts[index])
                 for other, _ in parts[index][1:]:
                     expected = expected + other
             actual = from_keras.get(node.name)
@@ -349,11 +341,36 @@ class _StepCheck:
                 dy = self.reference.exact(actual)
             by = self.reference.derivation(node.layer, "input gradient", "backward")
             takes = [("activation gradient", node.name), *self.activations_into(index)]
-            origin = _Origin(by, node.layer, partial(self.places.of_map, index), takes)
+            shares: dict[int, Noisy] = {}
             for source, dx in zip(
                 node.inputs, self.reference.backward(node, dy, saved[index]), strict=True
             ):
-                parts[source].append((dx, origin))
+                shares[source] = shares[source] + dx if source in shares else dx
+            for source, share in shares.items():
+                around = partial(self.places.of_input_gradient, index, source)
+                parts[source].append((share, _Origin(by, node.layer, around, takes)))
+
+    def joined(self, name: str, parts: list[tuple[Noisy, _Origin]]) -> _Origin:
+        """Return the origin of a gradient that several maps contribute to."""
+
+        def shares() -> Inputs:
+            return {
+                "shares": [
+                    Place(
+                        "activation gradient",
+                        name,
+                        share,
+                        origin.map,
+                        origin.inputs() if origin.inputs is not None else {},
+                        self.places.facts,
+                    )
+                    for share, origin in parts
+                ]
+            }
+
+        by = parts[0][1].by
+        layers = ", ".join(origin.by.layer for _, origin in parts)
+        return _Origin(replace(by, layer=layers), inputs=shares)
 
     def weight_gradients(self, whole: dict[str, Noisy]) -> None:
         self.network.add_regularization_gradients()

@@ -177,8 +177,9 @@ class Noisy(NDArrayOperatorsMixin):
         """Return the mean size of groups of equal terms, for each sum."""
         if axis is None:
             return mean_group_size(self.value.reshape(-1, 1), value, self.unit).reshape(value.shape)
-        terms = np.moveaxis(self.value, axis, 0)
-        groups = mean_group_size(terms.reshape(len(terms), -1), value, self.unit)
+        axes = (axis,) if isinstance(axis, int) else axis
+        terms = np.moveaxis(self.value, axes, range(len(axes)))
+        groups = mean_group_size(terms.reshape(-1, value.size), value, self.unit)
         return groups.reshape(value.shape)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Noisy:
@@ -187,10 +188,15 @@ class Noisy(NDArrayOperatorsMixin):
         return mean
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Noisy:
-        variance = self.variance
-        if variance is not None:
-            variance = variance.max(axis=axis, keepdims=keepdims)
-        return self._like(self.value.max(axis=axis, keepdims=keepdims), variance)
+        largest = self.value.max(axis=axis, keepdims=True)
+        value = largest if keepdims else self.value.max(axis=axis)
+        if self.variance is None:
+            return self._like(value, None)
+        # Only what may be the largest in the working precision lends its noise.
+        its = np.where(self.value == largest, self.variance, 0.0).max(axis=axis, keepdims=True)
+        near = _close(self.unit, self.value, self.variance, largest, its)
+        candidates = np.where(near | (self.value == largest), self.variance, 0.0)
+        return self._like(value, candidates.max(axis=axis, keepdims=keepdims))
 
     def argmax(self, axis: int = -1) -> Noisy:
         """Return where the largest number is: in doubt where the runner-up is close to it."""
@@ -385,12 +391,8 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
     y = a @ b
     a2, b2 = np.square(a), np.square(b)
     variance = (a2 @ b2 + np.square(y)) * (a.shape[-1] / 6)
-    if _careful.get() and b.ndim == 2:
-        rows, sums = a.reshape(-1, a.shape[-1]), y.reshape(-1, y.shape[-1])
-        alike = [
-            mean_group_size(row[:, None] * b, its, u) for row, its in zip(rows, sums, strict=True)
-        ]
-        variance = variance * np.reshape(alike, y.shape)
+    if _careful.get():
+        variance = variance * _alike_in_products(u, a, b, y)
         lost = (SMALLEST[u] / u) ** 2  # by each product that is too small to be held
         variance += np.where(y != 0, a.shape[-1] * lost, 0.0)
         variance = np.where(may_overflow(np.abs(a) @ np.abs(b), u), np.inf, variance)
@@ -405,6 +407,23 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
     if vb is not None:
         variance += a2 @ vb
     return y, variance
+
+
+def _alike_in_products(u: float, a: Any, b: Any, y: Any) -> Numbers:
+    """Return the mean size of groups of equal products, for each sum of a matrix product."""
+    if b.ndim > 2:  # a matrix product for each place in the batch
+        batch = y.shape[:-2]
+        several = [
+            np.broadcast_to(matrix, (*batch, *matrix.shape[-2:])).reshape(-1, *matrix.shape[-2:])
+            for matrix in (a, b, y)
+        ]
+        groups = [_alike_in_products(u, *each) for each in zip(*several, strict=True)]
+        return np.reshape(groups, y.shape)
+    rows, sums = a.reshape(-1, a.shape[-1]), y.reshape(-1, y.shape[-1])
+    groups = [
+        mean_group_size(row[:, None] * b, its, u) for row, its in zip(rows, sums, strict=True)
+    ]
+    return np.reshape(groups, y.shape)
 
 
 def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
@@ -514,4 +533,13 @@ _RULES: dict[np.ufunc, Rule] = {
     np.bitwise_and: _logical(np.bitwise_and),
 }
 
-_STRUCTURAL = {np.concatenate, np.moveaxis, np.split, np.transpose, np.ravel, np.expand_dims}
+_STRUCTURAL = {
+    np.concatenate,
+    np.expand_dims,
+    np.moveaxis,
+    np.pad,
+    np.ravel,
+    np.repeat,
+    np.split,
+    np.transpose,
+}

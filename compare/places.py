@@ -91,6 +91,8 @@ class Surroundings:
             "y": self.output(index),
             "dz": self.gradient(index),
             "mask": self.mask(node.inputs[0]) if node.inputs else None,
+            "masks": [self.mask(source) for source in node.inputs],
+            "options": node.options,
             "drawn": self.drawn(node.name),
             **self._weights_of(node.layer),
         }
@@ -104,6 +106,15 @@ class Surroundings:
             if isinstance(below.layer, Activation):
                 inputs["x_pre"] = self.value(below.inputs[0])
         return inputs
+
+    def of_input_gradient(self, index: int, source: int) -> Inputs:
+        """Gather what a node's share in the gradient of one of its inputs is made of.
+
+        ``which`` says at which places the node takes that input: more than one in self-attention.
+        """
+        inputs = self.network.nodes[index].inputs
+        which = [place for place, other in enumerate(inputs) if other == source]
+        return {**self.of_map(index), "which": which}
 
     def of_loss_gradient(self, head: Head, target: Any) -> Inputs:
         """Gather what the gradient of a loss is made of."""

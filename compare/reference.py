@@ -135,7 +135,8 @@ class Reference:
     ) -> tuple[Noisy, Any]:
         """Run one node on the given inputs; ``options`` holds the mask, if there is one."""
         taken = inputs[0] if len(inputs) == 1 else inputs
-        value, saved = node.layer.forward(taken, training=True, **(options or {}))
+        told = {**node.options, **(options or {})}
+        value, saved = node.layer.forward(taken, training=True, **told)
         return value, saved
 
     def backward(self, node: Node, dy: Noisy, saved: Any) -> list[Noisy]:

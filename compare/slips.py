@@ -138,17 +138,20 @@ class Slips:
 
     def _place(self, index: int, gradient: Any) -> Place:
         """Describe the gradient at a node's output, as it is on the way back."""
-        network = self.network
-        name, around = network.nodes[index].name, self.around
+        network, around, phase = self.network, self.around, "activation gradient"
+        name = network.nodes[index].name
+        shares: list[Place] = []
         if index in self._head:
             head = network.heads[self._head[index]]
             inputs = around.of_loss_gradient(head, self.targets[self._head[index]])
-            return Place("activation gradient", name, gradient, head.loss, inputs, self.facts)
-        users = [i for i, other in enumerate(network.nodes) if index in other.inputs]
-        if len(users) != 1:
-            return Place("activation gradient", name, gradient, None, {}, self.facts)
-        inputs, layer = around.of_map(users[0]), network.nodes[users[0]].layer
-        return Place("activation gradient", name, gradient, layer, inputs, self.facts)
+            from_loss = self.upstream[index]
+            shares.append(Place(phase, name, from_loss, head.loss, inputs, self.facts))
+        for user, share in self.run.shares[index].items():
+            inputs = around.of_input_gradient(user, index)
+            shares.append(Place(phase, name, share, network.nodes[user].layer, inputs, self.facts))
+        if len(shares) == 1:
+            return replace(shares[0], right=gradient)
+        return Place(phase, name, gradient, None, {"shares": shares}, self.facts)
 
     def _weight_place(self, name: str, right: Noisy) -> Place:
         """Describe the gradient of one weight."""

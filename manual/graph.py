@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from manual.layers import InputLayer, Layer, Symbol
 from manual.registry import NoTwin, keras_name, twin
@@ -22,11 +24,14 @@ class Node:
     layer : Layer
     inputs : tuple of int
         Positions of the nodes whose outputs it takes.
+    options : mapping of str to object
+        What the call was told besides: ``use_causal_mask``, say.
     """
 
     name: str
     layer: Layer
     inputs: tuple[int, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_input(self) -> bool:
@@ -59,7 +64,7 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
         if id(symbol) in applied_to:
             name += "/pre_activation"
         inputs = tuple(position[id(source)] for source in symbol.inputs)
-        nodes.append(Node(name, symbol.layer, inputs))
+        nodes.append(Node(name, symbol.layer, inputs, symbol.options))
     return nodes
 
 
@@ -112,8 +117,13 @@ def _functional(config: Mapping[str, Any]) -> tuple[list[Symbol], list[Symbol], 
             if isinstance(layer, InputLayer):
                 made[name, call] = Symbol(layer, (), layer.shape)
             else:
-                sources = [symbol_at(*history) for history in _histories(inbound[name][call])]
-                made[name, call] = layer.apply(*sources, call=call)
+                histories, named = _arguments(inbound[name][call], layer)
+                sources = [symbol_at(*history) for history in histories]
+                given = {
+                    option: symbol_at(*value.history) if isinstance(value, _Tensor) else value
+                    for option, value in named.items()
+                }
+                made[name, call] = layer.apply(*sources, call=call, **given)
         return made[name, call]
 
     inputs = [symbol_at(*history) for history in _ends(config["input_layers"])]
@@ -137,19 +147,42 @@ def _ends(entry: Any) -> list[tuple[str, int]]:
     return [(name, call) for name, call, _ in entry]
 
 
-def _histories(inbound_node: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
-    """Find the tensors that a call was made on, in order."""
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor in a Keras configuration: the name of the layer that made it, and in which call."""
 
-    def tensors(value: Any) -> Iterator[tuple[str, int]]:
-        if isinstance(value, dict):
-            if value.get("class_name") == "__keras_tensor__":
-                name, call, _ = value["config"]["keras_history"]
-                yield name, call
-        elif isinstance(value, (list, tuple)):
-            for item in value:
-                yield from tensors(item)
+    history: tuple[str, int]
 
-    yield from tensors(inbound_node["args"])
-    for option, value in inbound_node["kwargs"].items():
-        if value is not None and option != "training":
-            raise NoTwin(f"A layer is called with {option}=…, which has no hand-derived twin yet.")
+
+def _arguments(
+    inbound_node: Mapping[str, Any], layer: Layer
+) -> tuple[list[tuple[str, int]], dict[str, Any]]:
+    """Read what a call was made on: the tensors in order, and what was given by name.
+
+    Keras lists the tensors as they were written: one, a list of them, or several arguments.
+    """
+    args = [_plain(value) for value in inbound_node["args"] if value is not None]
+    if len(args) > 1 and not layer.tensor_arguments:
+        raise NoTwin(
+            f"layer {layer.name!r}: it is called with {len(args)} arguments; only the first has a "
+            "hand-derived twin."
+        )
+    flat = [one for value in args for one in (value if isinstance(value, list) else [value])]
+    given = {
+        option: _plain(value)
+        for option, value in inbound_node["kwargs"].items()
+        if value is not None and value is not False and option != "training"
+    }
+    return [one.history for one in flat if isinstance(one, _Tensor)], given
+
+
+def _plain(value: Any) -> Any:
+    """Read a value as Keras writes it in a configuration: tensors, arrays, lists of them."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        name, call, _ = value["config"]["keras_history"]
+        return _Tensor((name, call))
+    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+        return np.array(value["config"]["value"], value["config"]["dtype"])
+    return value

@@ -23,13 +23,15 @@ class Pass:
     """What one run through the network computed, node by node.
 
     ``values``, ``saved`` and ``masks`` are filled on the way forward, ``gradients`` (of the loss at
-    each node's output) on the way back; None where no gradient flows.
+    each node's output) on the way back; None where no gradient flows. ``shares`` says of what each
+    gradient is the sum: for every node, the nodes that use its output and what came from them.
     """
 
     values: list[Array]
     saved: list[Any]
     masks: list[Array | None]
     gradients: list[Array | None] = field(default_factory=list)
+    shares: list[dict[int, Array]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -221,7 +223,9 @@ class Network:
                 taken = run.values[sources[0]]
             else:
                 taken = [run.values[source] for source in sources]
-            options = self.mask_options(run, index, taken) if self._masked else {}
+            options = self.nodes[index].options
+            if self._masked:
+                options = {**options, **self.mask_options(run, index, taken)}
             run.values[index], run.saved[index] = layer.forward(taken, training=training, **options)
             if replaced and index in replaced:
                 run.values[index] = replaced[index]
@@ -256,6 +260,7 @@ class Network:
             gradient to go on with: what would have come of a slip.
         """
         gradients = run.gradients = [None] * len(self.nodes)
+        shares = run.shares = [{} for _ in self.nodes]
         for index, gradient in upstream.items():
             gradients[index] = gradient
         for index, layer, sources in reversed(self._calls):
@@ -266,8 +271,9 @@ class Network:
                 dy = gradients[index] = altered(index, dy)
             dx = layer.backward(dy, run.saved[index])
             for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
-                so_far = gradients[source]
+                so_far, share = gradients[source], shares[source].get(index)
                 gradients[source] = part if so_far is None else so_far + part
+                shares[source][index] = part if share is None else share + part
         self.add_regularization_gradients()
 
     def add_regularization_gradients(self) -> None:

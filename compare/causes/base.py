@@ -50,6 +50,8 @@ class Place:
         The layer, loss or optimizer whose map ends here.
     inputs : mapping of str to Noisy
         What the map took, by the literature's letters: ``x, W, b, z, a, da, dz, y, p, w, g, m, v``.
+        Where several maps contribute to a gradient there is no one map; ``shares`` is then a list
+        of places, one for what each contributes.
     facts : Facts
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from manual.activations import ActivationFunction, Linear
 from manual.arrays import Array
 from manual.constraints import Constraint
 from manual.randomness import Draws
-from manual.registry import from_keras, twin, understood
+from manual.registry import NoTwin, from_keras, twin, understood
 from manual.regularizers import Regularizer
 
 Shape = tuple[int, ...]
@@ -73,6 +73,10 @@ class Layer:
     A layer's map ends at its pre-activation. Where a layer is given an ``activation``, the network
     runs it as a step of its own, so that its derivative is checked, and shown, separately.
 
+    - *options of a call* such as ``use_causal_mask=True``, listed in ``call_options``:
+      ``forward`` gets them as keywords. A layer that takes its inputs by name has the names, in
+      the order of its list of inputs, in ``tensor_arguments``.
+
     Attributes
     ----------
     derivation : mapping of str to str
@@ -85,6 +89,8 @@ class Layer:
     derivation: ClassVar[Mapping[str, str]] = {}
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
+    tensor_arguments: ClassVar[tuple[str, ...]] = ()
+    call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}
 
     def __init__(
@@ -172,23 +178,39 @@ class Layer:
 
     # ------------------------------------------------------------------ building a graph
 
-    def __call__(self, *inputs: Symbol) -> Symbol:
+    def __call__(self, *inputs: Symbol, **named: Any) -> Symbol:
         """Apply the layer to symbolic values, as in Keras's functional style."""
         self.calls += 1
-        return self.apply(*inputs, call=self.calls - 1)
+        return self.apply(*inputs, call=self.calls - 1, **named)
 
-    def apply(self, *inputs: Symbol, call: int) -> Symbol:
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Symbol:
         """Make the symbol of one numbered call, followed by the activation if there is one."""
+        inputs, options = self._arranged(inputs, named)
         shapes = [symbol.shape for symbol in inputs]
         shape = shapes[0] if len(shapes) == 1 else shapes
         if not self.built:
             self.build(shape, np.random.default_rng(list(self.name.encode())))
             self.built = True
-        output = Symbol(self, inputs, self.output_shape(shape), call)
+        output = Symbol(self, inputs, self.output_shape(shape), call, options=options)
         if isinstance(self.activation, Linear):
             return output
         applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
         return Symbol(applied, (output,), output.shape, call, is_activation_of_its_input=True)
+
+    def _arranged(
+        self, inputs: Sequence[Symbol], named: Mapping[str, Any]
+    ) -> tuple[tuple[Symbol, ...], dict[str, Any]]:
+        """Put inputs that were given by name in their order; what else was, is an option."""
+        by_name = {name: value for name, value in named.items() if isinstance(value, Symbol)}
+        options = {name: value for name, value in named.items() if name not in by_name}
+        rest = [name for name in self.tensor_arguments[len(inputs) :] if name in by_name]
+        for name in named:
+            if name not in rest and name not in self.call_options:
+                raise NoTwin(
+                    f"layer {self.name!r}: it is called with {name}=…, which has no hand-derived "
+                    "twin yet."
+                )
+        return (*inputs, *(by_name[name] for name in rest)), options
 
     def _automatic_name(self) -> str:
         family = type(self).__name__.lower()
@@ -208,3 +230,4 @@ class Symbol:
     shape: Shape
     call: int = 0
     is_activation_of_its_input: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)

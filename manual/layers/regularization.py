@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from manual.arrays import Array
 from manual.layers.base import Layer
 from manual.registry import twin_of
@@ -42,18 +44,18 @@ class Dropout(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.rate = rate
+        self.enlarged = 1.0 / (1.0 - rate) if rate < 1.0 else 0.0
         self.noise_shape = noise_shape
         self.seed = seed
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:
             return x, None
-        u = self.draws.uniform(self._drawn_shape(x.shape))
-        scale = (u >= self.rate) * (1.0 / (1.0 - self.rate) if self.rate < 1.0 else 0.0)
-        return x * scale, scale
+        kept = self.draws.uniform(self._drawn_shape(x.shape)) >= self.rate
+        return np.where(kept, x * self.enlarged, 0.0), kept
 
     def backward(self, dy: Array, saved: Any) -> Array:
-        return dy if saved is None else dy * saved
+        return dy if saved is None else np.where(saved, dy * self.enlarged, 0.0)
 
     def _drawn_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         if self.noise_shape is None:

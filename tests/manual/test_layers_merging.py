@@ -1,4 +1,4 @@
-"""Add and Concatenate alone: equal to Keras, and right derivatives."""
+"""Layers with several inputs: equal to Keras, and right derivatives."""
 
 from __future__ import annotations
 
@@ -10,14 +10,41 @@ import numpy as np
 import pytest
 
 from compare.noise import Noisy
-from manual.layers import Add, Concatenate, Input
-from manual.registry import twin
+from manual.layers import Add, Concatenate, Dot, Input, Maximum, Minimum, Multiply
+from manual.registry import NoTwin, twin
 
 Shapes = list[tuple[int, ...]]
 LAYERS: dict[str, tuple[Callable[[], Any], Shapes]] = {
     "Add of 2": (lambda: keras.layers.Add(), [(3, 4)] * 2),
     "Add of 3": (lambda: keras.layers.Add(), [(3, 4)] * 3),
     "Add of rank 3": (lambda: keras.layers.Add(), [(2, 3, 2)] * 2),
+    "Add, repeated": (lambda: keras.layers.Add(), [(2, 3, 4), (2, 1, 4), (2, 3, 1)]),
+    "Add of other ranks": (lambda: keras.layers.Add(), [(2, 4), (2, 3, 4)]),
+    "Subtract": (lambda: keras.layers.Subtract(), [(3, 4)] * 2),
+    "Subtract, repeated": (lambda: keras.layers.Subtract(), [(2, 1, 4), (2, 3, 1)]),
+    "Average of 2": (lambda: keras.layers.Average(), [(3, 4)] * 2),
+    "Average of 3": (lambda: keras.layers.Average(), [(3, 4)] * 3),
+    "Average, repeated": (lambda: keras.layers.Average(), [(2, 3, 4), (2, 4), (2, 1, 1)]),
+    "Multiply of 2": (lambda: keras.layers.Multiply(), [(3, 4)] * 2),
+    "Multiply of 3": (lambda: keras.layers.Multiply(), [(3, 4)] * 3),
+    "Multiply, repeated": (lambda: keras.layers.Multiply(), [(2, 3, 4), (2, 1, 4), (2, 1)]),
+    "Maximum of 2": (lambda: keras.layers.Maximum(), [(3, 4)] * 2),
+    "Maximum of 4": (lambda: keras.layers.Maximum(), [(3, 4)] * 4),
+    "Maximum, repeated": (lambda: keras.layers.Maximum(), [(2, 1, 4), (2, 3, 1), (2, 3, 4)]),
+    "Minimum of 2": (lambda: keras.layers.Minimum(), [(3, 4)] * 2),
+    "Minimum of 4": (lambda: keras.layers.Minimum(), [(3, 4)] * 4),
+    "Minimum, repeated": (lambda: keras.layers.Minimum(), [(2, 4), (2, 3, 1), (2, 3, 4)]),
+    "Dot": (lambda: keras.layers.Dot(axes=1), [(3, 4), (3, 4)]),
+    "Dot of rank 3": (lambda: keras.layers.Dot(axes=2), [(2, 3, 4), (2, 5, 4)]),
+    "Dot of other axes": (lambda: keras.layers.Dot(axes=(2, 1)), [(2, 3, 4), (2, 4, 5)]),
+    "Dot of a negative axis": (lambda: keras.layers.Dot(axes=-1), [(2, 3, 4), (2, 4)]),
+    "Dot of ranks 2 and 3": (lambda: keras.layers.Dot(axes=(1, 2)), [(2, 4), (2, 3, 4)]),
+    "Dot of rank 4": (lambda: keras.layers.Dot(axes=(1, 3)), [(2, 3, 2, 2), (2, 2, 2, 3)]),
+    "Dot, normalized": (lambda: keras.layers.Dot(axes=1, normalize=True), [(3, 4), (3, 4)]),
+    "Dot of rank 3, normalized": (
+        lambda: keras.layers.Dot(axes=(1, 2), normalize=True),
+        [(2, 4, 3), (2, 5, 4)],
+    ),
     "Concatenate of 2": (lambda: keras.layers.Concatenate(), [(3, 4), (3, 2)]),
     "Concatenate of 3": (lambda: keras.layers.Concatenate(), [(3, 1), (3, 4), (3, 2)]),
     "Concatenate on 1": (lambda: keras.layers.Concatenate(axis=1), [(2, 3, 2), (2, 1, 2)]),
@@ -99,8 +126,67 @@ def test_concatenate_gives_each_input_its_own_slice() -> None:
     np.testing.assert_array_equal(third, dy[:, 4:])
 
 
-def test_add_refuses_inputs_of_different_shapes() -> None:
-    """Keras would broadcast; the derivative written here is that of equal shapes."""
-    message = r"Layer 'join' adds inputs of one shape. Received: \[\(3,\), \(1,\)\]"
+def test_inputs_that_do_not_fit_are_refused() -> None:
+    message = r"Layer 'join' joins inputs number by number.*Received: \[\(3,\), \(2,\)\]"
     with pytest.raises(ValueError, match=message):
-        Add(name="join")(Input((3,)), Input((1,)))
+        Add(name="join")(Input((3,)), Input((2,)))
+
+
+@pytest.mark.parametrize("layer", [Maximum, Minimum])
+def test_of_equal_inputs_the_first_gets_the_gradient(layer: Any, ruler: Any, on_tape: Any) -> None:
+    """It is TensorFlow's convention, and the twin's, so that ties raise no false alarm."""
+    xs = [np.zeros((2, 3), ruler.precision) for _ in range(3)]
+    dy = np.arange(1.0, 7.0).reshape(2, 3).astype(ruler.precision)
+    of_keras = getattr(keras.layers, layer.__name__)()
+    _, actual = on_tape(lambda *tensors: of_keras(list(tensors)), xs, dy)
+    by_hand = layer()
+    _, saved = by_hand.forward([ruler.exact(x) for x in xs])
+    for one, dx, right in zip(
+        actual, by_hand.backward(ruler.exact(dy), saved), [dy, 0.0 * dy, 0.0 * dy], strict=True
+    ):
+        ruler.agrees(one, dx)
+        np.testing.assert_array_equal(dx.value, right)
+        assert not dx.noise.any()
+
+
+def test_where_noise_decides_which_is_larger_the_gradient_is_in_doubt(ruler: Any) -> None:
+    """Two ways to compute one number: either input may get the gradient."""
+    x = ruler.exact(np.full((1, 1), 0.1, ruler.precision))
+    layer = Maximum()
+    _, saved = layer.forward([x * x * x, x * (x * x)])
+    first, second = layer.backward(ruler.exact(np.ones((1, 1))), saved)
+    assert first.noise * ruler.unit >= 1.0 and second.noise * ruler.unit >= 1.0
+
+
+def test_a_product_with_a_zero_still_has_a_gradient() -> None:
+    """It is the product of the others, not the whole divided by the one."""
+    x = [np.array([[0.0]]), np.array([[2.0]]), np.array([[5.0]])]
+    layer = Multiply()
+    _, saved = layer.forward(x)
+    found = layer.backward(np.ones((1, 1)), saved)
+    assert [dx.item() for dx in found] == [10.0, 0.0, 0.0]
+
+
+def test_a_vector_of_length_0_has_no_direction(ruler: Any, on_tape: Any) -> None:
+    x = [np.zeros((1, 2), ruler.precision), np.ones((1, 2), ruler.precision)]
+    of_keras = keras.layers.Dot(axes=1, normalize=True)
+    y, _ = on_tape(lambda *tensors: of_keras(list(tensors)), x)
+    layer = Dot(axes=1, normalize=True)
+    expected, _ = layer.forward([ruler.exact(one) for one in x])
+    ruler.agrees(y, expected)
+    with pytest.raises(NoTwin, match="Dot can't sum over the batch axis"):
+        Dot(axes=0)
+
+
+def test_masks_are_joined_as_in_keras() -> None:
+    x = [np.ones((1, 3, 2))] * 2
+    one, other = np.array([[True, False, False]]), np.array([[True, True, False]])
+    np.testing.assert_array_equal(Add().compute_mask(x, [one, other]), one | other)
+    assert Add().compute_mask(x, [one, None]) is None
+    np.testing.assert_array_equal(keras.layers.Add().compute_mask(x, [one, other]), one | other)
+    for axis, masks in ((1, [one, other]), (2, [one, other]), (1, [None, one])):
+        np.testing.assert_array_equal(
+            Concatenate(axis=axis).compute_mask(x, masks),
+            keras.layers.Concatenate(axis=axis).compute_mask(x, masks),
+        )
+    assert Concatenate().compute_mask(x, [None, None]) is None

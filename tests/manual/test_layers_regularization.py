@@ -48,3 +48,10 @@ def test_on_its_own_it_draws_and_keeps_the_mean() -> None:
     np.testing.assert_array_equal(layer.backward(x, saved), y)
     assert layer.forward(x)[0] is x
     assert not layer.forward(x[:1], training=True)[0].all()
+
+
+def test_the_precision_stays(precision: str) -> None:
+    x = np.ones((4, 5), precision)
+    y, saved = Dropout(0.25).forward(x, training=True)
+    assert y.dtype == precision
+    assert Dropout(0.25).backward(x, saved).dtype == precision

@@ -1,0 +1,267 @@
+"""Slips where branches join: skip connections, and layers with several inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from compare.causes.base import Candidate, Place, candidates, hypothesis
+from manual.layers.merging import (
+    Add,
+    Average,
+    Concatenate,
+    Dot,
+    Extreme,
+    Maximum,
+    Merge,
+    Multiply,
+    Subtract,
+)
+
+# ---------------------------------------------------------------------- a node with several users
+
+
+def called(place: Place) -> str:
+    """Return what the map of a share is called."""
+    return str(getattr(place.map, "name", type(place.map).__name__))
+
+
+@hypothesis("activation gradient")
+def a_share(place: Place) -> Iterator[Candidate]:
+    """Propose that a branch's gradient is forgotten or counted twice, or has a slip of its own.
+
+    What a skip connection passes on is the sum of what comes from each branch.
+    """
+    shares: Sequence[Place] = place.inputs.get("shares", ())
+    for share in shares:
+        layer = called(share)
+        yield Candidate(
+            f"the gradient that comes back through {layer} is forgotten: a value that is used "
+            f"{len(shares)} times gets the sum of {len(shares)} gradients",
+            place.right - share.right,
+            f"dx without its share from {layer}",
+        )
+        yield Candidate(
+            f"the gradient that comes back through {layer} is counted twice",
+            place.right + share.right,
+            f"dx + its share from {layer}",
+        )
+        if len(shares) > 2:
+            yield Candidate(
+                f"only the gradient that comes back through {layer} is there",
+                share.right * 1.0,
+                f"dx = its share from {layer}",
+            )
+    if len(shares) > 1:
+        yield Candidate(
+            f"the {len(shares)} gradients that come back are averaged instead of summed",
+            place.right / float(len(shares)),
+            "dx = the mean of the shares",
+        )
+    for share in shares:
+        rest = sum((other.right for other in shares if other is not share), 0.0)
+        for candidate in candidates(share):
+            if candidate.slips == 1:
+                sentence = f"{candidate.sentence}, in what comes back through {called(share)}"
+                yield replace(candidate, sentence=sentence, value=rest + candidate.value)
+
+
+# ---------------------------------------------------------------------- inputs joined
+
+
+def aligned(place: Place) -> list[Any]:
+    """Return the inputs of a merging layer with as many axes as its output."""
+    x = place.inputs["x"]
+    axes = place.inputs["y"].ndim
+    return [part.reshape(part.shape[0], *(1,) * (axes - part.ndim), *part.shape[1:]) for part in x]
+
+
+def back_to(place: Place, gradients: Sequence[Any]) -> Any:
+    """Return what the place gets of the gradients of all inputs: repeated numbers get the sum."""
+    total: Any = None
+    for where in place.inputs["which"]:
+        gradient, shape = gradients[where], place.inputs["x"][where].shape
+        own = (shape[0], *(1,) * (gradient.ndim - len(shape)), *shape[1:])
+        over = tuple(axis for axis, size in enumerate(own) if size != gradient.shape[axis])
+        if over:
+            gradient = gradient.sum(axis=over, keepdims=True)
+        gradient = gradient.reshape(*shape)
+        total = gradient if total is None else total + gradient
+    return total
+
+
+@hypothesis("activation gradient")
+def joined_gradient(place: Place) -> Iterator[Candidate]:
+    """Propose other derivatives of a sum, a product, a mean, an extreme."""
+    if not isinstance(place.map, Merge) or not place.has("x", "y", "dz", "which"):
+        return
+    x, dy, n = aligned(place), place.inputs["dz"], len(place.inputs["x"])
+    kind = type(place.map)
+
+    def each(gradient: Any) -> Any:
+        return back_to(place, [gradient + part * 0.0 for part in x])
+
+    if kind is Multiply:
+        yield Candidate("the other factor is missing", each(dy), "dx₁ = dy")
+        own = back_to(place, [dy * part for part in x])
+        yield Candidate("the input's own value stands for the other factor", own, "dx₁ = dy · x₁")
+        yield Candidate(
+            "the whole product stands for the other factors", each(dy * place.inputs["y"])
+        )
+        for step in {1, n - 1} if n > 2 else ():
+            one = back_to(place, [dy * x[(where + step) % n] for where in range(n)])
+            yield Candidate("only one of the other factors is there", one, "dx₁ = dy · x₂")
+    elif kind is Average:
+        yield Candidate("the division by the number of inputs is missing", each(dy), "dxᵢ = dy")
+        twice = each(dy / float(n * n))
+        yield Candidate(
+            "the division by the number of inputs is done twice", twice, "dxᵢ = dy / n²"
+        )
+    elif kind is Subtract:
+        yield Candidate("the sign of the second input's gradient is wrong", each(dy), "dx₂ = dy")
+        yield Candidate("the signs are the wrong way round", back_to(place, [-dy, dy]), "dx₁ = −dy")
+    elif isinstance(place.map, Extreme):
+        yield Candidate(
+            "every input gets the gradient instead of the chosen one alone", each(dy), "dxᵢ = dy"
+        )
+        yield Candidate(
+            "the gradient is divided among the inputs", each(dy / float(n)), "dxᵢ = dy / n"
+        )
+        largest = isinstance(place.map, Maximum)
+        chosen = [part >= place.inputs["y"] if largest else part <= place.inputs["y"] for part in x]
+        others = back_to(place, [np.where(mine, 0.0, dy) for mine in chosen])
+        yield Candidate("the inputs that were not chosen get the gradient", others)
+        ties = back_to(place, [np.where(mine, dy, 0.0) for mine in chosen])
+        yield Candidate("of equal inputs each gets the whole gradient", ties)
+    elif kind is Add:
+        yield Candidate(
+            "the gradient of a sum is divided among its inputs", each(dy / float(n)), "dxᵢ = dy / n"
+        )
+        products = [dy * x[(where + 1) % n] for where in range(n)]
+        yield Candidate("this is the derivative of a product", back_to(place, products))
+    if any(part.shape != dy.shape for part in x):
+        copies = back_to(place, [dy * 0.0 + 1.0 for _ in x])
+        yield Candidate(
+            "repeated numbers get the mean of their gradients instead of the sum",
+            place.right / copies,
+        )
+
+
+@hypothesis("activation")
+def joined(place: Place) -> Iterator[Candidate]:
+    """Propose that inputs are joined in another way."""
+    if not isinstance(place.map, Merge) or not place.has("x", "y"):
+        return
+    x, kind = aligned(place), type(place.map)
+    total = product = largest = smallest = x[0]
+    for part in x[1:]:
+        total, product = total + part, product * part
+        largest, smallest = np.maximum(largest, part), np.minimum(smallest, part)
+    if kind is Average:
+        yield Candidate("the division by the number of inputs is missing", total, "y = Σ xᵢ")
+    if kind is Subtract:
+        yield Candidate("the inputs are subtracted the wrong way round", x[1] - x[0], "y = x₂ − x₁")
+    for sentence, value in (
+        ("the inputs are added", total),
+        ("the inputs are averaged", total / float(len(x))),
+        ("the inputs are multiplied", product),
+        ("the largest is taken", largest),
+        ("the smallest is taken", smallest),
+        ("only the first input is passed on", x[0] + total * 0.0),
+        ("only the last input is passed on", x[-1] + total * 0.0),
+    ):
+        yield Candidate(f"{sentence} instead", value)
+
+
+@hypothesis("activation", "activation gradient")
+def concatenated(place: Place) -> Iterator[Candidate]:
+    """Propose the inputs, or the slices that go back to them, in another order."""
+    if not isinstance(place.map, Concatenate) or not place.has("x", "y"):
+        return
+    x, axis = place.inputs["x"], place.map.axis % place.inputs["y"].ndim
+    if place.phase == "activation":
+        for order in permutations(range(len(x))) if len(x) <= 4 else ():
+            if order != tuple(range(len(x))):
+                value = np.concatenate([x[where] for where in order], axis=axis)
+                yield Candidate("the inputs are joined in another order", value)
+        return
+    if not place.has("dz", "which"):
+        return
+    dy = place.inputs["dz"]
+    for where in place.inputs["which"]:
+        size, total = x[where].shape[axis], dy.shape[axis]
+        right = sum(part.shape[axis] for part in x[:where])
+        for start in range(total - size + 1):
+            if start != right:
+                value = dy[(slice(None),) * axis + (slice(start, start + size),)]
+                yield Candidate(
+                    "the slices go back to the inputs in the wrong order, or start in the wrong "
+                    "place",
+                    value,
+                    f"dx = dy[{start}:{start + size}] instead of dy[{right}:{right + size}]",
+                )
+
+
+# ---------------------------------------------------------------------- scalar products
+
+
+def lined_up(place: Place) -> tuple[Any, Any]:
+    """Return both inputs of Dot as (samples, other axes in one, the axis that is summed over)."""
+    found = []
+    for part, axis in zip(place.inputs["x"], place.map.axes, strict=True):
+        last = np.moveaxis(part, axis, -1)
+        found.append(last.reshape(last.shape[0], -1, last.shape[-1]))
+    return found[0], found[1]
+
+
+def unit(x: Any) -> Any:
+    """Divide by the length along the last axis."""
+    return x / np.maximum(np.sqrt((x * x).sum(axis=-1, keepdims=True)), 1e-7)
+
+
+@hypothesis("activation", "activation gradient")
+def scalar_products(place: Place) -> Iterator[Candidate]:
+    """Propose scalar products without their normalisation, or with one that isn't asked for."""
+    if not isinstance(place.map, Dot) or not place.has("x", "y"):
+        return
+    first, second = lined_up(place)
+    if place.phase == "activation":
+        shape = place.right.shape
+        for one, other, sentence in (
+            (first, second, "the inputs are not normalised"),
+            (unit(first), unit(second), "the inputs are normalised without being asked for"),
+            (unit(first), second, "only the first input is normalised"),
+            (first, unit(second), "only the second input is normalised"),
+        ):
+            product = one @ np.moveaxis(other, -1, -2)
+            yield Candidate(sentence, product.reshape(*shape))
+        product = first @ np.moveaxis(second, -1, -2) / float(first.shape[-1])
+        yield Candidate("the mean is taken instead of the sum", product.reshape(*shape))
+        return
+    if not place.has("dz", "which") or len(place.inputs["which"]) != 1:
+        return
+    where = place.inputs["which"][0]
+    dy = place.inputs["dz"].reshape(first.shape[0], first.shape[1], second.shape[1])
+    dy = dy if where == 0 else np.moveaxis(dy, -1, -2)
+    mine, other = (first, second) if where == 0 else (second, first)
+    axis, x = place.map.axes[where], place.inputs["x"][where]
+
+    def shaped(gradient: Any) -> Any:
+        moved = np.moveaxis(x, axis, -1)
+        return np.moveaxis(gradient.reshape(*moved.shape), -1, axis)
+
+    yield Candidate(
+        "the input's own value stands for the other one", shaped(dy.sum(-1, keepdims=True) * mine)
+    )
+    if place.map.normalize:
+        size = np.sqrt((mine * mine).sum(axis=-1, keepdims=True))
+        dn = dy @ unit(other)
+        yield Candidate(
+            "the normalisation is left out on the way back", shaped(dy @ other), "dx = dy x₂"
+        )
+        yield Candidate("the derivative of the normalisation is missing", shaped(dn), "dx = dn")
+        yield Candidate("the length is taken for a constant", shaped(dn / size), "dx = dn / ‖x‖")

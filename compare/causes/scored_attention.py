@@ -1,0 +1,184 @@
+"""Slips in attention without projections: Luong's dot product and Bahdanau's sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from compare.causes.attention import FORWARD_KNOBS, SOFTMAX_KNOBS, possible
+from compare.causes.attention_formulas import (
+    Arrays,
+    Knobs,
+    allowed,
+    score_gradient,
+    turned,
+    weights,
+)
+from compare.causes.base import Candidate, Place, hypothesis
+from manual.layers.attention import AdditiveAttention, ScoredAttention
+
+
+class Compared:
+    """Attention that compares queries and keys as they are, with knobs."""
+
+    def __init__(self, place: Place, knobs: Knobs | None = None) -> None:
+        self.map, self.inputs, self.k = place.map, place.inputs, knobs or {}
+        x = list(place.inputs["x"])
+        self.q, self.v, self.key = (*x, x[1])[:3]
+        self.separate_key = len(x) == 3
+        if self.k.get("exchanged"):
+            self.v, self.key = self.key, self.v
+
+    @property
+    def added(self) -> bool:
+        """Whether query and key are added, and bent by tanh."""
+        return isinstance(self.map, AdditiveAttention) or self.map.score_mode == "concat"
+
+    def number(self, name: str) -> Any:
+        forgotten = self.k.get("forgotten") == name
+        return 1.0 if forgotten or self.inputs.get(name) is None else self.inputs[name]
+
+    def forward(self) -> Arrays:
+        k, scale = self.k, self.number("scale")
+        both = self.q[:, :, None] + self.key[:, None]
+        bent = both
+        if isinstance(self.map, AdditiveAttention):
+            bent = both if k.get("no_tanh") else np.tanh(both)
+            S = (bent * scale).sum(axis=-1)
+        elif self.added:
+            bent = both * scale if k.get("no_tanh") else np.tanh(both * scale)
+            S = bent.sum(axis=-1) * self.number("concat_score_weight")
+        else:
+            S = self.q @ turned(self.key) * scale
+        if k.get("root"):
+            S = S / float(np.sqrt(self.q.shape[-1]))
+        if k.get("scores_turned") and S.shape[-1] == S.shape[-2]:
+            S = turned(S)
+        masks = [*(self.inputs.get("masks") or ()), None, None][:2]
+        seen = {"masks": [None, masks[1]], "options": self.inputs.get("options")}
+        M = allowed(seen, None, S[:, None].shape, k)
+        A = weights(S[:, None], M, k)[:, 0]
+        used = self.dropped(A, k.get("dropout", ""))
+        y = used @ self.v
+        if masks[0] is not None and not k.get("query_mask_ignored"):
+            y = np.where(masks[0][:, :, None], y, 0.0)
+        return {"both": both, "bent": bent, "S": S, "A": A, "used": used, "y": y}
+
+    def dropped(self, array: Any, how: str) -> Any:
+        drawn = self.inputs.get("drawn")
+        if not drawn or how == "left out":
+            return array
+        enlarged = 1.0 if how == "not enlarged" else 1.0 / (1.0 - self.map.dropout)
+        return np.where(drawn[0] >= self.map.dropout, array * enlarged, 0.0)
+
+    def backward(self, right: Arrays) -> Arrays:
+        """Run back from the right forward pass; the gradients by name, of the inputs as ``dx``."""
+        k, dy, scale = self.k, self.inputs["dz"], self.number("scale")
+        mask = (self.inputs.get("masks") or [None])[0]
+        if mask is not None:
+            dy = np.where(mask[:, :, None], dy, 0.0)
+        A, used = right["A"], right["used"]
+        square = A.shape[-1] == A.shape[-2]
+        dA = self.dropped(dy @ turned(self.v), k.get("dropout", ""))
+        dS = score_gradient(dA[:, None], A[:, None], k)[:, 0]
+        if k.get("root"):
+            dS = dS / float(np.sqrt(self.q.shape[-1]))
+        dv = (used if k.get("dV_untransposed") and square else turned(used)) @ dy
+        found: Arrays = {}
+        if self.added:
+            bent = right["bent"]
+            local = bent * 0.0 + 1.0 if k.get("no_tanh_derivative") else 1.0 - bent * bent
+            weight = self.number("concat_score_weight")
+            inside = (dS * weight)[..., None] * local
+            found["concat_score_weight"] = (dS * bent.sum(axis=-1)).sum()
+            if isinstance(self.map, AdditiveAttention):
+                found["scale"] = (dS[..., None] * bent).sum(axis=(0, 1, 2))
+            else:
+                found["scale"] = (inside * right["both"]).sum()
+            inside = inside * scale
+            dq, dk = inside.sum(axis=2), inside.sum(axis=1)
+        else:
+            found["scale"] = (dS * (self.q @ turned(self.key))).sum()
+            dq = (turned(dS) if k.get("dQ_turned") and square else dS) @ self.key * scale
+            dk = (dS if k.get("dK_untransposed") and square else turned(dS)) @ self.q * scale
+        if k.get("swapped") and square:
+            dq, dk = dk, dq
+        shares = {"query": dq, "value": dv, "key": dk}
+        for name in k.get("without", ()):
+            shares[name] = shares[name] * 0.0
+        if not self.separate_key:
+            shares["value"] = shares["value"] + shares.pop("key")
+        total: Any = None
+        for where in self.inputs.get("which", ()):
+            share = list(shares.values())[where]
+            total = share if total is None else total + share
+        return {**found, "dx": total}
+
+
+FORWARD: dict[str, tuple[Knobs, str]] = {
+    **FORWARD_KNOBS,
+    "the scores are divided by √d, which this attention doesn't do": ({"root": True}, ""),
+    "query and key are swapped: the scores are transposed": ({"scores_turned": True}, "S = k · qᵀ"),
+    "value and key are swapped": ({"exchanged": True}, "S = q · vᵀ, y = A · k"),
+    "the scale is forgotten": ({"forgotten": "scale"}, ""),
+    "the weight of the scores is forgotten": ({"forgotten": "concat_score_weight"}, ""),
+    "tanh is forgotten": ({"no_tanh": True}, "S = Σ scale · (q + k)"),
+    "the query's mask is ignored": ({"query_mask_ignored": True}, "y = A · v"),
+    "the dropout of the weights is left out": ({"dropout": "left out"}, ""),
+    "the weights that dropout keeps are not enlarged": ({"dropout": "not enlarged"}, ""),
+}
+BACKWARD: dict[str, tuple[Knobs, str]] = {
+    **SOFTMAX_KNOBS,
+    "the scores' gradient is divided by √d, which this attention doesn't do": ({"root": True}, ""),
+    "the gradient of the key: the scores' gradient is not transposed": (
+        {"dK_untransposed": True},
+        "dk = dS · q",
+    ),
+    "the gradient of the query: the scores' gradient is transposed": (
+        {"dQ_turned": True},
+        "dq = dSᵀ · k",
+    ),
+    "the gradient of the value: the weights are not transposed": (
+        {"dV_untransposed": True},
+        "dv = A · dy",
+    ),
+    "the gradients of query and key are swapped": ({"swapped": True}, ""),
+    "the scale is forgotten": ({"forgotten": "scale"}, ""),
+    "the weight of the scores is forgotten": ({"forgotten": "concat_score_weight"}, ""),
+    "the derivative of tanh is missing": ({"no_tanh_derivative": True}, "D = dS · scale"),
+    "the gradient through the query is forgotten": ({"without": ("query",)}, ""),
+    "the gradient through the key is forgotten": ({"without": ("key",)}, ""),
+    "the gradient through the value is forgotten": ({"without": ("value",)}, ""),
+    "only the gradient through the query is there": ({"without": ("key", "value")}, ""),
+    "only the gradient through the value is there": ({"without": ("query", "key")}, ""),
+    "the dropout of the weights is left out": ({"dropout": "left out"}, ""),
+    "the weights that dropout keeps are not enlarged": ({"dropout": "not enlarged"}, ""),
+}
+"""Sentence, what is turned, and the formula that comes of it."""
+
+
+@hypothesis("activation")
+def scored_forward(place: Place) -> Iterator[Candidate]:
+    """Propose attention with one decision taken otherwise."""
+    if not isinstance(place.map, ScoredAttention) or not place.has("x", "y"):
+        return
+    for sentence, (knobs, formula) in FORWARD.items():
+        made = possible(Compared(place, knobs).forward)
+        if made is not None:
+            yield Candidate(sentence, made["y"], formula)
+
+
+@hypothesis("activation gradient", "weight gradient")
+def scored_gradient(place: Place) -> Iterator[Candidate]:
+    """Propose each of attention's gradients with one decision taken otherwise."""
+    if not isinstance(place.map, ScoredAttention) or not place.has("x", "y", "dz"):
+        return
+    right = Compared(place).forward()
+    quantity = "dx" if place.phase == "activation gradient" else place.name.split("/", 1)[1]
+    for sentence, (knobs, formula) in BACKWARD.items():
+        made = possible(partial(Compared(place, knobs).backward, right))
+        if made is not None and made.get(quantity) is not None:
+            yield Candidate(sentence, made[quantity], formula)

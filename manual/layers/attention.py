@@ -1,0 +1,202 @@
+"""Attention without projections: Luong's dot product and Bahdanau's sum."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+
+from manual.activations import softmax
+from manual.arrays import Array
+from manual.einsum import einsum, einsum_gradients
+from manual.layers.base import Layer, Shape
+from manual.layers.einsum_dense import glorot
+from manual.registry import twin_of
+
+FAR_BELOW = 1e9
+"""What Keras takes off the score of a key that must not be looked at."""
+
+
+class ScoredAttention(Layer):
+    """Weighted means of the values; how queries and keys are compared is left open.
+
+    Called on a list ``[query, value]`` or ``[query, value, key]`` of shapes ``(b, t, d)``,
+    ``(b, s, ·)`` and ``(b, s, d)``; without a key, the value is the key too. With a mask on the
+    value a query looks only at what counts; where the query's own mask is False, the output is 0.
+    """
+
+    takes_mask = True
+    call_options: ClassVar[frozenset[str]] = frozenset({"use_causal_mask"})
+
+    def __init__(
+        self, *, dropout: float = 0.0, name: str | None = None, trainable: bool = True
+    ) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self.dropout, self.enlarged = dropout, 1.0 / (1.0 - dropout)
+
+    def scores(self, q: Array, k: Array) -> tuple[Array, Any]:
+        """Return S, of shape (b, t, s), and what `score_gradients` needs."""
+        raise NotImplementedError
+
+    def score_gradients(self, dS: Array, saved: Any) -> tuple[Array, Array]:
+        """Return dq and dk; add to the gradients of the weights."""
+        raise NotImplementedError
+
+    def output_shape(self, input_shape: Sequence[Shape]) -> Shape:
+        return (*input_shape[0][:-1], input_shape[1][-1])
+
+    def compute_mask(self, x: Sequence[Array], mask: Any) -> Any:
+        """Give the queries' mask."""
+        return mask[0] if mask else None
+
+    def forward(
+        self,
+        x: Sequence[Array],
+        *,
+        training: bool = False,
+        mask: Sequence[Array | None] | None = None,
+        use_causal_mask: bool = False,
+    ) -> tuple[Array, Any]:
+        q, v, k = (*x, x[1])[:3]
+        of_query, of_value = (*(mask or ()), None, None)[:2]
+        S, compared = self.scores(q, k)
+        M = None if of_value is None else of_value[:, None, :]
+        if use_causal_mask:
+            causal = (np.arange(k.shape[1]) <= np.arange(q.shape[1])[:, None])[None]
+            M = causal if M is None else M & causal
+        A = softmax(S if M is None else np.where(M, S, S - FAR_BELOW))
+        used, kept = A, None
+        if training and self.dropout:
+            kept = self.draws.uniform(A.shape) >= self.dropout
+            used = np.where(kept, A * self.enlarged, 0.0)
+        y = einsum("bts,bsd->btd", used, v)
+        if of_query is not None:
+            y = np.where(of_query[:, :, None], y, 0.0)
+        return y, (len(x), v, compared, A, used, kept, of_query)
+
+    def backward(self, dy: Array, saved: Any) -> list[Array]:
+        inputs, v, compared, A, used, kept, of_query = saved
+        if of_query is not None:
+            dy = np.where(of_query[:, :, None], dy, 0.0)
+        dA, dv = einsum_gradients("bts,bsd->btd", used, v, dy)
+        if kept is not None:
+            dA = np.where(kept, dA * self.enlarged, 0.0)
+        dS = A * (dA - (dA * A).sum(axis=-1, keepdims=True))
+        dq, dk = self.score_gradients(dS, compared)
+        return [dq, dv, dk] if inputs == 3 else [dq, dv + dk]
+
+
+@twin_of("Attention")
+class Attention(ScoredAttention):
+    """Dot-product attention (Luong et al. 2015): no division by √d.
+
+    Parameters
+    ----------
+    use_scale : bool
+        Whether a weight, one number, multiplies the scores (or the sum inside tanh).
+    score_mode : str
+        ``"dot"``, or ``"concat"``: the sum of tanh over the numbers of query + key.
+    """
+
+    derivation = {
+        "forward": "S = scale · q kᵀ (concat: w Σ tanh(scale · (q + k))), A = softmax(S) over the "
+        "keys, y = A · v",
+        "input gradient": "dv = Aᵀ · dy, dS = A · (dA − Σₛ dA A) with dA = dy · vᵀ, "
+        "dq = scale · dS · k, dk = scale · dSᵀ · q (concat: dq = Σₛ, dk = Σₜ of "
+        "dS w scale (1 − tanh²)); what is used twice gets the sum",
+        "scale gradient": "dscale = Σ dS · q kᵀ (concat: Σ dS w (1 − tanh²) (q + k))",
+        "concat_score_weight gradient": "dw = Σ dS Σ tanh(scale · (q + k))",
+    }
+
+    def __init__(
+        self,
+        use_scale: bool = False,
+        score_mode: str = "dot",
+        dropout: float = 0.0,
+        seed: int | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(dropout=dropout, name=name, trainable=trainable)
+        self.use_scale, self.score_mode = use_scale, score_mode
+
+    def build(self, input_shape: Sequence[Shape], generator: np.random.Generator) -> None:
+        if self.use_scale:
+            self.scale = self.add_weight("scale", np.ones(()))
+        if self.score_mode == "concat":
+            self.weight = self.add_weight("concat_score_weight", np.ones(()))
+
+    def scores(self, q: Array, k: Array) -> tuple[Array, Any]:
+        if self.score_mode == "dot":
+            compared = einsum("btd,bsd->bts", q, k)
+            S = compared * self.scale.value if self.use_scale else compared
+            return S, (q, k, compared)
+        both = q[:, :, None] + k[:, None]
+        bent = np.tanh(both * self.scale.value if self.use_scale else both)
+        total = bent.sum(axis=-1)
+        return total * self.weight.value, (both, bent, total)
+
+    def score_gradients(self, dS: Array, saved: Any) -> tuple[Array, Array]:
+        if self.score_mode == "dot":
+            q, k, compared = saved
+            if self.use_scale:
+                self.scale.gradient += (dS * compared).sum()
+                dS = dS * self.scale.value
+            return einsum_gradients("btd,bsd->bts", q, k, dS)
+        both, bent, total = saved
+        self.weight.gradient += (dS * total).sum()
+        inside = (dS * self.weight.value)[..., None] * (1.0 - bent * bent)
+        if self.use_scale:
+            self.scale.gradient += (inside * both).sum()
+            inside = inside * self.scale.value
+        return inside.sum(axis=2), inside.sum(axis=1)
+
+
+@twin_of("AdditiveAttention")
+class AdditiveAttention(ScoredAttention):
+    """Additive attention (Bahdanau et al. 2015), with the projections left to Dense layers.
+
+    Parameters
+    ----------
+    use_scale : bool
+        Whether each number of tanh has a weight of its own.
+    """
+
+    derivation = {
+        "forward": "S = Σ scale · tanh(q + k) over the numbers, A = softmax(S) over the keys, "
+        "y = A · v",
+        "input gradient": "dv = Aᵀ · dy, dS = A · (dA − Σₛ dA A) with dA = dy · vᵀ, and of "
+        "D = dS scale (1 − tanh²): dq = Σₛ D, dk = Σₜ D; what is used twice gets the sum",
+        "scale gradient": "dscale = Σ dS tanh(q + k)",
+    }
+
+    def __init__(
+        self,
+        use_scale: bool = True,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(dropout=dropout, name=name, trainable=trainable)
+        self.use_scale = use_scale
+
+    def build(self, input_shape: Sequence[Shape], generator: np.random.Generator) -> None:
+        if self.use_scale:
+            numbers = input_shape[0][-1]
+            self.scale = self.add_weight("scale", glorot(generator, (numbers,), numbers, numbers))
+
+    def scores(self, q: Array, k: Array) -> tuple[Array, Array]:
+        bent = np.tanh(q[:, :, None] + k[:, None])
+        return (bent * self.scale.value if self.use_scale else bent).sum(axis=-1), bent
+
+    def score_gradients(self, dS: Array, saved: Array) -> tuple[Array, Array]:
+        bent, dS = saved, dS[..., None]
+        inside = dS * (1.0 - bent * bent)
+        if self.use_scale:
+            self.scale.gradient += (dS * bent).sum(axis=(0, 1, 2))
+            inside = inside * self.scale.value
+        return inside.sum(axis=2), inside.sum(axis=1)
