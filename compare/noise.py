@@ -158,8 +158,9 @@ class Noisy(NDArrayOperatorsMixin):
         """Return the mean size of groups of equal terms, for each sum."""
         if axis is None:
             return mean_group_size(self.value.reshape(-1, 1), value, self.unit).reshape(value.shape)
-        terms = np.moveaxis(self.value, axis, 0)
-        groups = mean_group_size(terms.reshape(len(terms), -1), value, self.unit)
+        axes = axis if isinstance(axis, tuple) else (axis,)
+        terms = np.moveaxis(self.value, axes, range(len(axes)))
+        groups = mean_group_size(terms.reshape(-1, value.size), value, self.unit)
         return groups.reshape(value.shape)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Noisy:
@@ -377,6 +378,11 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
     return y, variance
 
 
+def _square(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
+    y = np.square(a)
+    return y, _added(_rounded(y), _passed(va, 2.0 * a))
+
+
 def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.power(a, b)
     passed = None if va is None else _passed(va, b * np.power(a, b - 1.0))
@@ -455,6 +461,7 @@ _RULES: dict[np.ufunc, Rule] = {
     np.divide: _divide,
     np.matmul: _matmul,
     np.power: _power,
+    np.square: _square,
     np.sqrt: _sqrt,
     np.negative: _exact(np.negative),
     np.abs: _exact(np.abs),
