@@ -194,7 +194,14 @@ class _StepCheck:
         record = self.record
         plain = self.reference.plain(record.before)
         return gradient_ruling(
-            plain, record.x, record.y, record.sample_weight, name, actual, expected.value
+            plain,
+            record.x,
+            record.y,
+            record.sample_weight,
+            name,
+            actual,
+            expected.value,
+            drawn=self.places.drawn_in_step,
         )
 
     # ------------------------------------------------------------------ phase by phase

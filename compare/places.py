@@ -190,7 +190,7 @@ class Places(Surroundings):
         """
         node = self.network.nodes[index]
         inputs = [self.value(source) for source in node.inputs]
-        self.reference.replay(self.drawn_in_step)
+        node.layer.draws.replay(self.drawn(node.name))
         by_hand, _ = self.reference.forward(node, inputs, self.mask_options(index))
         return Noisy(self.value(index).value, by_hand.noise, unit=self.reference.unit)
 

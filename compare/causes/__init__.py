@@ -4,8 +4,11 @@ from compare.causes import (  # noqa: F401  (each registers its hypotheses)
     activation,
     arrangement,
     dense,
+    dropout,
     factors,
     loss,
+    normalization,
+    normalization_gradients,
     optimizer,
 )
 from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis

@@ -77,7 +77,10 @@ class Dropout(Layer):
 
 @twin_of("SpatialDropout1D")
 class SpatialDropout1D(Dropout):
-    """Dropout of whole channels of a sequence, ``(batch, time, channels)`` (Tompson et al. 2015)."""
+    """Dropout of whole channels of a sequence, ``(batch, time, channels)``.
+
+    Tompson et al. 2015.
+    """
 
     def __init__(
         self,

@@ -69,7 +69,7 @@ def along(axis: int | Sequence[int], input_shape: Shape) -> tuple[Shape, tuple[i
     Keras sorts them as they were written: −1 comes before 1.
     """
     sizes = (1, *input_shape)
-    written = sorted(axis) if isinstance(axis, (list, tuple)) else [axis]
+    written = [axis] if isinstance(axis, int) else sorted(axis)
     axes = tuple(sorted(one % len(sizes) for one in written))
     if 0 in axes:
         raise NoTwin("Statistics over the samples' own axis have no hand-derived twin.")

@@ -33,7 +33,10 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "layer, as written": (lambda: keras.layers.LayerNormalization(axis=[1, -1]), (2, 3, 4)),
     "layer, inner axis": (lambda: keras.layers.LayerNormalization(axis=1), (2, 3, 4)),
     "layer, rms": (lambda: keras.layers.LayerNormalization(rms_scaling=True), (3, 4)),
-    "layer, rms, axes": (lambda: keras.layers.LayerNormalization([1, 2], rms_scaling=True), (2, 3, 4)),
+    "layer, rms, axes": (
+        lambda: keras.layers.LayerNormalization(axis=[1, 2], rms_scaling=True),
+        (2, 3, 4),
+    ),
     "group": (lambda: keras.layers.GroupNormalization(2), (3, 4)),
     "group of images": (lambda: keras.layers.GroupNormalization(2), (2, 2, 3, 4)),
     "group, channels first": (lambda: keras.layers.GroupNormalization(2, axis=1), (2, 4, 3)),
@@ -45,7 +48,7 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "rms": (lambda: keras.layers.RMSNormalization(), (4, 3)),
     "rms, two axes": (lambda: keras.layers.RMSNormalization(axis=[1, 2], epsilon=0.1), (2, 3, 4)),
     "rms, inner axis": (lambda: keras.layers.RMSNormalization(axis=1), (2, 3, 3)),
-}  # fmt: skip
+}
 
 DIFFERENTIABLE = [
     *((name, True) for name in LAYERS if name != "batch of one sample"),  # there, all are β
