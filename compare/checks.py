@@ -355,7 +355,7 @@ class _StepCheck:
             for name, state in expected.items():
                 layer, weight = self.owner(name)
                 by = self.reference.derivation(layer, weight, "update_state")
-                around = partial(self.places.of_weight_gradient, name)
+                around = partial(self.places.of_state, name)
                 origin = _Origin(by, layer, around if source == TAPE else None)
                 self.compare("state", name, actual[name], state, origin, source)
 

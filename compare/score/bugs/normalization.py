@@ -17,26 +17,35 @@ L = keras.layers
 Map = Callable[..., Any]
 
 
-def random_weights() -> dict[str, Any]:
+def weights() -> dict[str, Any]:
     """Return options for a layer whose γ and β shall matter from the first step on."""
     uniform = keras.initializers.RandomUniform
     return {"gamma_initializer": uniform(0.5, 1.5), "beta_initializer": uniform(-0.5, 0.5)}
 
 
-def normalized(bug: Choice) -> Planted:
-    """Batch and layer normalization between Dense layers, all moving averages away from 0."""
+def averages() -> dict[str, Any]:
+    """Return options for moving averages that shall matter from the first step on."""
     uniform = keras.initializers.RandomUniform
-    moving = {
+    return {
         "moving_mean_initializer": uniform(-0.5, 0.5),
         "moving_variance_initializer": uniform(0.5, 1.5),
     }
+
+
+def shifted() -> dict[str, Any]:
+    """Return options for a layer whose output shall have a mean to subtract."""
+    return {"bias_initializer": keras.initializers.RandomUniform(0.5, 1.0)}
+
+
+def normalized(bug: Choice) -> Planted:
+    """Batch and layer normalization between Dense layers."""
     model = keras.Sequential(
         [
             keras.Input((WIDTH,)),
-            L.Dense(WIDTH, bias_initializer=uniform(0.5, 1.0), name="first"),
-            L.BatchNormalization(momentum=0.7, name="batch", **moving, **random_weights()),
-            L.Dense(WIDTH, bug.activation, bias_initializer=uniform(0.5, 1.0), name="second"),
-            L.LayerNormalization(name="layer", **random_weights()),
+            L.Dense(WIDTH, name="first", **shifted()),
+            L.BatchNormalization(momentum=0.7, name="batch", **averages(), **weights()),
+            L.Dense(WIDTH, bug.activation, name="second", **shifted()),
+            L.LayerNormalization(name="layer", **weights()),
             L.Dense(2, bug.last, name="last"),
         ]
     )
@@ -46,14 +55,15 @@ def normalized(bug: Choice) -> Planted:
 
 def sequences(bug: Choice) -> Planted:
     """Batch and group normalization of a sequence of 3 steps: n isn't the batch size."""
-    uniform = keras.initializers.RandomUniform
     model = keras.Sequential(
         [
             keras.Input((3, WIDTH)),
-            L.Dense(WIDTH, bias_initializer=uniform(0.5, 1.0), name="first"),
-            L.BatchNormalization(momentum=0.9, epsilon=0.01, name="batch", **random_weights()),
+            L.Dense(WIDTH, name="first", **shifted()),
+            L.BatchNormalization(
+                momentum=0.9, epsilon=0.01, name="batch", **averages(), **weights()
+            ),
             L.Dense(WIDTH, bug.activation, name="second"),
-            L.GroupNormalization(2, name="group", **random_weights()),
+            L.GroupNormalization(2, name="group", **weights()),
             L.Flatten(name="flat"),
             L.Dense(2, bug.last, name="last"),
         ]
