@@ -240,7 +240,14 @@ class _StepCheck:
         record = self.record
         plain = self.reference.plain(record.before)
         return gradient_ruling(
-            plain, record.x, record.y, record.sample_weight, name, actual, expected.value
+            plain,
+            record.x,
+            record.y,
+            record.sample_weight,
+            name,
+            actual,
+            expected.value,
+            drawn=self.places.drawn_in_step,
         )
 
     def value_ruling(self, origin: _Origin, actual: Any, expected: Noisy) -> Ruling | None:
@@ -467,7 +474,7 @@ class _StepCheck:
             for name, state in expected.items():
                 layer, weight = self.owner(name)
                 by = self.reference.derivation(layer, weight, "update_state")
-                around = partial(self.places.of_weight_gradient, name)
+                around = partial(self.places.of_state, name)
                 origin = _Origin(by, layer, around if source == TAPE else None)
                 self.compare("state", name, actual[name], state, origin, source)
 

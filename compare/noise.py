@@ -177,7 +177,7 @@ class Noisy(NDArrayOperatorsMixin):
         """Return the mean size of groups of equal terms, for each sum."""
         if axis is None:
             return mean_group_size(self.value.reshape(-1, 1), value, self.unit).reshape(value.shape)
-        axes = (axis,) if isinstance(axis, int) else axis
+        axes = axis if isinstance(axis, tuple) else (axis,)
         terms = np.moveaxis(self.value, axes, range(len(axes)))
         groups = mean_group_size(terms.reshape(-1, value.size), value, self.unit)
         return groups.reshape(value.shape)
@@ -426,6 +426,11 @@ def _alike_in_products(u: float, a: Any, b: Any, y: Any) -> Numbers:
     return np.reshape(groups, y.shape)
 
 
+def _square(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
+    y = np.square(a)
+    return y, _added(_rounded(y), _passed(va, 2.0 * a), _second_order(u, va, va))
+
+
 def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.power(a, b)
     passed = None if va is None else _passed(va, b * np.power(a, b - 1.0))
@@ -512,6 +517,7 @@ _RULES: dict[np.ufunc, Rule] = {
     np.divide: _divide,
     np.matmul: _matmul,
     np.power: _power,
+    np.square: _square,
     np.sqrt: _sqrt,
     np.negative: _exact(np.negative),
     np.abs: _exact(np.abs),

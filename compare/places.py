@@ -129,21 +129,23 @@ class Surroundings:
 
     def of_weight_gradient(self, name: str) -> Inputs:
         """Gather what a weight's gradient is made of."""
-        inputs: Inputs = {"other_gradients": self.weight_gradients()}
+        inputs = {"other_gradients": self.weight_gradients(), **self.of_state(name)}
+        parameter = self.network.parameters[name]
+        if parameter.regularizer is not None:
+            inputs["w"] = self.weights()[name]
+            inputs["penalty"] = parameter.regularizer.backward(inputs["w"])
+        return inputs
+
+    def of_state(self, name: str) -> Inputs:
+        """Gather what surrounds a weight: its layer's call, or the calls of a shared layer."""
         calls = [
             index
             for index, node in enumerate(self.network.nodes)
             if node.layer.name == name.split("/")[0] and not isinstance(node.layer, Activation)
         ]
         if len(calls) == 1:
-            inputs |= self.of_map(calls[0])
-        else:
-            inputs["calls"] = [self.of_map(index) for index in calls]
-        parameter = self.network.parameters[name]
-        if parameter.regularizer is not None:
-            inputs["w"] = self.weights()[name]
-            inputs["penalty"] = parameter.regularizer.backward(inputs["w"])
-        return inputs
+            return self.of_map(calls[0])
+        return {"calls": [self.of_map(index) for index in calls]}
 
     def _weights_of(self, layer: Any) -> Inputs:
         named: Inputs = {}
@@ -201,7 +203,7 @@ class Places(Surroundings):
         """
         node = self.network.nodes[index]
         inputs = [self.value(source) for source in node.inputs]
-        self.reference.replay(self.drawn_in_step)
+        node.layer.draws.replay(self.drawn(node.name))
         by_hand, _ = self.reference.forward(node, inputs, self.mask_options(index))
         return Noisy(self.value(index).value, by_hand.noise, unit=self.reference.unit)
 

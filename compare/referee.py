@@ -12,6 +12,7 @@ Keras lost the digits on the way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +20,8 @@ import numpy as np
 
 from compare.judge import judge
 from compare.noise import Noisy
-from manual.network import Network
+from compare.reference import Named, replay
+from manual.network import Network, Pass
 
 KERAS, BY_HAND = "Keras", "the hand derivation"
 
@@ -105,6 +107,7 @@ def gradient_ruling(
     keras: np.ndarray,
     by_hand: np.ndarray,
     other_side: str = BY_HAND,
+    drawn: Named | None = None,
 ) -> Ruling:
     """Ask the loss about the gradient of one weight, or of one node's output.
 
@@ -119,6 +122,8 @@ def gradient_ruling(
         What each side says.
     other_side : str
         What the side that isn't Keras is called.
+    drawn : mapping of str to array, optional
+        The random numbers of the step, so that the loss is the same function every time.
     """
     keras, by_hand = np.asarray(keras, np.float64), np.asarray(by_hand, np.float64)
     apart = keras - by_hand
@@ -129,8 +134,16 @@ def gradient_ruling(
         return Ruling("both", 0.0, 0.0, 0.0, 0.0)
     direction = apart / size
     says = float((keras * direction).sum()), float((by_hand * direction).sum())
+
+    def forward(replaced: dict[int, np.ndarray] | None = None) -> Pass:
+        replay(network, drawn or {})
+        return network.forward(x, training=True, replaced=replaced)
+
+    def loss(run: Pass) -> float:
+        return float(network.loss(run, y, sample_weight)[0])
+
     with np.errstate(all="ignore"):
-        slope, error = _slope(network, x, y, sample_weight, what, direction)
+        slope, error = _slope(network, forward, loss, what, direction)
     if not np.isfinite(slope):
         return Ruling("nobody", slope, *says, error, "the loss is not finite")
     far = [abs(slope - one) for one in says]
@@ -147,23 +160,29 @@ def gradient_ruling(
 
 
 def _slope(
-    network: Network, x: Any, y: Any, sample_weight: Any, what: str, direction: np.ndarray
+    network: Network,
+    forward: Callable[..., Pass],
+    loss: Callable[[Pass], float],
+    what: str,
+    direction: np.ndarray,
 ) -> tuple[float, float]:
     """Return the central difference of the loss along a direction, and how far it may be off."""
     parameter = network.parameters.get(what)
     node = next((i for i, one in enumerate(network.nodes) if one.name == what), -1)
-    if parameter is not None:
-        at = np.array(parameter.value)
-    else:
-        at = network.forward(x, training=True).values[node]
+    at = np.array(forward().values[node] if parameter is None else parameter.value)
+
+    def loss_at(moved: np.ndarray) -> float:
+        """Compute the loss with a weight, or with a node's output, replaced."""
+        if parameter is None:
+            return loss(forward({node: moved}))
+        parameter.value[...] = moved
+        return loss(forward())
+
     scale = float(np.sqrt(np.mean(np.square(at)))) or 1.0
     slopes, noise = [], 0.0
     for step in STEPS:
         h = step * scale / (float(np.max(np.abs(direction))) or 1.0)
-        losses = []
-        for sign in (1.0, -1.0):
-            moved = at + sign * h * direction
-            losses.append(_loss(network, x, y, sample_weight, parameter, node, moved))
+        losses = [loss_at(at + sign * h * direction) for sign in (1.0, -1.0)]
         slopes.append((losses[0] - losses[1]) / (2.0 * h))
         noise = 16.0 * np.finfo(np.float64).eps * max(map(abs, losses)) / h
     if parameter is not None:
@@ -171,15 +190,3 @@ def _slope(
     coarse, middle, fine = slopes
     truncation = abs(coarse - middle) / 15.0 + abs(middle - fine)
     return middle, truncation + noise
-
-
-def _loss(
-    network: Network, x: Any, y: Any, sample_weight: Any, parameter: Any, node: Any, moved: Any
-) -> float:
-    """Compute the loss with a weight, or with a node's output, replaced."""
-    if parameter is not None:
-        parameter.value[...] = moved
-        run = network.forward(x, training=True)
-    else:
-        run = network.forward(x, training=True, replaced={node: moved})
-    return float(network.loss(run, y, sample_weight)[0])

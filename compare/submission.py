@@ -150,7 +150,8 @@ def check_step(
         if moved is None:
             theirs = submitted[name]
             plain = reference.plain(record.before)
-            ruling = gradient_ruling(plain, *batch, name, right[name].value, theirs, THE_SUBMISSION)
+            ours = right[name].value
+            ruling = gradient_ruling(plain, *batch, name, ours, theirs, THE_SUBMISSION, drawn)
         return Diagnosis(SUBMISSION, causes(), ruling)
 
     phase = "weight gradient" if moved is None else "weight"

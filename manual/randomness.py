@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,13 +27,17 @@ class Draws:
         """Hand out these arrays, one at every request, instead of drawing."""
         self._replayed = iter(arrays)
 
-    def uniform(self, shape: Sequence[int]) -> Array:
+    def uniform(self, shape: Sequence[int], dtype: Any = np.float64) -> Array:
         """Return numbers between 0 and 1, 1 excluded."""
-        return self._next() if self._replayed else self._generator.uniform(size=tuple(shape))
+        if self._replayed:
+            return self._next()
+        return self._generator.random(tuple(shape), dtype)
 
-    def normal(self, shape: Sequence[int]) -> Array:
+    def normal(self, shape: Sequence[int], dtype: Any = np.float64) -> Array:
         """Return numbers with mean 0 and standard deviation 1."""
-        return self._next() if self._replayed else self._generator.normal(size=tuple(shape))
+        if self._replayed:
+            return self._next()
+        return self._generator.standard_normal(tuple(shape), dtype)
 
     def _next(self) -> Array:
         assert self._replayed is not None

@@ -1,23 +1,29 @@
 """Why a number is wrong: one small function for every slip that people make."""
 
-# What is true of one kind of layer comes before what may be true of any.
-from compare.causes import (  # noqa: F401  (each registers its hypotheses)
-    activation,
-    arrangement,
-    attention,
-    dense,
-    merging,
-    reshaping,
-    scored_attention,
-)
+from importlib import import_module
 
-# isort: split
-from compare.causes import (  # noqa: F401
-    factors,
-    loss,
-    optimizer,
-    step,
-)
 from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis
+
+FAMILIES = (
+    "activation",
+    "arrangement",
+    "attention",
+    "dense",
+    "dropout",
+    "merging",
+    "normalization",
+    "normalization_gradients",
+    "reshaping",
+    "scored_attention",
+    "factors",
+    "loss",
+    "optimizer",
+    "step",
+)
+"""The modules that register hypotheses, in the order in which equally simple causes are named: what
+is true of one kind of layer comes before what may be true of any number."""
+
+for family in FAMILIES:
+    import_module(f"{__name__}.{family}")
 
 __all__ = ["Candidate", "Cause", "Facts", "Place", "candidates", "diagnose", "hypothesis"]

@@ -53,6 +53,10 @@ class Place:
         Where several maps contribute to a gradient there is no one map; ``shares`` is then a list
         of places, one for what each contributes.
     facts : Facts
+    wrong : array, optional
+        What does stand there, where that is known. For slips that leave something open, as another
+        draw of a mask does: a hypothesis may read off it *which* of a few exact values each
+        number is, and never a number itself.
     """
 
     phase: str
@@ -61,6 +65,7 @@ class Place:
     map: Any
     inputs: Mapping[str, Any]
     facts: Facts
+    wrong: np.ndarray | None = None
 
     def has(self, *letters: str) -> bool:
         return all(self.inputs.get(letter) is not None for letter in letters)
@@ -148,6 +153,7 @@ def diagnose(place: Place, wrong: np.ndarray) -> list[Cause]:
     An explanation that right numbers would pass too explains nothing and is left out.
     """
     wrong = np.asarray(wrong, np.float64)
+    place = replace(place, wrong=wrong)
     with np.errstate(all="ignore"):
         causes = [
             cause

@@ -3,7 +3,10 @@
 from compare.score.bugs.activations import in_activations
 from compare.score.bugs.base import Bug
 from compare.score.bugs.dense import in_dense_layers
+from compare.score.bugs.dropout import in_dropout
 from compare.score.bugs.losses import in_losses
+from compare.score.bugs.normalization import in_normalization
+from compare.score.bugs.normalization_weights import in_normalization_weights
 from compare.score.bugs.optimizers import in_optimizers
 from compare.score.bugs.traps import traps
 
@@ -12,4 +15,13 @@ __all__ = ["Bug", "catalogue"]
 
 def catalogue() -> list[Bug]:
     """Return every bug."""
-    return [*in_activations(), *in_dense_layers(), *in_losses(), *in_optimizers(), *traps()]
+    return [
+        *in_activations(),
+        *in_dense_layers(),
+        *in_losses(),
+        *in_optimizers(),
+        *in_normalization(),
+        *in_normalization_weights(),
+        *in_dropout(),
+        *traps(),
+    ]

@@ -1,0 +1,276 @@
+"""Slips in batch, layer and group normalization: forward, backward, and in what is remembered.
+
+The map is x̂ = (x − μ) r with r = 1 / √(σ² + ε), and y = γ x̂ + β. With g = γ dy its derivative is
+dx = r (g − mean g − x̂ · mean (g x̂)): in the brackets the direct share, that through the mean and
+that through the variance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+
+from compare.causes.base import Candidate, Place, hypothesis
+from manual.layers import BatchNormalization, GroupNormalization, LayerNormalization
+
+EPSILONS = {1e-5: "PyTorch's", 1e-3: "Keras's default", 1e-7: "", 1e-6: "", 1e-8: "", 1e-12: ""}
+"""What people add to a variance."""
+
+MOMENTA = {0.9: "PyTorch's, whose momentum of 0.1 is the share of the new", 0.99: "Keras's default"}
+
+IN_MASKED_MEANS = 1e-7
+"""Keras adds it to the number of time steps that count."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a layer standardizes, and how; groups of channels on an axis of their own.
+
+    Attributes
+    ----------
+    x, dy : array
+        The input, and the gradient from the right (None where there is none).
+    gamma, beta : array or None
+        In a shape that spreads over x.
+    axes : tuple of int
+        Over which mean and variance are taken.
+    epsilon : float
+    mask : array of bool or None
+        What counts in the mean and the variance.
+    count : array or float, optional
+        By which their sums are divided, where that isn't how many numbers there are.
+    """
+
+    x: Any
+    dy: Any
+    gamma: Any
+    beta: Any
+    axes: tuple[int, ...]
+    epsilon: float
+    mask: Any = None
+    count: Any = None
+
+    @property
+    def n(self) -> Any:
+        """How many numbers are in each mean."""
+        if self.count is not None:
+            return self.count
+        if self.mask is None:
+            return float(np.prod([self.x.shape[axis] for axis in self.axes]))
+        everywhere = np.broadcast_to(self.mask, self.x.shape)
+        return everywhere.sum(axis=self.axes, keepdims=True) + IN_MASKED_MEANS
+
+    def mean(self, array: Any) -> Any:
+        counted = array if self.mask is None else np.where(self.mask, array, 0.0)
+        return counted.sum(axis=self.axes, keepdims=True) / self.n
+
+    @property
+    def mu(self) -> Any:
+        return self.mean(self.x)
+
+    @property
+    def variance(self) -> Any:
+        return self.mean(np.square(self.x - self.mu))
+
+    @property
+    def r(self) -> Any:
+        return 1.0 / np.sqrt(self.variance + self.epsilon)
+
+    def scaled(self, array: Any) -> Any:
+        return array if self.gamma is None else array * self.gamma
+
+    def shifted(self, array: Any) -> Any:
+        return array if self.beta is None else array + self.beta
+
+    def roots(self) -> Iterator[tuple[str, Any, str]]:
+        """Give what may stand for r: a sentence, its value, its formula."""
+        variance, epsilon = self.variance, self.epsilon
+        yield "ε is forgotten", 1.0 / np.sqrt(variance), "r = 1 / √σ²"
+        yield (
+            "ε is added outside of the root",
+            1.0 / (np.sqrt(variance) + epsilon),
+            "r = 1 / (√σ² + ε)",
+        )
+        for other, whose in EPSILONS.items():
+            if other != epsilon:
+                said = f"ε is {other:g}{f', {whose},' if whose else ''} instead of {epsilon:g}"
+                yield said, 1.0 / np.sqrt(variance + other), f"r = 1 / √(σ² + {other:g})"
+        yield (
+            "ε is squared",
+            1.0 / np.sqrt(variance + epsilon * epsilon),
+            "r = 1 / √(σ² + ε²)",
+        )
+        n = self.n
+        if np.ndim(n) or n > 1.0:
+            yield (
+                "the variance is the unbiased one",
+                1.0 / np.sqrt(variance * (n / (n - 1.0)) + epsilon),
+                "σ² = Σ (x − μ)² / (n − 1)",
+            )
+        yield (
+            "the variance is taken without subtracting the mean",
+            1.0 / np.sqrt(self.mean(np.square(self.x)) + epsilon),
+            "σ² = mean x²",
+        )
+        yield "the root is forgotten", 1.0 / (variance + epsilon), "r = 1 / (σ² + ε)"
+
+    def elsewhere(self) -> Iterator[tuple[str, Setting]]:
+        """Give the setting with statistics over other axes, or divided by other counts."""
+        if self.mask is not None:
+            yield "the mask is not applied", replace(self, mask=None)
+        ndim = self.x.ndim
+        for size in range(1, ndim + 1):
+            for axes in combinations(range(ndim), size):
+                if axes != self.axes:
+                    yield over(axes, ndim), replace(self, axes=axes)
+        sizes = [self.x.shape[axis] for axis in self.axes]
+        counts = {
+            float(np.prod(some)) for k in range(len(sizes)) for some in combinations(sizes, k)
+        }
+        for count in sorted(counts - {self.n if self.mask is None else -1.0}):
+            said = "sums stand for the means" if count == 1.0 else f"sums are divided by {count:g}"
+            yield f"{said}, and not by how many numbers there are", replace(self, count=count)
+
+
+def over(axes: tuple[int, ...], ndim: int) -> str:
+    """Say over which axes statistics are taken."""
+    if axes == tuple(range(ndim)):
+        what = "over everything together"
+    elif axes == tuple(range(ndim - 1)):
+        what = "over the batch, as in batch normalization"
+    elif axes == (ndim - 1,):
+        what = "over each sample's features, as in layer normalization"
+    else:
+        what = f"over axis {', '.join(map(str, axes))}"
+    return f"the statistics are taken {what}"
+
+
+def setting(place: Place) -> Setting | None:
+    """Read from a place what is standardized; None where that isn't what its map does."""
+    layer, given = place.map, place.inputs
+    kinds = (BatchNormalization, LayerNormalization, GroupNormalization)
+    if not isinstance(layer, kinds) or not place.has("x") or getattr(layer, "rms_scaling", False):
+        return None
+    x, mask = given["x"], None
+    shape, ndim = list(x.shape), x.ndim
+    if isinstance(layer, LayerNormalization):
+        written = layer.axis if isinstance(layer.axis, (list, tuple)) else [layer.axis]
+        axes = tuple(sorted(axis % ndim for axis in written))
+        spread = [size if axis in axes else 1 for axis, size in enumerate(shape)]
+    else:
+        channel = layer.axis % ndim
+        if isinstance(layer, GroupNormalization):
+            groups = shape[channel] if layer.groups == -1 else layer.groups
+            shape[channel : channel + 1] = [groups, shape[channel] // groups]
+            kept = {0, channel}
+            spread = [size if axis - channel in (0, 1) else 1 for axis, size in enumerate(shape)]
+        else:
+            kept = {channel}
+            spread = [size if axis == channel else 1 for axis, size in enumerate(shape)]
+            mask = None if given.get("mask") is None else np.expand_dims(given["mask"], -1)
+        axes = tuple(axis for axis in range(len(shape)) if axis not in kept)
+
+    def shaped(letter: str, like: list[int]) -> Any:
+        return given[letter].reshape(*like) if place.has(letter) else None
+
+    return Setting(
+        shaped("x", shape),
+        shaped("dz", shape),
+        shaped("gamma", spread),
+        shaped("beta", spread),
+        axes,
+        layer.epsilon,
+        mask,
+    )
+
+
+def remembered(place: Place) -> tuple[Any, Any] | None:
+    """Return the moving mean and variance, spread over x; None if the layer has none."""
+    if not isinstance(place.map, BatchNormalization):
+        return None
+    spread = [1] * place.inputs["x"].ndim
+    spread[place.map.axis] = -1
+    mean, variance = place.inputs["moving_mean"], place.inputs["moving_variance"]
+    return mean.reshape(*spread), variance.reshape(*spread)
+
+
+def is_frozen(place: Place) -> bool:
+    """Whether the moving averages are what a layer standardizes by, in training too."""
+    return isinstance(place.map, BatchNormalization) and not place.map.trainable
+
+
+def in_shape_of(place: Place, slips: Iterator[Candidate]) -> Iterator[Candidate]:
+    """Take groups of channels together again."""
+    for slip in slips:
+        if np.size(slip.value) == place.right.size:
+            yield replace(slip, value=slip.value.reshape(*place.right.shape))
+
+
+@hypothesis("activation")
+def forward(place: Place) -> Iterator[Candidate]:
+    """Propose y = γ x̂ + β with other statistics, another root, or a piece forgotten."""
+    of = setting(place)
+    if of is None:
+        return
+    wrong = _frozen_forward(place, of) if is_frozen(place) else _forward(place, of)
+    yield from in_shape_of(place, wrong)
+
+
+def _frozen_forward(place: Place, of: Setting) -> Iterator[Candidate]:
+    yield Candidate(
+        "the batch's own statistics are used, although the layer is frozen",
+        of.shifted(of.scaled((of.x - of.mu) * of.r)),
+        "y = γ (x − μ) r + β",
+    )
+
+
+def _forward(place: Place, of: Setting) -> Iterator[Candidate]:
+    x, mu, r = of.x, of.mu, of.r
+    standard = (x - mu) * r
+    moving = remembered(place)
+    if moving is not None:
+        mean, root = moving[0], 1.0 / np.sqrt(moving[1] + of.epsilon)
+        yield Candidate(
+            "the moving averages are used in training",
+            of.shifted(of.scaled((x - mean) * root)),
+            "y = γ (x − μ̄) / √(σ̄² + ε) + β",
+        )
+        said = "the moving average is used in training, but only"
+        value = of.shifted(of.scaled((x - mean) * r))
+        yield Candidate(f"{said} of the mean", value, "y = γ (x − μ̄) r + β")
+        value = of.shifted(of.scaled((x - mu) * root))
+        yield Candidate(f"{said} of the variance", value, "y = γ (x − μ) / √(σ̄² + ε) + β")
+    for sentence, other, formula in of.roots():
+        yield Candidate(sentence, of.shifted(of.scaled((x - mu) * other)), formula)
+    yield Candidate("the mean is not subtracted", of.shifted(of.scaled(x * r)), "y = γ x r + β")
+    yield Candidate(
+        "only the mean is subtracted", of.shifted(of.scaled(x - mu)), "y = γ (x − μ) + β"
+    )
+    yield Candidate("the layer does nothing", x, "y = x")
+    if of.gamma is not None:
+        yield Candidate("γ is forgotten", of.shifted(standard), "y = x̂ + β")
+        yield Candidate("γ is divided by", of.shifted(standard / of.gamma), "y = x̂ / γ + β")
+        yield Candidate(
+            "1 + γ stands for γ", of.shifted(standard * (1.0 + of.gamma)), "y = (1 + γ) x̂ + β"
+        )
+    if of.beta is not None:
+        yield Candidate("β is forgotten", of.scaled(standard), "y = γ x̂")
+        yield Candidate("β is subtracted", of.scaled(standard) - of.beta, "y = γ x̂ − β")
+    if of.gamma is not None and of.beta is not None:
+        yield Candidate("γ and β are forgotten", standard, "y = x̂", slips=2)
+        yield Candidate(
+            "γ and β are swapped", standard * of.beta + of.gamma, "y = β x̂ + γ", slips=2
+        )
+        yield Candidate("β is scaled too", (standard + of.beta) * of.gamma, "y = γ (x̂ + β)")
+    for sentence, other in of.elsewhere():
+        value = other.shifted(other.scaled((x - other.mu) * other.r))
+        yield Candidate(sentence, value)
+        if "divided" in sentence or "sums" in sentence:
+            value = of.shifted(
+                of.scaled((x - mu) / np.sqrt(other.mean(np.square(x - mu)) + of.epsilon))
+            )
+            yield Candidate(f"in the variance, {sentence}", value)

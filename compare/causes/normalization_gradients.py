@@ -1,0 +1,289 @@
+"""Slips in the derivative of normalization, and in the moving averages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from compare.causes.base import Candidate, Place, hypothesis
+from compare.causes.normalization import (
+    MOMENTA,
+    Setting,
+    in_shape_of,
+    is_frozen,
+    remembered,
+    setting,
+)
+from manual.layers import BatchNormalization
+
+
+@hypothesis("activation gradient")
+def input_gradient(place: Place) -> Iterator[Candidate]:
+    """Propose dx = r (g − mean g − x̂ · mean (g x̂)) with a share forgotten or changed."""
+    of = setting(place)
+    if of is None or of.dy is None:
+        return
+    if is_frozen(place):
+        value = _derivative(of, of.scaled(of.dy), of.r)
+        slips = iter(
+            [Candidate("a gradient flows through statistics, although the layer is frozen", value)]
+        )
+    else:
+        slips = _input_gradient(place, of)
+    yield from in_shape_of(place, slips)
+
+
+def _derivative(of: Setting, g: Any, r: Any) -> Any:
+    """Return the derivative, for one root r throughout."""
+    standard = (of.x - of.mu) * r
+    return r * (g - of.mean(g) - standard * of.mean(g * standard))
+
+
+def _input_gradient(place: Place, of: Setting) -> Iterator[Candidate]:
+    g, r, mu = of.scaled(of.dy), of.r, of.mu
+    deviation = of.x - mu
+    standard = deviation * r
+    through_mean, through_variance = of.mean(g), standard * of.mean(g * standard)
+    yield Candidate(
+        "the gradient through the mean is forgotten",
+        r * (g - through_variance),
+        "dx = r (g − x̂ · mean (g x̂)), g = γ dy",
+    )
+    yield Candidate(
+        "the gradient through the variance is forgotten",
+        r * (g - through_mean),
+        "dx = r (g − mean g), g = γ dy",
+    )
+    yield Candidate(
+        "mean and variance are taken as constants: no gradient flows through them",
+        r * g,
+        "dx = γ r dy",
+    )
+    moving = remembered(place)
+    if moving is not None:
+        root = 1.0 / np.sqrt(moving[1] + of.epsilon)
+        yield Candidate(
+            "it is the gradient at inference, by the moving variance",
+            root * g,
+            "dx = γ dy / √(σ̄² + ε)",
+        )
+    if of.gamma is not None:
+        plain = _derivative(of, of.dy, r)
+        yield Candidate("γ is forgotten", plain, "g = dy")
+        yield Candidate("γ is divided by", _derivative(of, of.dy / of.gamma, r), "g = dy / γ")
+        yield Candidate("γ is multiplied in twice", _derivative(of, g * of.gamma, r), "g = γ² dy")
+    bracket = g - through_mean - through_variance
+    yield Candidate(
+        "it is not divided by the deviation", bracket, "dx = g − mean g − x̂ · mean (g x̂)"
+    )
+    yield Candidate("it is divided by the variance", r * r * bracket, "dx = r² (g − …)")
+    yield Candidate("it is multiplied by the deviation", bracket / r, "dx = (g − …) / r")
+    n = of.n
+    for what, share, rest in (
+        ("mean", through_mean, g - through_variance),
+        ("variance", through_variance, g - through_mean),
+    ):
+        said = f"in the gradient through the {what}"
+        yield Candidate(f"the sign is wrong {said}", r * (rest + share))
+        yield Candidate(f"the sum stands for the mean {said}", r * (rest - share * n))
+        yield Candidate(f"it is divided by n once too often {said}", r * (rest - share / n))
+        yield Candidate(
+            f"there is a 2 too many, or a ½ forgotten, {said}", r * (rest - share * 2.0)
+        )
+        yield Candidate(
+            f"there is a ½ too many, or a 2 forgotten, {said}", r * (rest - share * 0.5)
+        )
+    for letter, wrong in (("x", of.x), ("x − μ", deviation), ("dy", of.dy)):
+        yield Candidate(
+            f"{letter} stands for x̂ in the gradient through the variance",
+            r * (g - through_mean - wrong * of.mean(g * wrong)),
+            f"dx = r (g − mean g − ({letter}) · mean (g ({letter})))",
+        )
+    yield Candidate(
+        "x stands for x − μ in the sum of the gradient through the variance",
+        r * (g - through_mean - standard * of.mean(g * of.x * r)),
+        "dx = r (g − mean g − x̂ · mean (g x r))",
+    )
+    yield Candidate(
+        "x stands for x − μ before the sum of the gradient through the variance",
+        r * (g - through_mean - of.x * r * of.mean(g * standard)),
+        "dx = r (g − mean g − x r · mean (g x̂))",
+    )
+    for power, wrong in (("r", 1.0 / r / r), ("r²", 1.0 / r), ("r⁴", r)):
+        yield Candidate(
+            f"{power} stands for r³ in the gradient through the variance",
+            r * (g - through_mean - through_variance * wrong),
+            f"dσ² = −½ {power} Σ g (x − μ)",
+        )
+    for sentence, root, formula in of.roots():
+        yield Candidate(sentence, _derivative(of, g, root), formula)
+        yield Candidate(f"{sentence}, outside of the brackets", root * bracket, formula, slips=2)
+    for sentence, other in of.elsewhere():
+        value = r * (g - other.mean(g) - standard * other.mean(g * standard))
+        yield Candidate(f"{sentence}: in the sums of the gradient", value)
+        yield Candidate(sentence, _derivative(other, g, other.r))
+
+
+@hypothesis("weight gradient")
+def weight_gradient(place: Place) -> Iterator[Candidate]:
+    """Propose what else may have been summed to dγ = Σ dy · x̂ and dβ = Σ dy."""
+    of = setting(place)
+    if of is None or of.dy is None:
+        return
+    like = of.gamma if place.name.endswith("/gamma") else of.beta
+    axes = tuple(axis for axis, size in enumerate(like.shape) if size == 1)
+    slips = _gamma(place, of) if place.name.endswith("/gamma") else _beta(of)
+    for sentence, terms, formula in slips:
+        yield Candidate(sentence, terms.sum(axis=axes).reshape(-1), formula)
+    right = of.dy * _standard(place, of) if place.name.endswith("/gamma") else of.dy
+    for which, sample in (("first", right[:1]), ("last", right[-1:])):
+        value = sample.sum(axis=axes).reshape(-1)
+        yield Candidate(f"only the {which} sample's share is there", value)
+    for axis in axes:
+        size = float(right.shape[axis])
+        value = right.sum(axis=axes).reshape(-1)
+        yield Candidate(f"a mean stands for the sum over axis {axis}", value / size)
+    value = right.mean(axis=axes).reshape(-1)
+    yield Candidate("a mean stands for the sum", value, "Σ … / n")
+    for axis in range(right.ndim):
+        others = tuple(other for other in range(right.ndim) if other != axis)
+        if others != axes:
+            value = right.sum(axis=others)
+            yield Candidate(f"it is summed over the wrong axes: {axis} is kept", value)
+
+
+def _standard(place: Place, of: Setting) -> Any:
+    """Return x̂ as the layer has it: by the moving averages if it is frozen."""
+    moving = remembered(place)
+    if moving is not None and is_frozen(place):
+        return (of.x - moving[0]) / np.sqrt(moving[1] + of.epsilon)
+    return (of.x - of.mu) * of.r
+
+
+def _gamma(place: Place, of: Setting) -> Iterator[tuple[str, Any, str]]:
+    dy, x, deviation, r = of.dy, of.x, of.x - of.mu, of.r
+    standard = _standard(place, of)
+    yield "the normalized input is not multiplied in", dy, "dγ = Σ dy"
+    yield "the gradient from the right is not multiplied in", standard, "dγ = Σ x̂"
+    yield "the input stands for the normalized input", dy * x, "dγ = Σ dy · x"
+    yield "x̂ is not divided by the deviation", dy * deviation, "dγ = Σ dy · (x − μ)"
+    yield "the mean is not subtracted in x̂", dy * x * r, "dγ = Σ dy · x r"
+    yield (
+        "the layer's output stands for the normalized input",
+        dy * of.shifted(of.scaled(standard)),
+        "dγ = Σ dy · y",
+    )
+    yield "γ is multiplied in", of.scaled(dy * standard), "dγ = Σ γ dy · x̂"
+    moving = remembered(place)
+    if moving is not None and not is_frozen(place):
+        root = 1.0 / np.sqrt(moving[1] + of.epsilon)
+        yield "the moving averages are used in x̂", dy * (x - moving[0]) * root, "x̂ = (x − μ̄) / σ̄"
+    for sentence, root, formula in of.roots():
+        yield f"{sentence}, in x̂", dy * deviation * root, formula
+    for sentence, other in of.elsewhere():
+        yield f"{sentence}, in x̂", dy * (x - other.mu) * other.r, ""
+
+
+def _beta(of: Setting) -> Iterator[tuple[str, Any, str]]:
+    yield "γ is multiplied in", of.scaled(of.dy), "dβ = Σ γ dy"
+    yield "it is divided by the deviation", of.dy * of.r, "dβ = Σ r dy"
+    yield "x̂ is multiplied in", of.dy * (of.x - of.mu) * of.r, "dβ = Σ dy · x̂"
+    yield "the input is multiplied in", of.dy * of.x, "dβ = Σ dy · x"
+    yield "it is that of the layer's input", of.scaled(of.dy) * of.r, "dβ = Σ γ r dy"
+    yield "the gradient from the right is not multiplied in", of.dy * 0.0 + 1.0, "dβ = Σ 1"
+
+
+@hypothesis("state")
+def moving_average(place: Place) -> Iterator[Candidate]:
+    """Propose m · old + (1 − m) · new with other shares, or another new."""
+    of = setting(place)
+    if of is None or not isinstance(place.map, BatchNormalization):
+        return
+    name, m = place.name.rsplit("/", 1)[-1], place.map.momentum
+    old, letter = place.inputs[name], "μ" if name == "moving_mean" else "σ²"
+
+    def flat(statistic: Any) -> Any:
+        return statistic.reshape(-1)
+
+    mean, variance = flat(of.mu), flat(of.variance)
+    new, other = (mean, variance) if name == "moving_mean" else (variance, mean)
+    yield Candidate("the moving average is never updated", old, f"{letter}⁺ = {letter}̄")
+    yield Candidate(
+        "the momentum is taken for the share of the new",
+        old * (1.0 - m) + new * m,
+        f"(1 − momentum) · old + momentum · {letter}",
+    )
+    yield Candidate("the batch's statistic replaces the average", new, letter)
+    yield Candidate("1 − momentum is forgotten", old * m + new, f"momentum · old + {letter}")
+    yield Candidate(
+        "the old is not multiplied by the momentum",
+        old + new * (1.0 - m),
+        f"old + (1 − momentum) · {letter}",
+    )
+    yield Candidate("only the new is there", new * (1.0 - m), f"(1 − momentum) · {letter}")
+    yield Candidate("only the old is there", old * m, "momentum · old")
+    yield Candidate("old and new are averaged", (old + new) * 0.5, f"(old + {letter}) / 2")
+    yield Candidate(
+        "the average is updated twice",
+        old * (m * m) + new * (1.0 - m * m),
+        "momentum² · old + (1 − momentum²) · new",
+    )
+    for usual, whose in MOMENTA.items():
+        if usual != m:
+            yield Candidate(
+                f"the momentum is {usual:g}, {whose}, instead of {m:g}",
+                old * usual + new * (1.0 - usual),
+            )
+    yield from _of_another(place, of, old, m, other)
+
+
+def _of_another(place: Place, of: Setting, old: Any, m: float, other: Any) -> Iterator[Candidate]:
+    """Propose the right average of the wrong statistic."""
+    epsilon, n, x = of.epsilon, of.n, of.x
+    of_mean = place.name.endswith("/moving_mean")
+    output = of.shifted(of.scaled((x - of.mu) * of.r))
+    named: list[tuple[str, Any, str]] = []
+    if of_mean:
+        named += [
+            ("the variance goes into the average of the mean", other, "μ̄⁺ from σ²"),
+            ("it is the mean of the layer's output", of.mean(output), "μ̄⁺ from mean y"),
+        ]
+    else:
+        v = of.variance
+        named += [
+            (
+                "the variance is the unbiased one, as in PyTorch",
+                v * (n / (n - 1.0)),
+                "σ² = Σ (x − μ)² / (n − 1)",
+            )
+        ] * bool(np.ndim(n) or n > 1.0)
+        named += [
+            ("the mean goes into the average of the variance", other, "σ̄²⁺ from μ"),
+            ("the deviation goes into the average, not its square", np.sqrt(v), "σ̄²⁺ from σ"),
+            (
+                "the deviation goes into the average, not its square, ε included",
+                np.sqrt(v + epsilon),
+                "σ̄²⁺ from √(σ² + ε)",
+            ),
+            ("ε goes into the average", v + epsilon, "σ̄²⁺ from σ² + ε"),
+            (
+                "the variance is taken without subtracting the mean",
+                of.mean(np.square(x)),
+                "σ² = mean x²",
+            ),
+            ("1 / √(σ² + ε) goes into the average", of.r, "σ̄²⁺ from r"),
+        ]
+        moving = remembered(place)
+        assert moving is not None
+        about = of.mean(np.square(x - moving[0]))
+        named.append(("the variance is taken about the moving mean", about, "σ² = mean (x − μ̄)²"))
+    for sentence, elsewhere in of.elsewhere():
+        named.append((sentence, elsewhere.mu if of_mean else elsewhere.variance, ""))
+        if not of_mean and elsewhere.count is not None:
+            squares = elsewhere.mean(np.square(x - of.mu))
+            named.append((f"in the variance, {sentence}", squares, ""))
+    for sentence, statistic, formula in named:
+        if np.size(statistic) == old.size:
+            yield Candidate(sentence, old * m + statistic.reshape(-1) * (1.0 - m), formula)
