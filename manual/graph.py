@@ -102,23 +102,58 @@ def _sequential(config: Mapping[str, Any]) -> tuple[list[Symbol], list[Symbol], 
 
 
 def _functional(config: Mapping[str, Any]) -> tuple[list[Symbol], list[Symbol], list[Layer]]:
-    layers = {entry["name"]: _layer(entry) for entry in config["layers"]}
-    inbound = {entry["name"]: entry["inbound_nodes"] for entry in config["layers"]}
+    entries = {entry["name"]: entry for entry in config["layers"]}
+    layers: dict[str, Layer] = {}
     made: dict[tuple[str, int], Symbol] = {}
 
     def symbol_at(name: str, call: int) -> Symbol:
+        if name not in layers:
+            layers[name] = _layer(entries[name])
         layer = layers[name]
         if (name, call) not in made:
             if isinstance(layer, InputLayer):
                 made[name, call] = Symbol(layer, (), layer.shape)
             else:
-                sources = [symbol_at(*history) for history in _histories(inbound[name][call])]
+                node = entries[name]["inbound_nodes"][call]
+                sources = [symbol_at(*history) for history in _histories(node)]
                 made[name, call] = layer.apply(*sources, call=call)
         return made[name, call]
 
     inputs = [symbol_at(*history) for history in _ends(config["input_layers"])]
     outputs = [symbol_at(*history) for history in _ends(config["output_layers"])]
-    return inputs, outputs, list(layers.values())
+    _check_masks(entries, layers)
+    return inputs, outputs, [layers[name] for name in entries if name in layers]
+
+
+def _check_masks(entries: Mapping[str, Any], layers: Mapping[str, Layer]) -> None:
+    """Refuse masks that were made by hand: the twin knows those only that layers make.
+
+    Keras writes down the operations by which a mask is made and carried on. It is a layer's own
+    if all that is compared in them is what such a layer takes.
+    """
+    masked = {
+        history
+        for name, layer in layers.items()
+        if layer.makes_mask
+        for node in entries[name]["inbound_nodes"]
+        for history in _histories(node)
+    }
+
+    def compared(name: str, call: int) -> Iterator[tuple[str, int]]:
+        if name in layers:
+            yield name, call
+        elif entries[name]["class_name"] not in ("ZerosLike", "OnesLike"):
+            for history in _tensors(entries[name]["inbound_nodes"][call]["args"]):
+                yield from compared(*history)
+
+    for name in layers:
+        for node in entries[name]["inbound_nodes"]:
+            for mask in _tensors(node["kwargs"].get("mask")):
+                if not masked.issuperset(compared(*mask)):
+                    raise NoTwin(
+                        f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
+                        "which has no hand-derived twin."
+                    )
 
 
 def _layer(entry: Mapping[str, Any]) -> Layer:
@@ -139,17 +174,18 @@ def _ends(entry: Any) -> list[tuple[str, int]]:
 
 def _histories(inbound_node: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     """Find the tensors that a call was made on, in order."""
-
-    def tensors(value: Any) -> Iterator[tuple[str, int]]:
-        if isinstance(value, dict):
-            if value.get("class_name") == "__keras_tensor__":
-                name, call, _ = value["config"]["keras_history"]
-                yield name, call
-        elif isinstance(value, (list, tuple)):
-            for item in value:
-                yield from tensors(item)
-
-    yield from tensors(inbound_node["args"])
+    yield from _tensors(inbound_node["args"])
     for option, value in inbound_node["kwargs"].items():
-        if value is not None and option != "training":
+        if value is not None and option not in ("training", "mask"):
             raise NoTwin(f"A layer is called with {option}=…, which has no hand-derived twin yet.")
+
+
+def _tensors(value: Any) -> Iterator[tuple[str, int]]:
+    """Find the tensors in a configuration: which layer gave each, at which call."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            name, call, _ = value["config"]["keras_history"]
+            yield name, call
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)

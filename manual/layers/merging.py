@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +28,10 @@ class Add(Layer):
                 f"Layer {self.name!r} adds inputs of one shape. Received: {list(input_shape)}."
             )
         return input_shape[0]
+
+    def compute_mask(self, x: Sequence[Array], mask: Any) -> Any:
+        """Count a step that counts in any input, if all have a mask."""
+        return None if any(one is None for one in mask) else _any(mask)
 
     def forward(self, x: Sequence[Array], *, training: bool = False) -> tuple[Array, int]:
         y = x[0]
@@ -56,9 +62,28 @@ class Concatenate(Layer):
         joined[axis] = sum(shape[axis] for shape in input_shape)
         return tuple(joined)
 
+    def compute_mask(self, x: Sequence[Array], mask: Any) -> Any:
+        """Join the masks as their inputs are joined: an input without one counts at every step.
+
+        Joined along the features, a step counts if it does in any input.
+        """
+        if all(one is None for one in mask):
+            return None
+        masks = [
+            np.ones(part.shape[:2], bool) if one is None else one
+            for part, one in zip(x, mask, strict=True)
+        ]
+        along_features = self.axis in (-1, x[0].ndim - 1)
+        return _any(masks) if along_features else np.concatenate(masks, axis=self.axis % x[0].ndim)
+
     def forward(self, x: Sequence[Array], *, training: bool = False) -> tuple[Array, list[int]]:
         return np.concatenate(x, axis=self.axis), [part.shape[self.axis] for part in x]
 
     def backward(self, dy: Array, saved: list[int]) -> list[Array]:
         boundaries = np.cumsum(saved)[:-1]
         return list(np.split(dy, boundaries, axis=self.axis))
+
+
+def _any(masks: Sequence[Array]) -> Array:
+    """Say where any of the masks is True."""
+    return reduce(np.logical_or, masks)
