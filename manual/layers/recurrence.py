@@ -6,7 +6,7 @@ network could show them all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -130,15 +130,17 @@ class Recurrent(Layer):
         if self.use_bias:
             a = a + self.input_bias
         state: State = (np.zeros((x.shape[0], self.units), a.dtype),) * self.carried
-        outputs, steps = [], []
+        outputs: Rows = []
+        steps: list[Any] = []
         for t in range(x.shape[1]):
             after, saved = self.step(a[:, t], state, recurrent_drop)
             y = after[0]
             if mask is not None:
                 counts = mask[:, t, None]
-                after = tuple(np.where(counts, new, old) for new, old in zip(after, state))
-                y = np.where(counts, y, 0.0) if self.zero_output_for_mask else after[0]
-            state = after
+                state = chosen(counts, after, state)
+                y = np.where(counts, y, 0.0) if self.zero_output_for_mask else state[0]
+            else:
+                state = after
             outputs.append(y)
             steps.append(saved)
         y = np.stack(outputs, axis=1) if self.return_sequences else outputs[-1]
@@ -146,29 +148,30 @@ class Recurrent(Layer):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         rows, steps, mask, drop, recurrent_drop = saved
-        of_last = not self.return_sequences
-        dstate: State = (np.zeros_like(dy if of_last else dy[:, 0]),) * self.carried
-        da, ds, recurrent_rows = [], [], []
+        das: Rows = []
+        dss: Rows = []
+        recurrent_rows: list[Rows] = []
+        zero = np.zeros_like(dy[:, 0] if self.return_sequences else dy)
+        dstate: State = (zero,) * self.carried
+        nothing = dstate
         for t in reversed(range(len(steps))):
-            arriving = dy[:, t] if self.return_sequences else dy if t == len(steps) - 1 else None
+            dyt = dy[:, t] if self.return_sequences else dy if t == len(steps) - 1 else zero
             counts = None if mask is None else mask[:, t, None]
-            if arriving is not None:
-                if counts is not None and self.zero_output_for_mask:
-                    arriving = np.where(counts, arriving, 0.0)
-                dstate = (dstate[0] + arriving, *dstate[1:])
-            past = dstate
-            if counts is not None:  # a step that doesn't count hands on all that arrives at it
-                dstate = tuple(np.where(counts, one, 0.0) for one in dstate)
-            *at_step, dstate = self.step_back(dstate, steps[t], recurrent_drop)
+            if counts is not None and self.zero_output_for_mask:
+                dyt = np.where(counts, dyt, zero)
+            arriving = (dstate[0] + dyt, *dstate[1:])
+            # A step that doesn't count is passed by: nothing enters it, all goes on to the next.
+            entering = arriving if counts is None else chosen(counts, arriving, nothing)
+            da, ds, used, dstate = self.step_back(entering, steps[t], recurrent_drop)
             if counts is not None:
-                dstate = tuple(np.where(counts, one, old) for one, old in zip(dstate, past))
-            for kept, one in zip((da, ds, recurrent_rows), at_step, strict=True):
-                kept.append(one)
-        da, ds = (np.stack(one[::-1], axis=1) for one in (da, ds))
+                dstate = chosen(counts, dstate, arriving)
+            das.append(da)
+            dss.append(ds)
+            recurrent_rows.append(used)
+        da, ds = over_time(das), over_time(dss)
+        by_gate = [over_time(list(gate)) for gate in zip(*recurrent_rows, strict=True)]
         self.kernel.gradient += kernel_gradient(rows, da)
-        self.recurrent_kernel.gradient += kernel_gradient(
-            [np.stack(gate[::-1], axis=1) for gate in zip(*recurrent_rows)], ds
-        )
+        self.recurrent_kernel.gradient += kernel_gradient(by_gate, ds)
         if self.use_bias:
             self.add_bias_gradient(da, ds)
         parts = back_through(da, self.kernel.value, len(rows))
@@ -220,6 +223,16 @@ class Recurrent(Layer):
 
     def _kept(self, shape: tuple[int, int], rate: float, x: Array) -> Array:
         return (self.draws.uniform(shape) >= rate) * np.ones((), x.dtype) * (1.0 / (1.0 - rate))
+
+
+def chosen(counts: Array, these: State, others: State) -> State:
+    """Return the first state for the samples that count, the second for the others."""
+    return tuple(np.where(counts, one, other) for one, other in zip(these, others, strict=True))
+
+
+def over_time(steps_from_the_last: Rows) -> Array:
+    """Return one array, with a time axis, of what was gathered from the last step to the first."""
+    return np.stack(steps_from_the_last[::-1], axis=1)
 
 
 # ---------------------------------------------------------------------- gate by gate

@@ -29,7 +29,8 @@ class SimpleRNN(Recurrent):
 
     derivation = {
         "forward": "at every step z = x W + h U + b, h⁺ = tanh z",
-        "input gradient": "dx = dz · Wᵀ, with dz = dh⁺ · (1 − h⁺²); to the step before: dh = dz · Uᵀ",
+        "input gradient": "dx = dz · Wᵀ, with dz = dh⁺ · (1 − h⁺²); "
+        "to the step before: dh = dz · Uᵀ",
         "kernel gradient": "dW = Σ xᵀ · dz over the steps",
         "recurrent_kernel gradient": "dU = Σ hᵀ · dz over the steps, h of the step before",
         "bias gradient": "db = Σ dz over samples and steps",
