@@ -152,6 +152,14 @@ class Noisy(NDArrayOperatorsMixin):
     def __repr__(self) -> str:
         return f"Noisy({self.value!r} ± {self.noise!r} u)"
 
+    def astype(self, dtype: Any) -> Any:
+        """Return exact whole numbers as plain ones, to be indices; all others are float64."""
+        if np.dtype(dtype).kind in "iu":
+            if self.variance is not None:
+                raise TypeError("A number with rounding noise can't be an index.")
+            return self.value.astype(dtype)
+        return self._like(self.value.astype(np.float64), self.variance)
+
     def reshape(self, *shape: Any) -> Any:
         return self._structural(lambda array: array.reshape(*shape))
 
@@ -216,6 +224,8 @@ class Noisy(NDArrayOperatorsMixin):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
+        if ufunc is np.add and method == "at":
+            return self._add_at(*inputs)
         rule = _RULES.get(ufunc)
         if rule is None or method != "__call__" or options:
             return NotImplemented
@@ -236,6 +246,12 @@ class Noisy(NDArrayOperatorsMixin):
             result.variance = np.broadcast_to(result.variance, target.shape).copy()
         target.variance = result.variance
         return target
+
+    @staticmethod
+    def _add_at(target: Any, indices: Any, terms: Any) -> None:
+        """Add rows to the target's rows of these numbers, all of one number in one sum."""
+        for index in np.unique(indices):
+            target[index] = target[index] + terms[indices == index].sum(axis=0)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function in (np.shape, np.ndim, np.size):
@@ -547,5 +563,6 @@ _STRUCTURAL = {
     np.ravel,
     np.repeat,
     np.split,
+    np.stack,
     np.transpose,
 }

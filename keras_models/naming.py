@@ -68,6 +68,9 @@ def slots(model: keras.Model) -> dict[str, dict[str, Any]]:
 def calls_in_order(model: keras.Model) -> Iterator[tuple[Any, int]]:
     """Yield every layer call of a Functional or Sequential model in the order Keras runs them.
 
+    The operations with which Keras carries masks on are in the graph too, and are passed over:
+    they alone give a yes or no.
+
     Yields
     ------
     layer : keras.Layer
@@ -78,6 +81,6 @@ def calls_in_order(model: keras.Model) -> Iterator[tuple[Any, int]]:
     by_depth = functional._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     for node in nodes:
-        if not node.is_input:
+        if not node.is_input and node.outputs[0].dtype != "bool":
             own = [other for other in node.operation._inbound_nodes if other in nodes]
             yield node.operation, own.index(node)

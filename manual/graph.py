@@ -107,17 +107,19 @@ def _sequential(config: Mapping[str, Any]) -> tuple[list[Symbol], list[Symbol], 
 
 
 def _functional(config: Mapping[str, Any]) -> tuple[list[Symbol], list[Symbol], list[Layer]]:
-    layers = {entry["name"]: _layer(entry) for entry in config["layers"]}
-    inbound = {entry["name"]: entry["inbound_nodes"] for entry in config["layers"]}
+    entries = {entry["name"]: entry for entry in config["layers"]}
+    layers: dict[str, Layer] = {}
     made: dict[tuple[str, int], Symbol] = {}
 
     def symbol_at(name: str, call: int) -> Symbol:
+        if name not in layers:
+            layers[name] = _layer(entries[name])
         layer = layers[name]
         if (name, call) not in made:
             if isinstance(layer, InputLayer):
                 made[name, call] = Symbol(layer, (), layer.shape)
             else:
-                histories, named = _arguments(inbound[name][call], layer)
+                histories, named = _arguments(entries[name]["inbound_nodes"][call], layer)
                 sources = [symbol_at(*history) for history in histories]
                 given = {
                     option: symbol_at(*value.history) if isinstance(value, _Tensor) else value
@@ -128,7 +130,39 @@ def _functional(config: Mapping[str, Any]) -> tuple[list[Symbol], list[Symbol], 
 
     inputs = [symbol_at(*history) for history in _ends(config["input_layers"])]
     outputs = [symbol_at(*history) for history in _ends(config["output_layers"])]
-    return inputs, outputs, list(layers.values())
+    _check_masks(entries, layers)
+    return inputs, outputs, [layers[name] for name in entries if name in layers]
+
+
+def _check_masks(entries: Mapping[str, Any], layers: Mapping[str, Layer]) -> None:
+    """Refuse masks that were made by hand: the twin knows those only that layers make.
+
+    Keras writes down the operations by which a mask is made and carried on. It is a layer's own
+    if all that is compared in them is what such a layer takes.
+    """
+    masked = {
+        history
+        for name, layer in layers.items()
+        if layer.makes_mask
+        for node in entries[name]["inbound_nodes"]
+        for history in _tensors(node["args"])
+    }
+
+    def compared(name: str, call: int) -> Iterator[tuple[str, int]]:
+        if name in layers:
+            yield name, call
+        elif entries[name]["class_name"] not in ("ZerosLike", "OnesLike"):
+            for history in _tensors(entries[name]["inbound_nodes"][call]["args"]):
+                yield from compared(*history)
+
+    for name in layers:
+        for node in entries[name]["inbound_nodes"]:
+            for mask in _tensors([node["kwargs"].get(option) for option in MASKS]):
+                if not masked.issuperset(compared(*mask)):
+                    raise NoTwin(
+                        f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
+                        "which has no hand-derived twin."
+                    )
 
 
 def _layer(entry: Mapping[str, Any]) -> Layer:
@@ -145,6 +179,10 @@ def _ends(entry: Any) -> list[tuple[str, int]]:
     if isinstance(entry[0], str):
         entry = [entry]
     return [(name, call) for name, call, _ in entry]
+
+
+MASKS = ("mask", "query_mask", "value_mask", "key_mask")
+"""Arguments in which Keras hands over the masks that layers make; the twin carries its own."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +209,7 @@ def _arguments(
     given = {
         option: _plain(value)
         for option, value in inbound_node["kwargs"].items()
-        if value is not None and value is not False and option != "training"
+        if value is not None and value is not False and option not in ("training", *MASKS)
     }
     return [one.history for one in flat if isinstance(one, _Tensor)], given
 
@@ -186,3 +224,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict) and value.get("class_name") == "__numpy__":
         return np.array(value["config"]["value"], value["config"]["dtype"])
     return value
+
+
+def _tensors(value: Any) -> Iterator[tuple[str, int]]:
+    """Find the tensors in a configuration: which layer gave each, at which call."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            name, call, _ = value["config"]["keras_history"]
+            yield name, call
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)

@@ -4,6 +4,7 @@ from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
 from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
 from manual.layers.einsum_dense import EinsumDense
+from manual.layers.embedding import Embedding, Masking
 from manual.layers.merging import (
     Add,
     Average,
@@ -22,6 +23,7 @@ from manual.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )
+from manual.layers.recurrent import GRU, LSTM, SimpleRNN
 from manual.layers.regularization import (
     AlphaDropout,
     Dropout,
@@ -49,6 +51,8 @@ from manual.layers.reshaping import (
 )
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
     "AdditiveAttention",
@@ -64,6 +68,7 @@ __all__ = [
     "Dot",
     "Dropout",
     "EinsumDense",
+    "Embedding",
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
@@ -74,6 +79,7 @@ __all__ = [
     "InputLayer",
     "Layer",
     "LayerNormalization",
+    "Masking",
     "Maximum",
     "Minimum",
     "MultiHeadAttention",
@@ -84,6 +90,7 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SimpleRNN",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

@@ -157,6 +157,9 @@ class Flatten(Layer):
     def output_shape(self, input_shape: Shape) -> Shape:
         return (int(np.prod(input_shape)),)
 
+    def compute_mask(self, x: Array, mask: Any) -> None:
+        """Return None: there is no time axis any more."""
+
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, tuple[int, ...]]:
         if self.data_format == "channels_first" and x.ndim > 2:
             x = np.moveaxis(x, 1, -1)
