@@ -308,19 +308,29 @@ class _StepCheck:
             ),
         }
         reference, optimizer = self.reference, self.network.optimizer
+        self.learning_rate()
         for source, (gradients, slots, weights) in ways.items():
-            names, expected_slots, expected_weights = reference.update(
+            processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
+            update = reference.update(
                 record.before,
                 gradients,
                 record.slots_before,
                 record.iterations,
                 record.learning_rate,
+                processed,
             )
-            around = partial(self.places.of_update, gradients)
-            for slot, expected in expected_slots.items():
+            names = update.names
+            if processed and update.processed is not None:
+                by = reference.derivation(optimizer, "processed gradient", "processed")
+                around = partial(self.places.of_processing, gradients)
+                origins = [_Origin(by, optimizer, partial(around, name)) for name in names]
+                phase, expected = "processed gradient", update.processed
+                self.compare_all(phase, names, processed, expected, origins, source)
+            around = partial(self.places.of_update, gradients, processed)
+            for slot, (owners, expected) in update.slots.items():
                 by = reference.derivation(optimizer, slot, "update")
-                slot_names = [f"{name}/{slot}" for name in names]
-                origins = [_Origin(by, optimizer, partial(around, name, slot)) for name in names]
+                slot_names = [f"{name}/{slot}" for name in owners]
+                origins = [_Origin(by, optimizer, partial(around, name, slot)) for name in owners]
                 self.compare_all("optimizer slot", slot_names, slots, expected, origins, source)
             origins = []
             for name in names:
@@ -331,12 +341,23 @@ class _StepCheck:
                     else reference.derivation(constraint, "weight", "apply")
                 )
                 origins.append(_Origin(by, optimizer, partial(around, name, "weight")))
-            self.compare_all("weight", names, weights, expected_weights, origins, source)
+            self.compare_all("weight", names, weights, update.weights, origins, source)
             still = _Origin(Derivation("not trained", "w⁺ = w", "manual/network.py"))
             for name, parameter in self.network.parameters.items():
                 if name not in names and not parameter.is_state:
                     before = reference.exact(record.before[name])
                     self.compare("weight", name, weights[name], before, still, source)
+
+    def learning_rate(self) -> None:
+        """Compare the rate that a schedule gives for this step."""
+        expected = self.reference.learning_rate(self.record.iterations)
+        if expected is not None:
+            schedule = self.network.optimizer.schedule  # type: ignore[union-attr]
+            by = self.reference.derivation(schedule, "learning_rate", "rate")
+            around = partial(self.places.of_schedule, schedule)
+            origin = _Origin(by, schedule, around)
+            actual = np.float64(self.record.learning_rate)
+            self.compare("optimizer slot", "learning_rate", actual, expected, origin, FIT)
 
     def states(self, saved: list[Any], whole: Pass) -> None:
         """Compare what layers remember: after Keras's inputs to them (tape), and the data (fit)."""

@@ -269,9 +269,10 @@ class _Lockstep:
     def _start(self, record: StepRecord) -> None:
         """Compare the initial weights, and take over what the optimizer already remembers."""
         self.by_hand.iterations = record.iterations
-        for slot, named in record.slots_before.items():
-            for name, array in named.items():
-                self.by_hand.slots[slot][self.by_hand.slices[name]] = np.ravel(array)
+        assert self.by_hand.optimizer is not None
+        for slot, array in self.by_hand.slots.items():
+            for tensor in self.by_hand.optimizer.layout(slot, self.by_hand.tensors):
+                array[tensor.place] = np.ravel(record.slots_before[slot][tensor.name])
         here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
         for name, parameter in self.by_hand.parameters.items():
             verdict = judge(record.before[name], self.reference.exact(parameter.value))

@@ -245,26 +245,58 @@ class Places(Surroundings):
             inputs["previous_gradient"] = self.reference.exact(self.previous.gradients[name])
         return inputs
 
-    def of_update(self, gradients: Mapping[str, np.ndarray], name: str, quantity: str) -> Inputs:
-        """Gather what an optimizer's slot, or a weight (``quantity``), is made of."""
-        exact, record = self.reference.exact, self.record
-        slots = {
-            slot: exact(named[name]) for slot, named in record.slots_before.items() if name in named
+    def of_processing(self, gradients: Mapping[str, np.ndarray], name: str) -> Inputs:
+        """Gather what a gradient is scaled and clipped by: itself, and all the others."""
+        exact = self.reference.exact
+        return {
+            "g": exact(gradients[name]),
+            "other_gradients": {other: exact(array) for other, array in gradients.items()},
+            "settings": self._settings(),
         }
-        settings = {
-            key: value
-            for key, value in vars(self.network.optimizer).items()
-            if isinstance(value, (int, float, bool))
+
+    def of_schedule(self, schedule: Any) -> Inputs:
+        """Gather what a learning rate depends on: the number of steps so far."""
+        return {"iterations": self.record.iterations, "rate": schedule.rate}
+
+    def of_update(
+        self,
+        gradients: Mapping[str, np.ndarray],
+        processed: Mapping[str, np.ndarray],
+        name: str,
+        quantity: str,
+    ) -> Inputs:
+        """Gather what an optimizer's slot, or a weight (``quantity``), is made of.
+
+        What exists once for all weights, under no weight's name, is described by the first.
+        """
+        exact, record, optimizer = self.reference.exact, self.record, self.network.optimizer
+        assert optimizer is not None
+        weight = name if name in gradients else next(iter(gradients))
+        slots = {
+            slot: exact(named[weight] if weight in named else next(iter(named.values())))
+            for slot, named in record.slots_before.items()
+            if weight in named or slot in optimizer.shared
         }
         state = State(
-            exact(record.before[name]),
-            exact(gradients[name]),
+            exact(record.before[weight]),
+            exact((processed or gradients)[weight]),
             slots,
-            float(record.iterations + 1),
+            float(optimizer.updates(record.iterations) + 1),
             record.learning_rate,
-            settings,
+            self._settings(),
+            raw=exact(gradients[weight]),
+            iterations=record.iterations,
+            decays=weight not in optimizer.excluded_from_weight_decay,
         )
         return {"state": state, "quantity": quantity}
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the optimizer's numbers by their names."""
+        return {
+            key: value
+            for key, value in vars(self.network.optimizer).items()
+            if value is None or isinstance(value, (int, float, bool))
+        }
 
 
 class _Exact(Mapping[str, Any]):

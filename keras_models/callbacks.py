@@ -119,12 +119,13 @@ class StepRecord:
     slots_before, slots_after : dicts of slot to name to array
         The optimizer's memory.
     iterations : int
-        Updates before this one.
+        Training steps before this one (with accumulated gradients, fewer updates than that).
     learning_rate : float
+        Of this step, also where a schedule gives it.
     seeds : list of array
         The states of the model's random generators before the step.
     gradients : dict of name to array
-        As the optimizer received them.
+        As the optimizer received them: of the scaled loss, where it has a loss scale.
     loss : float
         Of this batch, before the update.
     """
@@ -243,21 +244,27 @@ class Recorder(keras.callbacks.Callback):
         variables = [
             *self._variables.values(),
             *(variable for named in self._slots.values() for variable in named.values()),
-            self.model.optimizer.iterations,
-            self.model.optimizer._learning_rate,
+            self.model.optimizer._iterations,
             *self._seeds,
             *(variable for kept in self._kept.values() for variable in kept.values()),
         ]
-        self._values = tf.function(lambda: [tf.identity(variable) for variable in variables])
+        optimizer = self.model.optimizer
+        self._values = tf.function(
+            lambda: [
+                tf.identity(optimizer.learning_rate),
+                *(tf.identity(variable) for variable in variables),
+            ]
+        )
 
     def _read(self) -> tuple[_State, dict[str, list[np.ndarray]]]:
         """Return the state of the training, and what the step kept."""
         arrays = iter([tensor.numpy() for tensor in self._values()])
+        learning_rate = float(next(arrays))
         state = (
             {name: next(arrays) for name in self._variables},
             {slot: {name: next(arrays) for name in named} for slot, named in self._slots.items()},
             int(next(arrays)),
-            float(next(arrays)),
+            learning_rate,
             [next(arrays) for _ in self._seeds],
         )
         return state, {what: [next(arrays) for _ in kept] for what, kept in self._kept.items()}

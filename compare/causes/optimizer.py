@@ -30,6 +30,9 @@ class State:
     t: float
     learning_rate: float
     settings: Mapping[str, Any] = field(default_factory=dict)
+    raw: Any = None
+    iterations: int = 0
+    decays: bool = True
 
 
 def rounded(number: float) -> float:
