@@ -322,9 +322,9 @@ class _StepCheck:
             names = update.names
             if processed and update.processed is not None:
                 by = reference.derivation(optimizer, "processed gradient", "processed")
-                around = partial(self.places.of_processing, gradients)
-                origins = [_Origin(by, optimizer, partial(around, name)) for name in names]
                 phase, expected = "processed gradient", update.processed
+                around = partial(self.places.of_update, gradients, {})
+                origins = [_Origin(by, optimizer, partial(around, name, phase)) for name in names]
                 self.compare_all(phase, names, processed, expected, origins, source)
             around = partial(self.places.of_update, gradients, processed)
             for slot, (owners, expected) in update.slots.items():

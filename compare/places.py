@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes import Facts
-from compare.causes.optimizer import State
+from compare.causes.optimizers import State
 from compare.noise import Noisy
 from compare.reference import Reference
 from keras_models.callbacks import StepRecord
@@ -245,18 +245,16 @@ class Places(Surroundings):
             inputs["previous_gradient"] = self.reference.exact(self.previous.gradients[name])
         return inputs
 
-    def of_processing(self, gradients: Mapping[str, np.ndarray], name: str) -> Inputs:
-        """Gather what a gradient is scaled and clipped by: itself, and all the others."""
-        exact = self.reference.exact
-        return {
-            "g": exact(gradients[name]),
-            "other_gradients": {other: exact(array) for other, array in gradients.items()},
-            "settings": self._settings(),
-        }
-
     def of_schedule(self, schedule: Any) -> Inputs:
         """Gather what a learning rate depends on: the number of steps so far."""
-        return {"iterations": self.record.iterations, "rate": schedule.rate}
+        optimizer = self.network.optimizer
+        assert optimizer is not None
+        return {
+            "iterations": self.record.iterations,
+            "epoch": self.record.epoch,
+            "accumulation": optimizer.gradient_accumulation_steps,
+            "rate": schedule.rate,
+        }
 
     def of_update(
         self,
@@ -265,7 +263,7 @@ class Places(Surroundings):
         name: str,
         quantity: str,
     ) -> Inputs:
-        """Gather what an optimizer's slot, or a weight (``quantity``), is made of.
+        """Gather what a processed gradient, a slot or a weight (``quantity``) is made of.
 
         What exists once for all weights, under no weight's name, is described by the first.
         """
@@ -277,16 +275,29 @@ class Places(Surroundings):
             for slot, named in record.slots_before.items()
             if weight in named or slot in optimizer.shared
         }
+        constraint = self.network.parameters[weight].constraint
+
+        def constrained(w: Any) -> Any:
+            projected = w * 1.0
+            constraint.apply(projected)  # type: ignore[union-attr]
+            return projected
+
         state = State(
             exact(record.before[weight]),
-            exact((processed or gradients)[weight]),
+            exact(gradients[weight]),
             slots,
             float(optimizer.updates(record.iterations) + 1),
             record.learning_rate,
             self._settings(),
-            raw=exact(gradients[weight]),
+            processed=exact(processed[weight]) if processed else None,
+            name=weight,
+            gradients=_Exact(self.reference, gradients),
+            accumulators=_Exact(
+                self.reference, record.slots_before.get("gradient_accumulator", {})
+            ),
             iterations=record.iterations,
             decays=weight not in optimizer.excluded_from_weight_decay,
+            constrained=None if constraint is None else constrained,
         )
         return {"state": state, "quantity": quantity}
 

@@ -6,7 +6,8 @@ from compare.causes import (  # noqa: F401  (each registers its hypotheses)
     dense,
     factors,
     loss,
-    optimizer,
+    optimizers,
+    processing,
 )
 from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis
 
