@@ -416,28 +416,38 @@ class _StepCheck:
             ),
         }
         reference, optimizer = self.reference, self.network.optimizer
+        self.learning_rate()
         for source, (gradients, slots, weights) in ways.items():
-            names, expected_slots, expected_weights = reference.update(
+            processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
+            update = reference.update(
                 record.before,
                 gradients,
                 record.slots_before,
                 record.iterations,
                 record.learning_rate,
+                processed,
             )
-            around = partial(self.places.of_update, gradients)
+            names = update.names
+            if processed and update.processed is not None:
+                by = reference.derivation(optimizer, "processed gradient", "processed")
+                phase, expected = "processed gradient", update.processed
+                around = partial(self.places.of_update, gradients, {})
+                origins = [_Origin(by, optimizer, partial(around, name, phase)) for name in names]
+                self.compare_all(phase, names, processed, expected, origins, source)
+            around = partial(self.places.of_update, gradients, processed)
             alone = partial(self.update_alone, gradients)
-            for slot, expected in expected_slots.items():
+            for slot, (owners, expected) in update.slots.items():
                 by = reference.derivation(optimizer, slot, "update")
-                slot_names = [f"{name}/{slot}" for name in names]
+                slot_names = [f"{name}/{slot}" for name in owners]
                 origins = [
                     _Origin(
                         by,
                         optimizer,
                         partial(around, name, slot),
-                        [("weight gradient", name)],
-                        partial(alone, full),
+                        [("weight gradient", name), ("processed gradient", name)],
+                        partial(alone, f"{name}/{slot}"),
                     )
-                    for name, full in zip(names, slot_names, strict=True)
+                    for name in owners
                 ]
                 self.compare_all("optimizer slot", slot_names, slots, expected, origins, source)
             origins = []
@@ -451,7 +461,7 @@ class _StepCheck:
                 inputs = partial(around, name, "weight")
                 takes = [("weight gradient", name)]
                 origins.append(_Origin(by, optimizer, inputs, takes, partial(alone, name)))
-            self.compare_all("weight", names, weights, expected_weights, origins, source)
+            self.compare_all("weight", names, weights, update.weights, origins, source)
             still = _Origin(Derivation("not trained", "w⁺ = w", "manual/network.py"))
             for name, parameter in self.network.parameters.items():
                 if name not in names and not parameter.is_state:
@@ -463,6 +473,17 @@ class _StepCheck:
         return alone.update(
             record.before, gradients, record.slots_before, record.iterations, record.learning_rate
         )[name]
+
+    def learning_rate(self) -> None:
+        """Compare the rate that a schedule gives for this step."""
+        expected = self.reference.learning_rate(self.record.iterations)
+        if expected is not None:
+            schedule = self.network.optimizer.schedule  # type: ignore[union-attr]
+            by = self.reference.derivation(schedule, "learning_rate", "rate")
+            around = partial(self.places.of_schedule, schedule)
+            origin = _Origin(by, schedule, around)
+            actual = np.float64(self.record.learning_rate)
+            self.compare("optimizer slot", "learning_rate", actual, expected, origin, FIT)
 
     def states(self, saved: list[Any], whole: Pass) -> None:
         """Compare what layers remember: after Keras's inputs to them (tape), and the data (fit)."""
@@ -486,28 +507,25 @@ class _StepCheck:
         """
         record, reference = self.record, self.reference
         state = record.before, gradients, record.slots_before
-        names, slots, weights = reference.update(*state, record.iterations, record.learning_rate)
-        around = partial(self.places.of_update, gradients)
+        update = reference.update(*state, record.iterations, record.learning_rate)
+        names, optimizer = update.names, self.network.optimizer
+        around = partial(self.places.of_update, gradients, {})
         by = replace(
             reference.derivation(self.network.optimizer, "weight", "update"),
             location=location_of(Network.train_step),
         )
-        for slot, expected in slots.items():
+        assert own.optimizer is not None
+        for slot, (owners, expected) in update.slots.items():
             actual = {
-                f"{name}/{slot}": own.slots[slot][own.slices[name]].reshape(
-                    own.parameters[name].shape
-                )
-                for name in names
+                f"{one.name}/{slot}": own.slots[slot][one.place].reshape(one.shape)
+                for one in own.optimizer.layout(slot, own.tensors)
+                if one.name in owners
             }
-            origins = [
-                _Origin(by, self.network.optimizer, partial(around, name, slot)) for name in names
-            ]
+            origins = [_Origin(by, optimizer, partial(around, name, slot)) for name in owners]
             self.compare_all("optimizer slot", list(actual), actual, expected, origins, OWN)
         actual = {name: parameter.value for name, parameter in own.parameters.items()}
-        origins = [
-            _Origin(by, self.network.optimizer, partial(around, name, "weight")) for name in names
-        ]
-        self.compare_all("weight", names, actual, weights, origins, OWN)
+        origins = [_Origin(by, optimizer, partial(around, name, "weight")) for name in names]
+        self.compare_all("weight", names, actual, update.weights, origins, OWN)
         for name, expected in reference.states(whole.saved).items():
             self.compare("state", name, actual[name], expected, _Origin(by), OWN)
 

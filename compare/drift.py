@@ -140,9 +140,10 @@ class OwnSteps:
 def take_over(network: Network, record: StepRecord) -> None:
     """Give a network's optimizer the memory that Keras's had before the step."""
     network.iterations = record.iterations
-    for slot, named in record.slots_before.items():
-        for name, array in named.items():
-            network.slots[slot][network.slices[name]] = np.ravel(array)
+    assert network.optimizer is not None
+    for slot, array in network.slots.items():
+        for tensor in network.optimizer.layout(slot, network.tensors):
+            array[tensor.place] = np.ravel(record.slots_before[slot][tensor.name])
 
 
 def first_non_finite(tape: Trace, record: StepRecord) -> str:

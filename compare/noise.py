@@ -514,6 +514,24 @@ def _comparison(function: np.ufunc) -> Rule:
     return rule
 
 
+def _whole(function: np.ufunc) -> Rule:
+    """Make the rule of rounding to whole numbers: uncertain by 1 where one is near."""
+
+    def rule(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
+        close = _close(u, a, va, np.round(a), None)
+        return function(a), None if close is None else np.where(close, 1 / u**2, 0.0)
+
+    return rule
+
+
+def _floor_divide(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
+    """Divide down to a whole number: without doubt if both operands are exact."""
+    quotient, variance = _divide(u, a, va, b, vb)
+    if va is None and vb is None:
+        return np.floor_divide(a, b), None
+    return _whole(np.floor)(u, quotient, variance)
+
+
 def _logical(function: np.ufunc) -> Rule:
     return lambda u, a, va, b, vb: (function(a, b), _added(va, vb))
 
@@ -543,6 +561,9 @@ _RULES: dict[np.ufunc, Rule] = {
     np.log: _elementary(np.log, lambda a, y: 1 / a),
     np.log1p: _elementary(np.log1p, lambda a, y: 1 / (1 + a)),
     np.tanh: _elementary(np.tanh, lambda a, y: 1 - y * y),
+    np.cos: _elementary(np.cos, lambda a, y: np.sin(a)),
+    np.floor: _whole(np.floor),
+    np.floor_divide: _floor_divide,
     np.maximum: _choice(np.maximum),
     np.minimum: _choice(np.minimum),
     np.greater: _comparison(np.greater),

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes import Facts
-from compare.causes.optimizer import State
+from compare.causes.optimizers import State
 from compare.noise import Noisy
 from compare.reference import Reference
 from keras_models.callbacks import StepRecord
@@ -258,40 +258,84 @@ class Places(Surroundings):
             inputs["previous_gradient"] = self.reference.exact(self.previous.gradients[name])
         return inputs
 
-    def of_update(self, gradients: Mapping[str, Any], name: str, quantity: str) -> Inputs:
-        """Gather what an optimizer's slot, or a weight (``quantity``), is made of."""
-        exact, record = self.reference.exact, self.record
+    def of_schedule(self, schedule: Any) -> Inputs:
+        """Gather what a learning rate depends on: the number of steps so far."""
+        optimizer = self.network.optimizer
+        assert optimizer is not None
+        return {
+            "iterations": self.record.iterations,
+            "epoch": self.record.epoch,
+            "accumulation": optimizer.gradient_accumulation_steps,
+            "rate": schedule.rate,
+        }
+
+    def of_update(
+        self,
+        gradients: Mapping[str, Any],
+        processed: Mapping[str, np.ndarray],
+        name: str,
+        quantity: str,
+    ) -> Inputs:
+        """Gather what a processed gradient, a slot or a weight (``quantity``) is made of.
+
+        What exists once for all weights, under no weight's name, is described by the first.
+        """
+        exact, record, optimizer = self.reference.exact, self.record, self.network.optimizer
+        assert optimizer is not None
+        weight = name if name in gradients else next(iter(gradients))
         slots = {
-            slot: exact(named[name]) for slot, named in record.slots_before.items() if name in named
+            slot: exact(named[weight] if weight in named else next(iter(named.values())))
+            for slot, named in record.slots_before.items()
+            if weight in named or slot in optimizer.shared
         }
-        settings = {
-            key: value
-            for key, value in vars(self.network.optimizer).items()
-            if isinstance(value, (int, float, bool))
-        }
-        g = gradients[name]
+        constraint = self.network.parameters[weight].constraint
+
+        def constrained(w: Any) -> Any:
+            projected = w * 1.0
+            constraint.apply(projected)  # type: ignore[union-attr]
+            return projected
+
+        g = gradients[weight]
         state = State(
-            exact(record.before[name]),
+            exact(record.before[weight]),
             g if isinstance(g, Noisy) else exact(g),
             slots,
-            float(record.iterations + 1),
+            float(optimizer.updates(record.iterations) + 1),
             record.learning_rate,
-            settings,
+            self._settings(),
+            processed=exact(processed[weight]) if processed else None,
+            name=weight,
+            gradients=_Exact(self.reference, gradients),
+            accumulators=_Exact(
+                self.reference, record.slots_before.get("gradient_accumulator", {})
+            ),
+            iterations=record.iterations,
+            decays=weight not in optimizer.excluded_from_weight_decay,
+            constrained=None if constraint is None else constrained,
         )
         before = None
-        if self.previous is not None and name in self.previous.gradients:
-            before = exact(self.previous.gradients[name])
+        if self.previous is not None and weight in self.previous.gradients:
+            before = exact(self.previous.gradients[weight])
         return {"state": state, "quantity": quantity, "previous_gradient": before}
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the optimizer's numbers by their names."""
+        return {
+            key: value
+            for key, value in vars(self.network.optimizer).items()
+            if value is None or isinstance(value, (int, float, bool))
+        }
 
 
 class _Exact(Mapping[str, Any]):
     """Arrays by name, each taken as an exact input when it is asked for."""
 
-    def __init__(self, reference: Reference, arrays: Mapping[str, np.ndarray]) -> None:
+    def __init__(self, reference: Reference, arrays: Mapping[str, Any]) -> None:
         self.reference, self.arrays = reference, arrays
 
     def __getitem__(self, name: str) -> Noisy:
-        return self.reference.exact(self.arrays[name])
+        array = self.arrays[name]
+        return array if isinstance(array, Noisy) else self.reference.exact(array)
 
     def __iter__(self) -> Any:
         return iter(self.arrays)

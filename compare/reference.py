@@ -17,6 +17,7 @@ import numpy as np
 from compare.noise import Noisy
 from manual.graph import Node
 from manual.network import Head, Network, Pass, as_target
+from manual.optimizers import Step, tensors_of
 
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
@@ -155,7 +156,8 @@ class Reference:
             sample_weight=sample_weight,
             mask=mask,
         )
-        return value * head.weight, head.loss.backward(saved) * head.weight
+        gradient = head.loss.backward(saved) * (head.weight * self.network.loss_scale)
+        return value * head.weight, gradient
 
     # ------------------------------------------------------------------ a whole step
 
@@ -209,40 +211,73 @@ class Reference:
         slots: Mapping[str, Named],
         iterations: int,
         learning_rate: float,
-    ) -> tuple[list[str], dict[str, Noisy], Noisy]:
-        """Return the optimizer's slots and the trainable weights after one update.
+        processed: Named | None = None,
+    ) -> Update:
+        """Return what one update makes of the gradients, the slots and the trainable weights.
 
-        Returns
-        -------
-        names : list of str
-            The weights that have a gradient.
-        slots : dict of slot to flat array
-        weights : flat array
-            The flat arrays hold the named weights one after the other.
+        Parameters
+        ----------
+        weights, gradients, slots : arrays by name, before the update
+        iterations : int
+            Training steps before this one.
+        learning_rate : float
+        processed : arrays by name, optional
+            What Keras made of the gradients: the weights are moved by these then.
         """
         network, optimizer = self.network, self.network.optimizer
         assert optimizer is not None
         names = [name for name in network.slices if name in gradients]
-        flat = {slot: self._flat(slots[slot], names) for slot in optimizer.slot_names}
+        tensors = tensors_of((name, network.parameters[name].shape) for name in names)
+        t = self.exact(float(optimizer.updates(iterations) + 1))
+        step = Step(iterations, t, self.exact(learning_rate))
+        layouts = {slot: optimizer.layout(slot, tensors) for slot in optimizer.slot_names}
+        flat = {
+            slot: self._flat(slots[slot], [one.name for one in layout])
+            for slot, layout in layouts.items()
+        }
         w, g = self._flat(weights, names), self._flat(gradients, names)
-        optimizer.update(
-            w,
-            g,
-            flat,
-            self.exact(float(iterations + 1)),  # type: ignore[arg-type]
-            self.exact(learning_rate),  # type: ignore[arg-type]
-        )
-        start = 0
-        for name in names:
-            parameter = network.parameters[name]
-            part = slice(start, start + parameter.size)
-            if parameter.constraint is not None:
-                constrained = w[part].reshape(parameter.shape)
-                parameter.constraint.apply(constrained)
-                w[part] = constrained.reshape(-1)
-            start = part.stop
-        return names, flat, w
+        moving = expected = optimizer.processed(g, flat, tensors, step)
+        if moving is not None and processed:
+            moving = self._flat(processed, names)
+        optimizer.move(w, moving, flat, tensors, step)
+        for tensor in tensors:
+            constraint = network.parameters[tensor.name].constraint
+            if constraint is not None:
+                constrained = w[tensor.place].reshape(tensor.shape)
+                constraint.apply(constrained)
+                w[tensor.place] = constrained.reshape(-1)
+        named = {slot: ([one.name for one in layouts[slot]], flat[slot]) for slot in flat}
+        return Update(names, expected, named, w)
+
+    def learning_rate(self, iterations: int) -> Noisy | None:
+        """Return the rate of a schedule, with the noise of float32: Keras has it in no other."""
+        optimizer = self.network.optimizer
+        assert optimizer is not None
+        if optimizer.schedule is None:
+            return None
+        steps = Noisy(np.array(float(iterations)), unit=UNIT_ROUNDOFF["float32"])
+        return optimizer.schedule.rate(steps)  # type: ignore[no-any-return]
 
     def _flat(self, arrays: Named, names: list[str]) -> Noisy:
         flat = np.concatenate([np.ravel(arrays[name]) for name in names])
         return flat if isinstance(flat, Noisy) else self.exact(flat)
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one update computed; flat arrays hold the named ones one after the other.
+
+    Attributes
+    ----------
+    names : list of str
+        The weights that have a gradient.
+    processed : flat array, or None
+        What entered the rule; None while gradients are added up.
+    slots : dict of slot to (names, flat array)
+    weights : flat array
+    """
+
+    names: list[str]
+    processed: Noisy | None
+    slots: dict[str, tuple[list[str], Noisy]]
+    weights: Noisy

@@ -183,7 +183,7 @@ def _right_step(
         slot: {name: variable.numpy() for name, variable in found.items()}
         for slot, found in naming.slots(model).items()
     }
-    iterations = int(model.optimizer.iterations.numpy())
+    iterations = int(model.optimizer._iterations.numpy())
     learning_rate = float(np.asarray(model.optimizer.learning_rate))
     sample_weight = weighted[0] if weighted else None
     seeds = [variable.numpy() for variable in naming.seeds(model)]
@@ -221,7 +221,7 @@ class _Mover:
     def __call__(self, gradients: Mapping[str, Noisy]) -> dict[str, Noisy]:
         record, parameters = self.record, self.reference.network.parameters
         with np.errstate(all="ignore"):
-            names, _, weights = self.reference.update(
+            update = self.reference.update(
                 record.before,
                 gradients,
                 record.slots_before,
@@ -229,9 +229,9 @@ class _Mover:
                 record.learning_rate,
             )
         moved, start = {}, 0
-        for name in names:
+        for name in update.names:
             part = slice(start, start + parameters[name].size)
-            moved[name], start = weights[part].reshape(parameters[name].shape), part.stop
+            moved[name], start = update.weights[part].reshape(parameters[name].shape), part.stop
         return moved
 
 

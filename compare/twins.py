@@ -87,11 +87,13 @@ def compile_like(network: Network, model: keras.Model) -> None:
     if not isinstance(optimizer["config"]["learning_rate"], dict):  # else it is a schedule
         exact = float(np.asarray(model.optimizer.learning_rate))  # the configuration rounds it
         optimizer["config"]["learning_rate"] = exact
+    by_hand = from_keras("optimizer", optimizer)
+    by_hand.excluded_from_weight_decay = frozenset(naming.without_weight_decay(model))
     loss = _per_output(model.loss, model)
     weights = _per_output(compiled.get("loss_weights"), model)
     network.compile(
         [keras.losses.serialize(keras.losses.get(one)) for one in loss],
-        from_keras("optimizer", optimizer),
+        by_hand,
         loss_weights=weights,
     )
 

@@ -119,12 +119,13 @@ class StepRecord:
     slots_before, slots_after : dicts of slot to name to array
         The optimizer's memory.
     iterations : int
-        Updates before this one.
+        Training steps before this one (with accumulated gradients, fewer updates than that).
     learning_rate : float
+        Of this step, also where a schedule gives it.
     seeds : list of array
         The states of the model's random generators before the step.
     gradients : dict of name to array
-        As the optimizer received them.
+        As the optimizer received them: of the scaled loss, where it has a loss scale.
     loss : float
         Of this batch, before the update.
     """
@@ -245,7 +246,7 @@ class Recorder(keras.callbacks.Callback):
         variables = [
             *self._variables.values(),
             *(variable for named in self._slots.values() for variable in named.values()),
-            self.model.optimizer.iterations,
+            self.model.optimizer._iterations,
             *self._seeds,
             *(variable for kept in self._kept.values() for variable in kept.values()),
         ]

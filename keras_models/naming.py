@@ -48,21 +48,40 @@ def trainable_names(model: keras.Model) -> list[str]:
 def slots(model: keras.Model) -> dict[str, dict[str, Any]]:
     """Return the optimizer's variables, slot by slot: ``{"momentum": {"hidden/kernel": …}}``.
 
-    Keras names a slot after the path of its weight, so the slot's own name is what follows it.
+    Keras names a slot after the path of its weight, so the slot's own name is what follows it. What
+    it doesn't name like that goes by its attribute: Adafactor's rows ``r`` and columns ``c``, which
+    only weights with two axes or more have, and Nadam's ``u_product``, one for ``"all weights"``.
     """
-    model.optimizer.build(model.trainable_variables)
-    prefixes = {
-        variable.path.replace("/", "_") + "_": name
-        for name, variable in zip(trainable_names(model), model.trainable_variables, strict=True)
-    }
+    optimizer = model.optimizer
+    optimizer.build(model.trainable_variables)
+    named = dict(zip(trainable_names(model), model.trainable_variables, strict=True))
+    prefixes = {variable.path.replace("/", "_") + "_": name for name, variable in named.items()}
     found: dict[str, dict[str, Any]] = {}
-    for variable in model.optimizer.variables:
+    for variable in optimizer.variables:
         matching = [prefix for prefix in prefixes if variable.name.startswith(prefix)]
         if matching:
             prefix = max(matching, key=len)
             slot = variable.name.removeprefix(prefix)
             found.setdefault(slot, {})[prefixes[prefix]] = variable
+    if isinstance(optimizer, keras.optimizers.Adafactor):
+        for slot, variables in (("r", optimizer._r), ("c", optimizer._c)):
+            found[slot] = {
+                name: variable
+                for (name, weight), variable in zip(named.items(), variables, strict=True)
+                if len(weight.shape) > 1
+            }
+    if isinstance(optimizer, keras.optimizers.Nadam):
+        found["u_product"] = {"all weights": optimizer._u_product}
     return found
+
+
+def without_weight_decay(model: keras.Model) -> list[str]:
+    """Return the names of the weights that were excluded from weight decay."""
+    return [
+        name
+        for name, variable in zip(trainable_names(model), model.trainable_variables, strict=True)
+        if not model.optimizer._use_weight_decay(variable.value)
+    ]
 
 
 def calls_in_order(model: keras.Model) -> Iterator[tuple[Any, int]]:

@@ -35,6 +35,10 @@ class Stepper:
     def __init__(self, model: keras.Model) -> None:
         self.model = keras.models.clone_model(model)
         self.model.compile_from_config(model.get_compile_config())
+        excluded = naming.without_weight_decay(model)
+        if excluded:  # the configuration doesn't say so
+            named = naming.weights(self.model)
+            self.model.optimizer.exclude_from_weight_decay([named[name] for name in excluded])
         self.names = list(naming.weights(self.model))
         self.trainable_names = naming.trainable_names(self.model)
         self._weights = list(naming.weights(self.model).values())
@@ -77,14 +81,18 @@ class Stepper:
         -------
         Trace
             With a phase ``"draw"`` beside the others: the random numbers that each layer drew, as
-            they came from the generator, under ``layer/0``, ``layer/1`` …
+            they came from the generator, under ``layer/0``, ``layer/1`` … The phase
+            ``"processed gradient"``, what is left of a gradient after unscaling and clipping, is
+            missing where nothing is done to it, and where gradients are accumulated: there it is
+            made inside a branch of the graph, which can't be read from outside; the accumulators
+            are optimizer slots and tell as much.
         """
         dtype = self._weights[0].dtype
         arrays = [weights[name] for name in self.names]
         arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
         state = (
             np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False),
-            np.array(iterations, self.model.optimizer.iterations.dtype),
+            np.array(iterations, self.model.optimizer._iterations.dtype),
             np.array(learning_rate, dtype),
             np.array(seeds, np.int64).reshape(-1, 2),
         )
@@ -124,8 +132,8 @@ class Stepper:
             variable.assign(weights[name])
         for variable in self._slot_variables:
             variable.assign(tf.zeros(variable.shape, variable.dtype))
-        self.model.optimizer.iterations.assign(0)
-        self.model.optimizer._learning_rate.assign(learning_rate)
+        self.model.optimizer._iterations.assign(0)
+        self._set_learning_rate(learning_rate)
 
     def _compiled_for(self, state: Any, batch: Any) -> Callable[..., Any]:
         """Compile the step once, for batches of any size."""
@@ -167,8 +175,8 @@ class Stepper:
         parts = tf.split(state, [math.prod(variable.shape) for variable in variables])
         for variable, part in zip(variables, parts, strict=True):
             variable.assign(tf.reshape(part, variable.shape))
-        optimizer.iterations.assign(iterations)
-        optimizer._learning_rate.assign(learning_rate)
+        optimizer._iterations.assign(iterations)
+        self._set_learning_rate(learning_rate)
         for index, seed in enumerate(self._seeds):
             seed.assign(seeds[index])
         with tf.GradientTape() as tape, self._recording() as (seen, drawn):
@@ -176,10 +184,11 @@ class Stepper:
             loss = model.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
             )
+            scaled = optimizer.scale_loss(loss)
         trainable = model.trainable_variables
-        gradients = tape.gradient(loss, [*trainable, *seen.values()])
+        gradients = tape.gradient(scaled, [*trainable, *seen.values()])
         of_weights, of_activations = gradients[: len(trainable)], gradients[len(trainable) :]
-        optimizer.apply(of_weights, trainable)
+        processed = _applied(optimizer, of_weights, trainable)
 
         numbers: dict[tuple[str, str], Any] = {}
         numbers.update({("activation", name): value for name, value in seen.items()})
@@ -191,6 +200,11 @@ class Stepper:
         for name, gradient in zip(self.trainable_names, of_weights, strict=True):
             if gradient is not None:
                 numbers["weight gradient", name] = gradient
+        of_names = dict(zip(self.trainable_names, of_weights, strict=True))
+        trained = [name for name, gradient in of_names.items() if gradient is not None]
+        if processed:
+            for name, gradient in zip(trained, processed, strict=True):
+                numbers["processed gradient", name] = gradient
         for slot, named in self._slots.items():
             for name, variable in named.items():
                 numbers["optimizer slot", f"{name}/{slot}"] = tf.identity(variable)
@@ -201,6 +215,11 @@ class Stepper:
             tf.concat([tf.reshape(number, [-1]) for number in numbers.values()], axis=0),
             tf.concat([tf.shape(number) for number in numbers.values()], axis=0),
         )
+
+    def _set_learning_rate(self, learning_rate: Any) -> None:
+        """Set the rate, unless the optimizer works it out itself, from a schedule."""
+        if isinstance(self.model.optimizer._learning_rate, keras.Variable):
+            self.model.optimizer._learning_rate.assign(learning_rate)
 
     def _activations(self, x: Any) -> dict[str, Any]:
         with self._recording() as (seen, _):
@@ -241,6 +260,28 @@ class Stepper:
             return (step + 1,)
 
         tf.while_loop(lambda step: step < last, one_step, [first])
+
+
+def _applied(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    """Apply the gradients; return what clipping left of them, if it can be asked and is read."""
+    options = ("clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")
+    readable = not optimizer.gradient_accumulation_steps
+    kept = readable and any(getattr(optimizer, option) is not None for option in options)
+    processed: list[Any] = []
+    own = optimizer._clip_gradients
+
+    def clip(gradients: Any) -> Any:
+        clipped = own(gradients)
+        if kept:
+            processed[:] = clipped
+        return clipped
+
+    optimizer._clip_gradients = clip
+    try:
+        optimizer.apply(gradients, variables)
+    finally:
+        del optimizer._clip_gradients
+    return processed
 
 
 DRAWING = ("stateless_random_uniform_v2", "stateless_random_normal_v2")

@@ -14,7 +14,7 @@ from manual.arrays import Array
 from manual.graph import Node, in_causal_order, nodes_of, symbols_from_config
 from manual.layers import Activation, Layer, Parameter, Symbol
 from manual.losses import Loss
-from manual.optimizers import Optimizer
+from manual.optimizers import Optimizer, Tensor
 from manual.registry import from_keras
 
 
@@ -75,8 +75,10 @@ class Network:
         By name (``"hidden/kernel"``), in Keras's order.
     values, gradients : arrays, shape (trainable weights,)
         All trainable weights and all their gradients; every parameter is a view into them.
-    slots : dict of str to array, shape (trainable weights,)
-        The optimizer's memory.
+    tensors : list of Tensor
+        Where in the flat arrays each trainable weight lies.
+    slots : dict of str to array
+        The optimizer's memory: flat arrays, most of them of the same length.
 
     Examples
     --------
@@ -157,6 +159,9 @@ class Network:
             if parameter.trainable:
                 self.slices[name] = where
             start = where.stop
+        self.tensors = [
+            Tensor(name, where, self.parameters[name].shape) for name, where in self.slices.items()
+        ]
         size = sum(parameter.size for parameter in trainable.values())
         self.values, self.gradients = values[:size], self._all_gradients[:size]
         self.constrained = [p for p in trainable.values() if p.constraint is not None]
@@ -202,6 +207,8 @@ class Network:
                 )
         for name, value in weights.items():
             self.parameters[name].value[...] = value
+        if self.optimizer is not None and not self.iterations:  # its memory may start from them
+            self.slots = self.optimizer.new_slots(self.values, self.tensors)
 
     # ------------------------------------------------------------------ forward and backward
 
@@ -280,7 +287,13 @@ class Network:
         """Add to each regularized weight's gradient what the weight itself costs."""
         for parameter in self.regularized:
             assert parameter.regularizer is not None
-            parameter.gradient += parameter.regularizer.backward(parameter.value)
+            penalty = parameter.regularizer.backward(parameter.value)
+            parameter.gradient += penalty if self.loss_scale == 1.0 else penalty * self.loss_scale
+
+    @property
+    def loss_scale(self) -> float:
+        """What the loss is multiplied by before it is differentiated."""
+        return (self.optimizer.loss_scale_factor if self.optimizer is not None else None) or 1.0
 
     def regularization_loss(self) -> Array:
         """Return what the weights themselves cost, all together."""
@@ -328,13 +341,16 @@ class Network:
         self.optimizer = (
             optimizer if isinstance(optimizer, Optimizer) else from_keras("optimizer", optimizer)
         )
-        self.slots = {name: np.zeros_like(self.values) for name in self.optimizer.slot_names}
+        self.slots = self.optimizer.new_slots(self.values, self.tensors)
         self.iterations = 0
 
     def loss(
         self, run: Pass, y: Array | Sequence[Array], sample_weight: Array | None = None
     ) -> tuple[Array, dict[int, Array]]:
-        """Return the total loss and its gradient at each node that a loss reads."""
+        """Return the total loss and its gradient at each node that a loss reads.
+
+        The gradients are those of the scaled loss, where the optimizer has a loss scale.
+        """
         if not self.heads:
             raise RuntimeError("The network has no loss yet: call compile(loss, optimizer) first.")
         total: Array = 0.0
@@ -350,7 +366,7 @@ class Network:
                 mask=run.masks[head.output],
             )
             total = total + value * head.weight
-            gradient = head.loss.backward(saved) * head.weight
+            gradient = head.loss.backward(saved) * (head.weight * self.loss_scale)
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
         if self.regularized:
@@ -381,10 +397,9 @@ class Network:
     def update(self) -> None:
         """Move all weights along the gradients, then project the constrained ones."""
         assert self.optimizer is not None, "compile the network first"
+        step = self.optimizer.step(self.iterations)
+        self.optimizer.apply(self.values, self.gradients, self.slots, self.tensors, step)
         self.iterations += 1
-        self.optimizer.update(
-            self.values, self.gradients, self.slots, self.iterations, self.optimizer.learning_rate
-        )
         for parameter in self.constrained:
             assert parameter.constraint is not None
             parameter.constraint.apply(parameter.value)
@@ -418,6 +433,8 @@ class Network:
             history.append(total / samples)
             if on_epoch is not None:
                 on_epoch(epoch, history[-1])
+        if self.optimizer is not None and self.optimizer.use_ema:  # as Keras does in the end
+            self.values[...] = self.slots["average"]
         return history
 
     def predict(self, x: Array | Sequence[Array]) -> Array:

@@ -96,14 +96,11 @@ def from_keras(kind: str, config: Any, owner: str = "") -> Any:
 def understood(twin_class: type, options: dict[str, Any], owner: str) -> dict[str, Any]:
     """Keep the options that ``twin_class`` takes; refuse the ones it would have to ignore."""
     taken = constructor_options(twin_class)
-    idle = (
-        _WITHOUT_MATHEMATICS if options.get("use_ema") else {*_WITHOUT_MATHEMATICS, "ema_momentum"}
-    )
     kept = {}
     for option, value in options.items():
         if option in taken:
             kept[option] = value
-        elif value is None or value is False or option in idle:
+        elif value is None or value is False or option in _WITHOUT_MATHEMATICS:
             continue
         elif not option.endswith("_initializer"):
             raise NoTwin(f"{owner}: the option {option}={value!r} has no hand-derived twin yet.")

@@ -17,7 +17,8 @@ FAMILIES = (
     "scored_attention",
     "factors",
     "loss",
-    "optimizer",
+    "optimizers",
+    "processing",
     "step",
 )
 """The modules that register hypotheses, in the order in which equally simple causes are named: what

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.causes.optimizer import RULES
+from compare.causes.optimizers import RULES
+from compare.causes.optimizers.surroundings import one_step
 
 
 @hypothesis("optimizer slot", "weight")
@@ -17,7 +18,11 @@ def left_over(place: Place) -> Iterator[Candidate]:
         return
     state, quantity = place.inputs["state"], place.inputs["quantity"]
     rule, _ = RULES[name]
-    moved = rule(replace(state, g=state.g + place.inputs["previous_gradient"]), {})
+    added_to = replace(state, g=state.g + place.inputs["previous_gradient"])
+    try:
+        moved = one_step(added_to, rule, {})
+    except LookupError:
+        return
     if quantity in moved:
         yield Candidate(
             "the gradient isn't reset: the one of the step before is still in it",

@@ -190,6 +190,8 @@ def run(bug: Bug, dtype: str) -> Report:
     keras.backend.clear_session(free_memory=False)
     keras.utils.set_random_seed(3)
     model, x, y = bug.network(bug)
-    optimizer = getattr(keras.optimizers, bug.optimizer)(0.01, **dict(bug.options))
+    optimizer = getattr(keras.optimizers, bug.optimizer)(
+        **{"learning_rate": 0.01, **dict(bug.options)}
+    )
     model.compile(optimizer, bug.loss, run_eagerly=True)
     return lockstep(model, x, y, batch_size=BATCH, shuffle=False)

@@ -140,16 +140,16 @@ def test_an_unknown_activation_is_refused_by_layer_and_name(make: Any) -> None:
     ("kind", "config", "match"),
     [
         ("loss", "log_cosh", "The loss 'log_cosh' has no hand-derived twin. Losses that have one"),
-        ("optimizer", "Lion", "The optimizer 'Lion' has no hand-derived twin"),
+        ("optimizer", "Own", "The optimizer 'Own' has no hand-derived twin"),
         (
             "optimizer",
-            {"class_name": "SGD", "config": {"learning_rate": 0.1, "clipnorm": 1.0}},
-            "optimizer 'SGD': the option clipnorm=1.0 has no hand-derived twin yet",
+            {"class_name": "SGD", "config": {"learning_rate": 0.1, "damping": 1.0}},
+            "optimizer 'SGD': the option damping=1.0 has no hand-derived twin yet",
         ),
         (
             "optimizer",
-            {"class_name": "Adam", "config": {"weight_decay": 0.004}},
-            "optimizer 'Adam': the option weight_decay=0.004 has no",
+            {"class_name": "Adam", "config": {"learning_rate": {"class_name": "Own"}}},
+            "The schedule 'Own' of the optimizer has no hand-derived twin",
         ),
     ],
 )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from compare.causes import Facts, Place, candidates, diagnose
-from compare.causes.optimizer import RULES, State
+from compare.causes.optimizers import RULES, State
 from compare.noise import Noisy
 from manual.layers import Activation, Dense
 from manual.losses import MeanSquaredError

@@ -1,46 +1,22 @@
-"""Slips in an update rule, told apart slot by slot.
+"""The rules of SGD, Adam and RMSprop once more, told apart slot by slot.
 
-The rules are written here once more with every decision as a knob, so that turning one knob is one
-slip. Beside each knob stands what it means.
+Every decision is a knob, so that turning one knob is one slip. Beside each knob stands what it
+means.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 
-from compare.causes.base import Candidate, Place, hypothesis
-from compare.judge import judge
-
-Slots = dict[str, Any]
-Knobs = Mapping[str, Any]
-Rule = Callable[["State", Knobs], Slots]
-
-
-@dataclass(frozen=True)
-class State:
-    """What an update starts from: weights, gradient, slots, the number of the update, settings."""
-
-    w: Any
-    g: Any
-    slots: Slots
-    t: float
-    learning_rate: float
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-
-def rounded(number: float) -> float:
-    """Round to float32, as Keras on TensorFlow does with some hyper-parameters."""
-    return float(np.float32(number))
+from compare.causes.optimizers import adaptive, moments, tensors
+from compare.causes.optimizers.state import Knobs, Rule, Slots, State, as_asked, rounded
 
 
 def sgd(s: State, k: Knobs) -> Slots:
     """m⁺ = μ m − η g, w⁺ = w + m⁺."""
-    eta, g = k.get("eta", s.learning_rate), s.g * k.get("factor", 1.0)
+    eta, g = s.learning_rate, s.g
     mu = k.get("mu", rounded(s.settings["momentum"]))
+    mu = as_asked(mu) if k.get("exact_mu") else mu
     if not s.settings["momentum"]:
         return {"weight": s.w - eta * g}
     m = s.slots["momentum"]
@@ -64,6 +40,7 @@ SGD_KNOBS: dict[str, Knobs] = {
     "the gradient enters the velocity with the wrong sign": {"sign": -1.0},
     "the velocity of the step before moves the weights": {"old_velocity": True},
     "the momentum is forgotten": {"mu": 0.0},
+    "Keras rounds μ to float32; the exact μ was used": {"exact_mu": True},
 }
 
 
@@ -74,13 +51,17 @@ def adam(s: State, k: Knobs) -> Slots:
         b1, b2 = b2, b1
     b1, b2 = k.get("beta_1", b1), k.get("beta_2", b2)
     t, eps = s.t + k.get("late", 0.0), s.settings["epsilon"]
-    eta, g = k.get("eta", s.learning_rate), s.g * k.get("factor", 1.0)
+    eta, g = s.learning_rate, s.g
+    b1 = rounded(b1) if k.get("rounded_1") else b1
+    b2 = rounded(b2) if k.get("rounded_2") else b2
     m = s.slots["momentum"] * b1 + g * (1.0 if k.get("m_undamped") else 1.0 - b1)
     squared = g if k.get("unsquared") else g * g
     v = s.slots["velocity"] * b2 + squared * (1.0 if k.get("v_undamped") else 1.0 - b2)
     slots = {"momentum": m, "velocity": v}
-    c1 = np.float64(1.0 if k.get("uncorrected_m") else 1.0 - rounded(b1) ** t)  # 0 if t is
-    c2 = np.float64(1.0 if k.get("uncorrected_v") else 1.0 - rounded(b2) ** t)
+    power_1 = b1 if k.get("exact_1") else rounded(b1)
+    power_2 = b2 if k.get("exact_2") else rounded(b2)
+    c1 = np.float64(1.0 if k.get("uncorrected_m") else 1.0 - power_1**t)  # 0 if t is
+    c2 = np.float64(1.0 if k.get("uncorrected_v") else 1.0 - power_2**t)
     used = v
     if s.settings.get("amsgrad"):
         used = slots["velocity_hat"] = np.maximum(s.slots["velocity_hat"], v)
@@ -122,13 +103,22 @@ ADAM_KNOBS: dict[str, Knobs] = {
     "the momentum of the step before moves the weights": {"old_m": True},
     "the gradient stands for its running mean m": {"plain_g": True},
     "amsgrad's maximum is missing": {"no_maximum": True},
+    "Keras rounds β₁ to float32 in β₁ᵗ; the exact β₁ was used": {"exact_1": True},
+    "Keras rounds β₂ to float32 in β₂ᵗ; the exact β₂ was used": {"exact_2": True},
+    "Keras rounds both betas to float32 in their powers; the exact ones were used": {
+        "exact_1": True,
+        "exact_2": True,
+    },
+    "β₁ is rounded to float32; Keras has the exact β₁ in 1 − β₁": {"rounded_1": True},
+    "β₂ is rounded to float32; Keras has the exact β₂ in 1 − β₂": {"rounded_2": True},
 }
 
 
 def rmsprop(s: State, k: Knobs) -> Slots:
     """v⁺ = ρ v + (1 − ρ) g², and ε inside the root."""
     rho, eps = k.get("rho", s.settings["rho"]), k.get("eps", s.settings["epsilon"])
-    eta, g = k.get("eta", s.learning_rate), s.g * k.get("factor", 1.0)
+    rho = rounded(rho) if k.get("rounded_rho") else rho
+    eta, g = s.learning_rate, s.g
     squared = g if k.get("unsquared") else g * g
     keep, take = (1.0 - rho, rho) if k.get("reversed") else (rho, 1.0 - rho)
     v = s.slots["velocity"] * keep + squared * (1.0 if k.get("undamped") else take)
@@ -145,7 +135,9 @@ def rmsprop(s: State, k: Knobs) -> Slots:
     else:
         move = eta * g / np.sqrt(spread + eps)
     if s.settings["momentum"] and not k.get("no_momentum"):
-        move = slots["momentum"] = s.slots["momentum"] * s.settings["momentum"] + move
+        mu = s.settings["momentum"]
+        mu = rounded(mu) if k.get("rounded_mu") else mu
+        move = slots["momentum"] = s.slots["momentum"] * mu + move
     slots["weight"] = s.w - move
     return slots
 
@@ -161,54 +153,16 @@ RMSPROP_KNOBS: dict[str, Knobs] = {
     "the velocity of the step before is used": {"old_v": True},
     "the mean gradient is not subtracted": {"uncentered": True},
     "the momentum is forgotten": {"no_momentum": True},
-}
-
-COMMON_KNOBS: dict[str, Knobs] = {
-    "the step goes uphill: the gradient is added": {"factor": -1.0},
-    "the learning rate is forgotten": {"eta": 1.0},
+    "ρ is rounded to float32; Keras has the exact ρ": {"rounded_rho": True},
+    "μ is rounded to float32; Keras has the exact μ": {"rounded_mu": True},
 }
 
 RULES: dict[str, tuple[Rule, dict[str, Knobs]]] = {
     "SGD": (sgd, SGD_KNOBS),
     "Adam": (adam, ADAM_KNOBS),
+    "AdamW": (adam, ADAM_KNOBS),
     "RMSprop": (rmsprop, RMSPROP_KNOBS),
+    **moments.RULES,
+    **adaptive.RULES,
+    **tensors.RULES,
 }
-
-
-@hypothesis("optimizer slot", "weight")
-def one_knob(place: Place) -> Iterator[Candidate]:
-    """Propose every rule that differs from the right one in one decision."""
-    name = type(place.map).__name__
-    if name not in RULES or not place.has("state", "quantity"):
-        return
-    rule, knobs = RULES[name]
-    state, quantity = place.inputs["state"], place.inputs["quantity"]
-    facts = place.facts
-    factors: dict[str, Knobs] = {
-        f"the gradient is multiplied by the batch size {facts.samples}": {"factor": facts.samples},
-        f"the gradient is divided by the batch size {facts.samples}": {"factor": 1 / facts.samples},
-        "the learning rate is applied twice": {"eta": state.learning_rate**2},
-        "the learning rate is divided by the batch size": {
-            "eta": state.learning_rate / facts.samples
-        },
-    }
-    plain = rule(state, {})
-    for sentence, turned in {**knobs, **COMMON_KNOBS, **factors}.items():
-        moved = rule(state, turned)
-        # A knob that turns nothing here must not take the blame for a forgotten constraint.
-        if quantity in moved and not judge(moved[quantity].value, plain[quantity]).agrees:
-            yield Candidate(sentence, moved[quantity])
-
-
-@hypothesis("weight")
-def weight_slips(place: Place) -> Iterator[Candidate]:
-    """Propose an update that did not happen, happened twice, or shrank the weights."""
-    if not place.has("state"):
-        return
-    state, right = place.inputs["state"], place.right
-    yield Candidate("the weight is not updated", state.w, "w⁺ = w")
-    yield Candidate("the update is applied twice", right + (right - state.w), "w⁺ = w + 2 Δw")
-    name = type(place.map).__name__
-    if name in RULES:  # where there is no constraint this is what is right, and explains nothing
-        moved = RULES[name][0](state, {})["weight"]
-        yield Candidate("the constraint is forgotten", moved, "w⁺ of the update alone")
