@@ -36,6 +36,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from manual.activations.functions import ERFC, erfc
+
 CORRECTLY_ROUNDED = 1 / 3
 ELEMENTARY = 4.0
 """Variances of one operation's own rounding, in units of (u y)²."""
@@ -158,8 +160,10 @@ class Noisy(NDArrayOperatorsMixin):
         """Return the mean size of groups of equal terms, for each sum."""
         if axis is None:
             return mean_group_size(self.value.reshape(-1, 1), value, self.unit).reshape(value.shape)
-        terms = np.moveaxis(self.value, axis, 0)
-        groups = mean_group_size(terms.reshape(len(terms), -1), value, self.unit)
+        axes = axis if isinstance(axis, tuple) else (axis,)
+        terms = np.moveaxis(self.value, axes, range(len(axes)))
+        count = math.prod(terms.shape[: len(axes)])
+        groups = mean_group_size(terms.reshape(count, -1), value, self.unit)
         return groups.reshape(value.shape)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Noisy:
@@ -219,6 +223,8 @@ class Noisy(NDArrayOperatorsMixin):
             return self._where(*args)
         if function in (np.zeros_like, np.ones_like):
             return self._like(function(args[0].value), None)
+        if function is np.argsort:  # of numbers within noise of each other either may come first
+            return np.argsort(args[0].value, *args[1:], **kwargs)
         if function in _STRUCTURAL:
             return self._structural(lambda array: function(array, *args[1:], **kwargs), args[0])
         if function in (np.sum, np.mean, np.max, np.reshape):
@@ -379,8 +385,10 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
 
 def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.power(a, b)
-    passed = None if va is None else _passed(va, b * np.power(a, b - 1.0))
-    return y, _added(_rounded(y, ELEMENTARY), passed)
+    of_base = None if va is None else _passed(va, b * np.power(a, b - 1.0))
+    # 0 to a power stays 0, whatever the power
+    of_exponent = None if vb is None else _passed(vb, np.where(a == 0, 0.0, y * np.log(a)))
+    return y, _added(_rounded(y, ELEMENTARY), of_base, of_exponent)
 
 
 def _sqrt(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
@@ -392,7 +400,7 @@ def _sqrt(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
     return y, _added(_rounded(y), passed)
 
 
-def _elementary(function: np.ufunc, derivative: Callable[[Any, Any], Any]) -> Rule:
+def _elementary(function: Callable[[Any], Any], derivative: Callable[[Any, Any], Any]) -> Rule:
     def rule(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
         y = function(a)
         passed = None if va is None else _passed(va, derivative(a, y))
@@ -464,6 +472,7 @@ _RULES: dict[np.ufunc, Rule] = {
     np.log: _elementary(np.log, lambda a, y: 1 / a),
     np.log1p: _elementary(np.log1p, lambda a, y: 1 / (1 + a)),
     np.tanh: _elementary(np.tanh, lambda a, y: 1 - y * y),
+    ERFC: _elementary(erfc, lambda a, y: np.exp(-a * a) * (2 / math.sqrt(math.pi))),
     np.maximum: _choice(np.maximum),
     np.minimum: _choice(np.minimum),
     np.greater: _comparison(np.greater),
@@ -476,4 +485,12 @@ _RULES: dict[np.ufunc, Rule] = {
     np.bitwise_and: _logical(np.bitwise_and),
 }
 
-_STRUCTURAL = {np.concatenate, np.moveaxis, np.split, np.transpose, np.ravel, np.expand_dims}
+_STRUCTURAL = {
+    np.concatenate,
+    np.moveaxis,
+    np.split,
+    np.transpose,
+    np.ravel,
+    np.expand_dims,
+    np.take_along_axis,
+}
