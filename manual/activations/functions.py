@@ -14,7 +14,7 @@ ERFC = np.frompyfunc(math.erfc, 1, 1)
 
 def erfc(z: Array) -> Array:
     """Return 2/√π ∫ e^(−t²) dt from z to ∞, for an array of one axis at least."""
-    e = ERFC(z)
+    e: Array = ERFC(z)
     return e if e.dtype == z.dtype else e.astype(z.dtype)
 
 
@@ -29,8 +29,8 @@ def softplus(z: Array) -> Array:
     return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
 
 
-def softmax(z: Array, axis: int = -1) -> Array:
-    """Return e^zᵢ / Σⱼ e^zⱼ over an axis."""
+def softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
+    """Return e^zᵢ / Σⱼ e^zⱼ over an axis, or several."""
     e = np.exp(z - z.max(axis=axis, keepdims=True))
     return e / e.sum(axis=axis, keepdims=True)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -62,12 +64,12 @@ class GELU(ActivationFunction):
     CUBIC = float(np.float32(0.044715))
     SLOPE = math.sqrt(2.0 / math.pi)
 
-    exact = {
+    derivation: ClassVar[Mapping[str, str]] = {
         "forward": "a = ½ z erfc(−z/√2)",
         "local gradient": "∂a/∂z = ½ erfc(−z/√2) + z e^(−z²/2)/√(2π)",
         "input gradient": "dz = da · (½ erfc(−z/√2) + z e^(−z²/2)/√(2π))",
     }
-    approximation = {
+    approximation: ClassVar[Mapping[str, str]] = {
         "forward": "a = ½ z (1 + t), with t = tanh(√(2/π) (z + 0.044715 z³))",
         "local gradient": "∂a/∂z = ½ (1 + t) + ½ z (1 − t²) √(2/π) (1 + 3 · 0.044715 z²)",
         "input gradient": "dz = da · (½ (1 + t) + ½ z (1 − t²) √(2/π) (1 + 3 · 0.044715 z²))",
@@ -75,7 +77,8 @@ class GELU(ActivationFunction):
 
     def __init__(self, approximate: bool = False) -> None:
         self.approximate = approximate
-        self.derivation = self.approximation if approximate else self.exact  # type: ignore[misc]
+        if approximate:
+            self.derivation = self.approximation  # type: ignore[misc]
 
     def forward(self, z: Array) -> Array:
         if self.approximate:

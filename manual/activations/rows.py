@@ -21,7 +21,7 @@ class Softmax(ActivationFunction):
     }
     carries_logits = True
 
-    def __init__(self, axis: int = -1) -> None:
+    def __init__(self, axis: int | tuple[int, ...] = -1) -> None:
         self.axis = axis
 
     def forward(self, z: Array) -> Array:

@@ -150,4 +150,4 @@ class CategoricalFocalCrossentropy(Loss):
     def _alpha(self, p: Array) -> Array:
         if isinstance(self.alpha, (int, float)):
             return self.alpha
-        return np.float32(self.alpha).astype(p.dtype)  # Keras rounds a list of them to float32
+        return np.array(self.alpha, np.float32).astype(p.dtype)  # Keras rounds a list

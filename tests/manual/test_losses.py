@@ -103,7 +103,7 @@ def made(case: str, **options: Any) -> tuple[Any, str]:
     """Return the Keras loss that a case names, and the kind of data it is for."""
     family, *words = case.split(", ")
     make, kind = FAMILIES[family]
-    if "generalized, odd" == case:
+    if case == "generalized, odd":
         words, options["q"] = [], 0.7
     for word in words:
         options |= OPTIONS[word]
