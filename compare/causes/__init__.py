@@ -7,6 +7,7 @@ from compare.causes import (  # noqa: F401  (each registers its hypotheses)
     factors,
     loss,
     optimizer,
+    prelu,
 )
 from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis
 
