@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from compare.errors import BadInput
-from manual.losses import BinaryCrossentropy, Loss, SparseCategoricalCrossentropy
+from manual.losses import BinaryCrossentropy, Circle, Loss, SparseCategoricalCrossentropy
 
 
 def checked_arrays(name: str, data: Any, dtype: str) -> list[np.ndarray]:
@@ -58,7 +58,11 @@ def check_lengths(named: dict[str, list[np.ndarray]], batch_size: int) -> int:
 
 def check_labels(loss: Loss, y: np.ndarray, classes: int) -> None:
     """Refuse labels that the loss has no meaning for."""
-    if isinstance(loss, SparseCategoricalCrossentropy):
+    if loss.takes_classes and not isinstance(loss, Circle):
+        if isinstance(loss, SparseCategoricalCrossentropy) and loss.ignore_class is not None:
+            y = y[y != loss.ignore_class]
+            if not y.size:
+                return
         whole = np.array_equal(y, np.floor(y))
         low, high = y.min(), y.max()
         if not whole or low < 0 or high >= classes:

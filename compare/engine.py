@@ -325,7 +325,7 @@ def check_fit(
             )
     for array, head, tensor in zip(ys, network.heads, model.outputs, strict=True):
         wanted = tuple(tensor.shape[1:])
-        sparse = type(head.loss).__name__.startswith("Sparse")
+        sparse = head.loss.takes_classes
         allowed = {wanted[:-1], (*wanted[:-1], 1)} if sparse else {wanted}
         if not sparse and wanted[-1] == 1:
             allowed.add(wanted[:-1])

@@ -36,6 +36,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from manual.activations.functions import ERFC, erfc
+
 CORRECTLY_ROUNDED = 1 / 3
 ELEMENTARY = 4.0
 """Variances of one operation's own rounding, in units of (u y)²."""
@@ -187,7 +189,8 @@ class Noisy(NDArrayOperatorsMixin):
             return mean_group_size(self.value.reshape(-1, 1), value, self.unit).reshape(value.shape)
         axes = axis if isinstance(axis, tuple) else (axis,)
         terms = np.moveaxis(self.value, axes, range(len(axes)))
-        groups = mean_group_size(terms.reshape(-1, value.size), value, self.unit)
+        count = math.prod(terms.shape[: len(axes)])
+        groups = mean_group_size(terms.reshape(count, -1), value, self.unit)
         return groups.reshape(value.shape)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Noisy:
@@ -260,6 +263,8 @@ class Noisy(NDArrayOperatorsMixin):
             return self._where(*args)
         if function in (np.zeros_like, np.ones_like):
             return self._like(function(args[0].value), None)
+        if function is np.argsort:  # of numbers within noise of each other either may come first
+            return np.argsort(args[0].value, *args[1:], **kwargs)
         if function in _STRUCTURAL:
             return self._structural(lambda array: function(array, *args[1:], **kwargs), args[0])
         if function in (np.sum, np.mean, np.max, np.reshape):
@@ -449,9 +454,11 @@ def _square(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
 
 def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.power(a, b)
-    passed = None if va is None else _passed(va, b * np.power(a, b - 1.0))
     together = _second_order(u, va, va) if np.all(b == 2) else None
-    return y, _added(_rounded(y, ELEMENTARY), passed, together)
+    of_base = None if va is None else _passed(va, b * np.power(a, b - 1.0))
+    # 0 to a power stays 0, whatever the power
+    of_exponent = None if vb is None else _passed(vb, np.where(a == 0, 0.0, y * np.log(a)))
+    return y, _added(_rounded(y, ELEMENTARY), of_base, of_exponent, together)
 
 
 def _sqrt(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
@@ -463,7 +470,7 @@ def _sqrt(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
     return y, _added(_rounded(y), passed)
 
 
-def _elementary(function: np.ufunc, derivative: Callable[[Any, Any], Any]) -> Rule:
+def _elementary(function: Callable[[Any], Any], derivative: Callable[[Any, Any], Any]) -> Rule:
     def rule(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
         y = function(a)
         passed = None if va is None else _passed(va, derivative(a, y))
@@ -564,6 +571,7 @@ _RULES: dict[np.ufunc, Rule] = {
     np.cos: _elementary(np.cos, lambda a, y: np.sin(a)),
     np.floor: _whole(np.floor),
     np.floor_divide: _floor_divide,
+    ERFC: _elementary(erfc, lambda a, y: np.exp(-a * a) * (2 / math.sqrt(math.pi))),
     np.maximum: _choice(np.maximum),
     np.minimum: _choice(np.minimum),
     np.greater: _comparison(np.greater),
@@ -585,5 +593,6 @@ _STRUCTURAL = {
     np.repeat,
     np.split,
     np.stack,
+    np.take_along_axis,
     np.transpose,
 }

@@ -92,10 +92,22 @@ def compile_like(network: Network, model: keras.Model) -> None:
     loss = _per_output(model.loss, model)
     weights = _per_output(compiled.get("loss_weights"), model)
     network.compile(
-        [keras.losses.serialize(keras.losses.get(one)) for one in loss],
+        [loss_config(keras.losses.get(one)) for one in loss],
         by_hand,
         loss_weights=weights,
     )
+
+
+def loss_config(loss: Any) -> dict[str, Any]:
+    """Return a loss's configuration with all its options.
+
+    Keras leaves some out: δ of Huber's loss, the axis of the cosine similarity.
+    """
+    config = keras.losses.serialize(loss)
+    options = getattr(loss, "_fn_kwargs", None)
+    if options and isinstance(config, dict):
+        return {**config, "config": {**options, **config["config"]}}
+    return config  # type: ignore[no-any-return]
 
 
 def copy_weights(network: Network, model: keras.Model) -> None:

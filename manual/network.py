@@ -331,10 +331,8 @@ class Network:
         for output, one, weight in zip(self.outputs, losses, weights, strict=True):
             attached = one if isinstance(one, Loss) else from_keras("loss", one)
             node = self.nodes[output]
-            fused = (
-                attached.from_logits is not None
-                and isinstance(node.layer, Activation)
-                and node.layer.function.carries_logits
+            fused = isinstance(node.layer, Activation) and attached.reads_logits_of(
+                node.layer.function
             )
             reads = node.inputs[0] if fused else output
             self.heads.append(Head(output, reads, attached, 1.0 if weight is None else weight))

@@ -13,6 +13,7 @@ FAMILIES = (
     "merging",
     "normalization",
     "normalization_gradients",
+    "prelu",
     "reshaping",
     "scored_attention",
     "factors",

@@ -2,45 +2,97 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-
-Function = Callable[[Any], Any]
-
-# Written here once more, by hand: the judge must not explain a fault with the code at fault.
-FUNCTIONS: dict[str, tuple[Function, Function]] = {
-    "sigmoid": (
-        lambda z: 1.0 / (1.0 + np.exp(-z)),
-        lambda z: np.exp(-np.abs(z)) / ((1.0 + np.exp(-np.abs(z))) * (1.0 + np.exp(-np.abs(z)))),
-    ),
-    "tanh": (np.tanh, lambda z: 1.0 - np.tanh(z) * np.tanh(z)),
-    "relu": (lambda z: np.maximum(z, 0.0), lambda z: 1.0 * (z > 0.0)),
-    "elu": (
-        lambda z: np.where(z > 0.0, z, np.exp(np.minimum(z, 0.0)) - 1.0),
-        lambda z: np.where(z > 0.0, 1.0, np.exp(np.minimum(z, 0.0))),
-    ),
-    "softplus": (
-        lambda z: np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z))),
-        lambda z: 1.0 / (1.0 + np.exp(-z)),
-    ),
-}
-"""f(z) and f′(z) by name."""
+from compare.causes.functions import (
+    FUNCTIONS,
+    GATES,
+    MAKERS,
+    SELU_ALPHA,
+    SELU_SCALE,
+    Function,
+    Pair,
+    elu,
+    gelu_inner,
+)
 
 IN_TERMS_OF_A: dict[str, tuple[Function, str]] = {
     "sigmoid": (lambda a: a * (1.0 - a), "a (1 − a)"),
     "tanh": (lambda a: 1.0 - a * a, "1 − a²"),
+    "elu": (lambda a: np.where(a > 0.0, 1.0, a + 1.0), "a + 1"),
 }
 """f′ written with a = f(z), as one does where that is shorter."""
+
+SPELLED = {name.replace("_", ""): name for name in (*FUNCTIONS, *MAKERS)}
 
 
 def name_of(layer: Any) -> str:
     """Return which activation function a layer applies; empty if it is no activation."""
     function = getattr(layer, "function", None)
-    return "" if function is None else type(function).__name__.lower()
+    if function is None:
+        return ""
+    name = type(function).__name__.lower()
+    if name == "gelu" and function.approximate:
+        return "gelu's tanh approximation"
+    return SPELLED.get(name, name)
+
+
+def parameters_of(layer: Any) -> dict[str, Any]:
+    """Return the parameters of a layer's activation function by Keras's names."""
+    maker = MAKERS.get(name_of(layer))
+    if maker is None:
+        return {}
+    taken = maker.__code__.co_varnames[: maker.__code__.co_argcount]
+    return {key: value for key, value in vars(layer.function).items() if key in taken}
+
+
+def pair_of(layer: Any) -> Pair | None:
+    """Return f and f′ with the layer's own parameters; None if f isn't taken number by number."""
+    name = name_of(layer)
+    return MAKERS[name](**parameters_of(layer)) if name in MAKERS else FUNCTIONS.get(name)
+
+
+def with_other_parameters(layer: Any) -> Iterator[tuple[str, Pair]]:
+    """Give the function with one parameter forgotten, or set as elsewhere."""
+    own, maker = parameters_of(layer), MAKERS.get(name_of(layer))
+
+    def changed(**other: Any) -> Pair:
+        assert maker is not None
+        return maker(**{**own, **other})
+
+    if "alpha" in own:
+        for value in (1.0, 1.0 / own["alpha"], own["alpha"] * own["alpha"]):
+            sentence = {1.0: "α is forgotten: it counts as 1"}.get(value, f"α is {value:g} instead")
+            yield sentence, changed(alpha=value)
+    if own.get("negative_slope"):
+        yield "the negative slope is missing", changed(negative_slope=0.0)
+        for value in (0.01, 0.1, 0.2, 0.3, 1.0, -own["negative_slope"]):
+            for slope in (value, float(np.float32(value))):
+                yield f"the negative slope is {value:g} instead", changed(negative_slope=slope)
+    if own.get("max_value") is not None:
+        yield "the upper limit is missing", changed(max_value=None)
+    if own.get("threshold"):
+        for value in (0.0, 0.5, 1.0, -own["threshold"]):
+            sentence = {0.0: "the threshold is missing"}.get(value, f"the threshold is {value:g}")
+            yield sentence, changed(threshold=value)
+    if "default_value" in own:
+        yield "the default value is 0 instead", changed(default_value=0.0)
+    if "b" in own:
+        for value in (0.0, 1.0, 4.0, own["b"] ** 2):
+            yield f"b is {value:g} instead", changed(b=value)
+    if name_of(layer) == "selu":
+        yield (
+            "the scale λ is forgotten",
+            elu(SELU_ALPHA),
+        )
+        yield (
+            "α is forgotten: it counts as 1",
+            Pair(lambda z: SELU_SCALE * elu().f(z), lambda z: SELU_SCALE * elu().d(z)),
+        )
 
 
 @hypothesis("activation gradient")
@@ -49,20 +101,22 @@ def wrong_local_gradient(place: Place) -> Iterator[Candidate]:
     if not name_of(place.map) or not place.has("z", "a", "da"):
         return
     z, a, da, name = (*(place.inputs[letter] for letter in ("z", "a", "da")), name_of(place.map))
+    if a.shape != z.shape:
+        return
+    pair = pair_of(place.map)
     yield Candidate("the derivative of the activation is missing", da, "dz = da")
-    if name in FUNCTIONS:
-        derivative = FUNCTIONS[name][1]
+    if pair is not None:
+        for sentence, other_pair in with_other_parameters(place.map):
+            yield Candidate(sentence, da * other_pair.d(z), "dz = da · f′(z) of another f")
         yield Candidate(
             "the derivative is taken at the activation instead of the pre-activation",
-            da * derivative(a),
+            da * pair.d(a),
             "dz = da · f′(a)",
         )
-        yield Candidate(
-            "the gradient from the right is not multiplied in", derivative(z), "dz = f′(z)"
-        )
+        yield Candidate("the gradient from the right is not multiplied in", pair.d(z), "dz = f′(z)")
         yield Candidate(
             "the derivative of the activation is applied twice",
-            da * derivative(z) * derivative(z),
+            da * pair.d(z) * pair.d(z),
             "dz = da · f′(z)²",
         )
     if name in IN_TERMS_OF_A:
@@ -75,17 +129,100 @@ def wrong_local_gradient(place: Place) -> Iterator[Candidate]:
     yield Candidate("1 − a stands for the derivative", da * (1.0 - a), "dz = da · (1 − a)")
     yield Candidate("the activation stands for its derivative", da * a, "dz = da · a")
     yield Candidate("1 + a² stands for the derivative", da * (1.0 + a * a), "dz = da · (1 + a²)")
-    if name == "softmax":
-        yield Candidate(
-            "only the diagonal of softmax's derivative is used",
-            da * a * (1.0 - a),
-            "dzᵢ = daᵢ · aᵢ (1 − aᵢ)",
-        )
+    if name in GATES:
+        yield from _half_a_product_rule(name, z, da)
     for other, (_, derivative) in FUNCTIONS.items():
         if other != name:
             yield Candidate(
                 f"this is the derivative of {other}", da * derivative(z), f"dz = da · {other}′(z)"
             )
+    if pair is None:
+        return
+    yield Candidate("the pre-activation stands for the derivative", da * z, "dz = da · z")
+    yield Candidate("the derivative is taken at −z", da * pair.d(-z), "dz = da · f′(−z)")
+    yield Candidate(
+        "the derivative divides instead of multiplying", da / pair.d(z), "dz = da / f′(z)"
+    )
+    yield Candidate(
+        "the derivative is added instead of multiplied in", da + pair.d(z), "dz = da + f′(z)"
+    )
+    yield Candidate(
+        "at the kink z = 0 the slope is 1", da * np.where(z == 0.0, 1.0, pair.d(z)), "f′(0) = 1"
+    )
+    if name == "softsign":
+        yield Candidate("the square is missing", da / (1.0 + np.abs(z)), "dz = da / (1 + |z|)")
+    if name == "sigmoid":
+        yield Candidate("1 − a² stands for the derivative", da * (1.0 - a * a), "dz = da (1 − a²)")
+
+
+def _half_a_product_rule(name: str, z: Any, da: Any) -> Iterator[Candidate]:
+    """Propose that (z g)′ = g + z g′ was not carried through."""
+    gate = GATES[name]
+    yield Candidate("the gate is treated as a constant", da * gate.f(z), "dz = da · g(z)")
+    yield Candidate("only the gate is differentiated", da * z * gate.d(z), "dz = da · z g′(z)")
+    yield Candidate(
+        "z is missing in the product rule", da * (gate.f(z) + gate.d(z)), "dz = da · (g + g′)"
+    )
+    yield Candidate(
+        "the product rule has a minus", da * (gate.f(z) - z * gate.d(z)), "dz = da · (g − z g′)"
+    )
+    if name == "gelu's tanh approximation":
+        t = np.tanh(gelu_inner(z))
+        bump = 0.5 * z * (1.0 - t * t)
+        chain = "the inner derivative is missing"
+        yield Candidate(chain, da * (gate.f(z) + bump), "½ (1 + t) + ½ z (1 − t²)")
+    if name == "mish":
+        t = gate.f(z)
+        yield Candidate(
+            "the derivative of softplus is missing",
+            da * (t + z * (1.0 - t * t)),
+            "t + z (1 − t²)",
+        )
+        yield Candidate(
+            "the derivative of tanh is missing",
+            da * (t + z * FUNCTIONS["softplus"].d(z)),
+            "t + z σ(z)",
+        )
+
+
+@hypothesis("activation gradient")
+def wrong_row_gradient(place: Place) -> Iterator[Candidate]:
+    """Propose what becomes of the derivative of a function of whole rows."""
+    name = name_of(place.map)
+    if name not in ("softmax", "logsoftmax") or not place.has("z", "a", "da"):
+        return
+    a, da, axis = place.inputs["a"], place.inputs["da"], place.map.function.axis
+    p = a if name == "softmax" else np.exp(a)
+
+    def over(terms: Any, along: Any = axis) -> Any:
+        return terms.sum(axis=along, keepdims=True)
+
+    if name == "softmax":
+        diagonal = "only the diagonal of softmax's derivative is used"
+        yield Candidate(diagonal, da * a * (1.0 - a), "dzᵢ = daᵢ · aᵢ (1 − aᵢ)")
+        yield Candidate("the factor a is missing", da - over(da * a), "dz = da − Σ da a")
+        yield Candidate("the sum lacks a", a * (da - over(da)), "dz = a (da − Σ da)")
+        yield Candidate("the sum is added", a * (da + over(da * a)), "dz = a (da + Σ da a)")
+        yield Candidate(
+            "the mean stands for the sum",
+            a * (da - over(da * a) / float(a.shape[-1])),
+            "dz = a (da − 1/n Σ da a)",
+        )
+    else:
+        yield Candidate("this is the derivative of softmax", p * (da - over(da * p)))
+        yield Candidate("only the diagonal is used", da * (1.0 - p), "dzᵢ = daᵢ (1 − e^aᵢ)")
+        yield Candidate("the activation stands for softmax", da - a * over(da), "dz = da − a Σ da")
+        yield Candidate("the sum is added", da + p * over(da), "dz = da + eᵃ Σ da")
+    for other in range(a.ndim):
+        if other != axis and other - a.ndim != axis:
+            gone = over(da * a, other) if name == "softmax" else over(da, other)
+            value = a * (da - gone) if name == "softmax" else da - p * gone
+            yield Candidate(f"the sum runs over axis {other}", value)
+
+
+def _softmax(z: Any, axis: Any) -> Any:
+    e = np.exp(z - z.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
 
 
 @hypothesis("activation")
@@ -93,10 +230,48 @@ def another_function(place: Place) -> Iterator[Candidate]:
     """Propose the other activation functions, and none."""
     if not name_of(place.map) or not place.has("z"):
         return
-    z, name = place.inputs["z"], name_of(place.map)
+    z, name, pair = place.inputs["z"], name_of(place.map), pair_of(place.map)
     yield Candidate("the activation function is not applied", z, "a = z")
+    for sentence, changed in with_other_parameters(place.map):
+        yield Candidate(sentence, changed.f(z), "a = f(z) of another f")
     for other, (function, _) in FUNCTIONS.items():
         if other != name:
             yield Candidate(f"{other} is applied instead", function(z), f"a = {other}(z)")
-        elif place.has("a"):
-            yield Candidate(f"{other} is applied twice", function(place.inputs["a"]))
+    if pair is not None and place.has("a"):
+        yield Candidate(f"{name} is applied twice", pair.f(place.inputs["a"]), "a = f(f(z))")
+    if pair is not None:
+        yield Candidate("z is negated", pair.f(-z), "a = f(−z)")
+        yield Candidate("the derivative stands for the function", pair.d(z), "a = f′(z)")
+    if name in GATES:
+        yield Candidate("z isn't multiplied in", GATES[name].f(z), "a = g(z)")
+    for factor, sentence in _FACTORS.items():
+        yield Candidate(sentence, place.right * factor)
+    yield from _other_rows(name, z, getattr(place.map.function, "axis", None))
+
+
+_FACTORS = {-1.0: "the sign is reversed", 2.0: "everything is doubled", 0.5: "everything is halved"}
+
+
+def _other_rows(name: str, z: Any, axis: Any) -> Iterator[Candidate]:
+    if name not in ("softmax", "logsoftmax", "sparsemax", "glu"):
+        return
+    if name in ("softmax", "logsoftmax"):
+        made: Mapping[str, Callable[[Any, Any], Any]] = {
+            "softmax": _softmax,
+            "logsoftmax": lambda z, axis: np.log(_softmax(z, axis)),
+        }
+        for other in range(z.ndim):
+            if other != axis and other - z.ndim != axis:
+                yield Candidate(f"the sum runs over axis {other}", made[name](z, other))
+        if name == "softmax":
+            e = np.exp(z)
+            yield Candidate("the exponentials aren't divided by their sum", e, "a = eᶻ")
+            yield Candidate("the exponential is missing", z / z.sum(axis=axis, keepdims=True))
+            yield Candidate("the logarithm is taken", made["logsoftmax"](z, axis), "a = log p")
+        else:
+            yield Candidate("the logarithm is missing", _softmax(z, axis), "a = softmax(z)")
+    if name == "glu" and z.shape[axis] % 2 == 0:
+        u, v = np.split(z, 2, axis=axis)
+        sigmoid = FUNCTIONS["sigmoid"].f
+        yield Candidate("the halves are swapped", v * sigmoid(u), "a = v σ(u)")
+        yield Candidate("the gate's sigmoid is missing", u * v, "a = u v")

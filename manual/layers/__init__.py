@@ -1,5 +1,6 @@
 """Layers: each a forward map and its hand-written derivative."""
 
+from manual.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
 from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
@@ -51,6 +52,7 @@ from manual.layers.reshaping import (
 )
 
 __all__ = [
+    "ELU",
     "GRU",
     "LSTM",
     "Activation",
@@ -79,18 +81,22 @@ __all__ = [
     "InputLayer",
     "Layer",
     "LayerNormalization",
+    "LeakyReLU",
     "Masking",
     "Maximum",
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
+    "PReLU",
     "Parameter",
     "Permute",
     "RMSNormalization",
+    "ReLU",
     "RepeatVector",
     "Rescaling",
     "Reshape",
     "SimpleRNN",
+    "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,6 +17,7 @@ import tensorflow as tf
 from compare.judge import BOUND, judge
 from compare.noise import Noisy
 from compare.reference import UNIT_ROUNDOFF
+from compare.twins import loss_config
 from manual import registry
 from manual.network import as_target
 from manual.registry import from_keras
@@ -221,7 +221,7 @@ def compare_loss(ruler: Ruler, on_tape: Callable[..., Any]) -> Callable[..., Non
         actual, (actual_gradient,) = on_tape(
             lambda tensor: tf.reduce_sum(loss(y, tensor, sample_weight=weight)), [p]
         )
-        by_hand = from_keras("loss", keras.losses.serialize(loss))
+        by_hand = from_keras("loss", loss_config(loss))
         noisy = ruler.exact(p)
         with np.errstate(all="ignore"):
             expected, saved = by_hand.forward(as_target(y, noisy), noisy, sample_weight=weight)

@@ -76,11 +76,3 @@ def test_the_gradient_at_the_logits_is_softmax_less_y_whatever_y_adds_up_to(
     noise = by_hand.backward(saved).noise
     true = Noisy(total * softmax - y, (1.0 + total) * noise, unit=differences.unit)
     differences.agree(forward, [z], [true])
-
-
-@pytest.mark.parametrize(
-    "name", ["binary_crossentropy", "categorical_crossentropy", "sparse_categorical_crossentropy"]
-)
-def test_classes_lie_on_the_last_axis(name: str) -> None:
-    with pytest.raises(ValueError, match="Received: axis=1"):
-        from_keras("loss", {"class_name": name, "config": {"axis": 1}})

@@ -132,14 +132,33 @@ def test_an_unknown_layer_is_refused_by_name_and_the_known_ones_are_listed() -> 
 @pytest.mark.parametrize("make", [keras.layers.Dense, keras.layers.Activation])
 def test_an_unknown_activation_is_refused_by_layer_and_name(make: Any) -> None:
     options = {"units": 2} if make is keras.layers.Dense else {}
-    layer = make(activation="gelu", name="hidden", **options)
-    refuse(layer, match="activation 'gelu' of layer 'hidden' has no hand-derived twin")
+
+    @keras.saving.register_keras_serializable("Tests", "bent")
+    def bent(z: Any) -> Any:
+        return z * abs(z)
+
+    layer = make(activation=bent, name="hidden", **options)
+    refuse(layer, match="activation 'Tests>bent' of layer 'hidden' has no hand-derived twin")
 
 
 @pytest.mark.parametrize(
     ("kind", "config", "match"),
     [
-        ("loss", "log_cosh", "The loss 'log_cosh' has no hand-derived twin. Losses that have one"),
+        ("loss", "ctc", "The loss 'ctc' has no hand-derived twin. Losses that have one"),
+        ("loss", "CTC", "The loss 'CTC' has no hand-derived twin"),
+        (
+            "loss",
+            {"class_name": "SparseCategoricalCrossentropy", "config": {"axis": 1}},
+            "Classes must lie on the last axis. Received: axis=1",
+        ),
+        (
+            "loss",
+            {
+                "class_name": "CategoricalCrossentropy",
+                "config": {"axis": 1, "label_smoothing": 0.1},
+            },
+            "Labels are smoothed by the size of the last axis only",
+        ),
         ("optimizer", "Own", "The optimizer 'Own' has no hand-derived twin"),
         (
             "optimizer",

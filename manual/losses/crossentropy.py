@@ -1,0 +1,202 @@
+"""Cross-entropies: how surprising the targets are to somebody who believes the prediction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from manual.activations import ActivationFunction, log_softmax, sigmoid, softmax, softplus
+from manual.arrays import Array
+from manual.losses.base import Loss
+from manual.losses.probabilities import clipped, one_hot, unclipped
+from manual.registry import NoTwin, twin_of
+
+
+@twin_of("BinaryCrossentropy")
+@twin_of("binary_crossentropy")
+class BinaryCrossentropy(Loss):
+    """From logits wherever Keras knows them, which includes behind a sigmoid output."""
+
+    derivation = {
+        "forward": "E = −1/n Σ [y log p + (1 − y) log(1 − p)], averaged over the batch of B; "
+        "from logits: max(z, 0) − y z + log(1 + e^−|z|)",
+        "input gradient": "from logits: dz = (σ(z) − y) / (n B); "
+        "from probabilities: dp = ((1 − y)/(1 − p) − y/p) / (n B), 0 where p was clipped",
+    }
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+    ) -> None:
+        super().__init__(reduction)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.along = axis
+
+    def reads_logits_of(self, activation: ActivationFunction) -> bool:
+        return activation.carries_logits
+
+    def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
+        y = smoothed(y, self.label_smoothing, 2)
+        if logits:
+            values = softplus(p) - y * p
+        else:
+            c = clipped(p)
+            values = -(y * np.log(c) + (1.0 - y) * np.log(1.0 - c))
+        return values.sum(axis=-1) / p.shape[-1], (y, p, logits)
+
+    def values_gradient(self, dv: Array, saved: Any) -> Array:
+        y, p, logits = saved
+        if logits:
+            dp = sigmoid(p) - y
+        else:
+            c = clipped(p)
+            dp = ((1.0 - y) / (1.0 - c) - y / c) * unclipped(p)
+        return dv[..., None] * dp / p.shape[-1]
+
+
+@twin_of("CategoricalCrossentropy")
+@twin_of("categorical_crossentropy")
+class CategoricalCrossentropy(Loss):
+    """From logits wherever Keras knows them, which includes behind a softmax output.
+
+    The logits' gradient is TensorFlow's softmax(z) − y, which is the derivative only for targets
+    that add up to 1.
+    """
+
+    derivation = {
+        "forward": "E = −Σ y log p, averaged over the batch of B; "
+        "from logits: p = softmax(z); else p is divided by its sum and clipped",
+        "input gradient": "from logits: dz = (softmax(z) − y) / B; from probabilities, "
+        "with q = p/Σp and dq = −y/(q B): dp = (dq − Σ dq q) / Σp",
+    }
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+    ) -> None:
+        super().__init__(reduction)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.along = axis
+        refuse_smoothing_across(axis, label_smoothing)
+
+    def reads_logits_of(self, activation: ActivationFunction) -> bool:
+        return activation.carries_logits
+
+    def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
+        y = smoothed(y, self.label_smoothing, y.shape[-1])
+        if logits:
+            return -(y * log_softmax(p)).sum(axis=-1), (y, p, logits)
+        q = p / p.sum(axis=-1, keepdims=True)
+        return -(y * np.log(clipped(q))).sum(axis=-1), (y, p, logits)
+
+    def values_gradient(self, dv: Array, saved: Any) -> Array:
+        y, p, logits = saved
+        if logits:
+            return dv[..., None] * (softmax(p) - y)
+        total = p.sum(axis=-1, keepdims=True)
+        q = p / total
+        dq = -y / clipped(q) * unclipped(q)
+        return dv[..., None] * (dq - (dq * q).sum(axis=-1, keepdims=True)) / total
+
+
+@twin_of("SparseCategoricalCrossentropy")
+@twin_of("sparse_categorical_crossentropy")
+class SparseCategoricalCrossentropy(Loss):
+    """The same with class numbers for targets, y of shape (samples, ...) or (samples, ..., 1).
+
+    Targets of the class ``ignore_class`` don't count, and a mean is taken over the others. With
+    it, Keras no longer looks for the logits behind a softmax output.
+    """
+
+    derivation = {
+        "forward": "E = −log p[y], averaged over the batch of B; from logits: p = softmax(z); "
+        "else p is clipped and divided by its sum",
+        "input gradient": "from logits: dz = (softmax(z) − one-hot(y)) / B; "
+        "from probabilities: dp = (1/Σp − one-hot(y)/p) / B, 0 where p was clipped",
+    }
+    takes_classes = True
+
+    def __init__(
+        self,
+        from_logits: bool = False,
+        ignore_class: int | None = None,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+    ) -> None:
+        super().__init__(reduction)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        if axis != -1:
+            raise NoTwin(f"Classes must lie on the last axis. Received: axis={axis}.")
+
+    def reads_logits_of(self, activation: ActivationFunction) -> bool:
+        return activation.carries_logits and self.ignore_class is None
+
+    def own_mask(self, y: Array) -> Array | None:
+        if self.ignore_class is None:
+            return None
+        y = y[..., 0] if y.ndim > 1 and y.shape[-1] == 1 else y
+        return y != self.ignore_class
+
+    def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
+        chosen = one_hot(y, p)
+        z = p if logits else np.log(clipped(p))
+        return -(chosen * log_softmax(z)).sum(axis=-1), (chosen, p, logits)
+
+    def values_gradient(self, dv: Array, saved: Any) -> Array:
+        chosen, p, logits = saved
+        if logits:
+            return dv[..., None] * (softmax(p) - chosen)
+        c = clipped(p)
+        dc = 1.0 / c.sum(axis=-1, keepdims=True) - chosen / c
+        return dv[..., None] * dc * unclipped(p)
+
+
+@twin_of("CategoricalGeneralizedCrossEntropy")
+class CategoricalGeneralizedCrossEntropy(Loss):
+    """Between the cross-entropy (q → 0) and the absolute error (q = 1): Zhang & Sabuncu 2018.
+
+    Targets are class numbers; the probability is taken as it comes, unclipped.
+    """
+
+    derivation = {
+        "forward": "E = (1 − p[y]^q) / q, averaged over the batch of B",
+        "input gradient": "dp = −p[y]^(q − 1) one-hot(y) / B",
+    }
+    takes_classes = True
+
+    def __init__(self, q: float = 0.5, reduction: str | None = "sum_over_batch_size") -> None:
+        super().__init__(reduction)
+        self.q = q
+
+    def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
+        chosen = one_hot(y, p)
+        of_class = (p * chosen).sum(axis=-1)
+        return (1.0 - of_class**self.q) / self.q, (chosen, of_class)
+
+    def values_gradient(self, dv: Array, saved: Any) -> Array:
+        chosen, of_class = saved
+        return -(dv * of_class ** (self.q - 1.0))[..., None] * chosen
+
+
+def smoothed(y: Array, share: float, classes: int) -> Array:
+    """Spread a share of the certainty evenly over the classes (Szegedy et al. 2016)."""
+    return y * (1.0 - share) + share / classes if share else y
+
+
+def refuse_smoothing_across(axis: int, label_smoothing: float) -> None:
+    """Refuse what Keras gets wrong: it counts classes on the last axis, wherever they lie."""
+    if axis != -1 and label_smoothing:
+        raise NoTwin(
+            "Labels are smoothed by the size of the last axis only. "
+            f"Received: label_smoothing={label_smoothing} with axis={axis}."
+        )

@@ -1,0 +1,153 @@
+"""Focal cross-entropies (Lin et al. 2017): what is predicted well already counts little."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from manual.activations import ActivationFunction, Sigmoid, sigmoid, softmax, softplus
+from manual.arrays import Array
+from manual.losses.base import Loss
+from manual.losses.crossentropy import refuse_smoothing_across, smoothed
+from manual.losses.probabilities import clipped, unclipped
+from manual.registry import NoTwin, twin_of
+
+
+@twin_of("BinaryFocalCrossentropy")
+@twin_of("binary_focal_crossentropy")
+class BinaryFocalCrossentropy(Loss):
+    """The binary cross-entropy H, times (1 − pₜ)^γ, with pₜ the probability of what is true.
+
+    From logits, H is computed from them, and p = σ(z).
+    """
+
+    derivation = {
+        "forward": "E = 1/n Σ w (1 − pₜ)^γ H, pₜ = y p + (1 − y)(1 − p), averaged over the batch "
+        "of B; w = y α + (1 − y)(1 − α) if classes are balanced, else 1",
+        "input gradient": "dp = w ((1 − pₜ)^γ dH − γ (1 − pₜ)^(γ − 1) (2y − 1) H) / (n B); "
+        "from logits dH = σ(z) − y, and the second term times σ(z) (1 − σ(z))",
+    }
+
+    def __init__(
+        self,
+        apply_class_balancing: bool = False,
+        alpha: float = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+    ) -> None:
+        super().__init__(reduction)
+        self.apply_class_balancing = apply_class_balancing
+        self.alpha, self.gamma = alpha, gamma
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.along = axis
+
+    def reads_logits_of(self, activation: ActivationFunction) -> bool:
+        if self.from_logits or not activation.carries_logits:
+            return False  # Keras takes σ of what it is given, be it probabilities already
+        if not isinstance(activation, Sigmoid):
+            raise NoTwin(
+                "Behind a softmax, Keras's binary focal cross-entropy mixes the softmax's "
+                "probabilities with a sigmoid's: there is no twin of that. Use a sigmoid output."
+            )
+        return True
+
+    def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
+        y = smoothed(y, self.label_smoothing, 2)
+        values = (
+            self._weight(y) * self._missing(y, p, logits) ** self.gamma * _entropy(y, p, logits)
+        )
+        return values.sum(axis=-1) / p.shape[-1], (y, p, logits)
+
+    def values_gradient(self, dv: Array, saved: Any) -> Array:
+        y, p, logits = saved
+        missing = self._missing(y, p, logits)
+        if logits:
+            s = sigmoid(p)
+            dh, inner = s - y, s * (1.0 - s)
+        else:
+            c = clipped(p)
+            dh, inner = ((1.0 - y) / (1.0 - c) - y / c) * unclipped(p), 1.0
+        of_factor = self.gamma * missing ** (self.gamma - 1.0) * (2.0 * y - 1.0) * inner
+        dp = missing**self.gamma * dh - of_factor * _entropy(y, p, logits)
+        return dv[..., None] * self._weight(y) * dp / p.shape[-1]
+
+    def _weight(self, y: Array) -> Array:
+        if not self.apply_class_balancing:
+            return 1.0
+        return y * self.alpha + (1.0 - y) * (1.0 - self.alpha)
+
+    @staticmethod
+    def _missing(y: Array, p: Array, logits: bool) -> Array:
+        """Return 1 − pₜ: how much is missing to certainty of the truth."""
+        s = sigmoid(p) if logits else p
+        return 1.0 - (y * s + (1.0 - y) * (1.0 - s))
+
+
+def _entropy(y: Array, p: Array, logits: bool) -> Array:
+    if logits:
+        return softplus(p) - y * p
+    c = clipped(p)
+    return -(y * np.log(c) + (1.0 - y) * np.log(1.0 - c))
+
+
+@twin_of("CategoricalFocalCrossentropy")
+@twin_of("categorical_focal_crossentropy")
+class CategoricalFocalCrossentropy(Loss):
+    """The categorical cross-entropy with (1 − p)^γ and a weight α, one for all or one per class.
+
+    Computed from probabilities always: those behind a softmax output are not looked for.
+    """
+
+    derivation = {
+        "forward": "E = −Σ α (1 − q)^γ y log q, with q = p/Σp clipped, averaged over the batch; "
+        "from logits: p = softmax(z)",
+        "input gradient": "dq = α y (γ (1 − q)^(γ − 1) log q − (1 − q)^γ / q) / B, "
+        "dp = (dq − Σ dq q) / Σp; from logits: dz = p (dp − Σ dp p)",
+    }
+
+    def __init__(
+        self,
+        alpha: float | Sequence[float] = 0.25,
+        gamma: float = 2.0,
+        from_logits: bool = False,
+        label_smoothing: float = 0.0,
+        axis: int = -1,
+        reduction: str | None = "sum_over_batch_size",
+    ) -> None:
+        super().__init__(reduction)
+        self.alpha, self.gamma = alpha, gamma
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.along = axis
+        refuse_smoothing_across(axis, label_smoothing)
+        if axis != -1 and not isinstance(alpha, (int, float)):
+            raise NoTwin(f"One α per class needs them on the last axis. Received: axis={axis}.")
+
+    def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
+        y = smoothed(y, self.label_smoothing, y.shape[-1])
+        p = softmax(p) if logits else p
+        c = clipped(p / p.sum(axis=-1, keepdims=True))
+        values = self._alpha(p) * (1.0 - c) ** self.gamma * (-y * np.log(c))
+        return values.sum(axis=-1), (y, p, logits)
+
+    def values_gradient(self, dv: Array, saved: Any) -> Array:
+        y, p, logits = saved
+        total = p.sum(axis=-1, keepdims=True)
+        q = p / total
+        c = clipped(q)
+        left = 1.0 - c
+        of_factor = self.gamma * left ** (self.gamma - 1.0) * np.log(c)
+        dq = self._alpha(p) * y * (of_factor - left**self.gamma / c) * unclipped(q)
+        dp = dv[..., None] * (dq - (dq * q).sum(axis=-1, keepdims=True)) / total
+        return p * (dp - (dp * p).sum(axis=-1, keepdims=True)) if logits else dp
+
+    def _alpha(self, p: Array) -> Array:
+        if isinstance(self.alpha, (int, float)):
+            return self.alpha
+        return np.array(self.alpha, np.float32).astype(p.dtype)  # Keras rounds a list
