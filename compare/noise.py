@@ -219,6 +219,8 @@ class Noisy(NDArrayOperatorsMixin):
             return self._where(*args)
         if function in (np.zeros_like, np.ones_like):
             return self._like(function(args[0].value), None)
+        if function is np.pad:
+            return self._pad(*args, **kwargs)
         if function in _STRUCTURAL:
             return self._structural(lambda array: function(array, *args[1:], **kwargs), args[0])
         if function in (np.sum, np.mean, np.max, np.reshape):
@@ -234,6 +236,11 @@ class Noisy(NDArrayOperatorsMixin):
         if doubt is not None:
             variance = _added(variance, doubt * np.square(a - b))
         return self._like(np.where(chosen, a, b), variance)
+
+    def _pad(self, array: Any, widths: Any, mode: str = "constant", **options: Any) -> Noisy:
+        """Surround the numbers: a constant around them is exact, whatever its value."""
+        value, variance = np.pad(array.value, widths, mode, **options), array.variance
+        return self._like(value, None if variance is None else np.pad(variance, widths, mode))
 
     def _structural(self, function: Callable[[Any], Any], source: Any = None) -> Any:
         """Apply to both parts what only moves numbers around."""
@@ -476,4 +483,13 @@ _RULES: dict[np.ufunc, Rule] = {
     np.bitwise_and: _logical(np.bitwise_and),
 }
 
-_STRUCTURAL = {np.concatenate, np.moveaxis, np.split, np.transpose, np.ravel, np.expand_dims}
+_STRUCTURAL = {
+    np.concatenate,
+    np.moveaxis,
+    np.split,
+    np.transpose,
+    np.ravel,
+    np.expand_dims,
+    np.repeat,
+    np.lib.stride_tricks.sliding_window_view,
+}
