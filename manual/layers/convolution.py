@@ -22,8 +22,11 @@ from manual.regularizers import Regularizer
 
 Config = Mapping[str, Any]
 
-# Three products, each one matrix multiplication over all offsets and channels at once (im2col).
-# A kernel has shape (*size, channels / groups, filters).
+IN_CACHE = 2**17
+"""How many numbers a matrix may have that is used once and thrown away; more would not be faster."""
+
+# Three products, each a matrix multiplication over all offsets and channels at once (im2col), so
+# that each result is one long sum, as in TensorFlow. W has shape (*size, channels / groups, filters).
 
 
 def correlate(columns: Array, W: Array, groups: int = 1) -> Array:
@@ -32,18 +35,22 @@ def correlate(columns: Array, W: Array, groups: int = 1) -> Array:
     grid, filters = columns.shape[: rank + 1], W.shape[-1]
     each = _by_group(columns, -1, groups), _by_group(W, -1, groups)
     parts = [_rows(x, rank + 1) @ _rows(w, -1) for x, w in zip(*each, strict=True)]
-    return _side_by_side(parts).reshape(*grid, filters)
+    return _joined(parts, -1).reshape(*grid, filters)
 
 
-def correlate_back(reached: Array, W: Array, groups: int = 1) -> Array:
-    """Return dx[i, c] = Σ dz[(i + before − o d) / s, f] W[o, c, f]."""
-    rank = W.ndim - 2
-    grid = reached.shape[: rank + 1]
-    each = _by_group(reached, -1, groups), _by_group(W, -1, groups)
-    parts = [
-        _rows(dz, rank + 1) @ _rows(np.moveaxis(w, -1, -2), -1) for dz, w in zip(*each, strict=True)
-    ]
-    return _side_by_side(parts).reshape(*grid, -1)
+def correlate_back(windows: Windows, dz: Array, space: Shape, W: Array, groups: int = 1) -> Array:
+    """Return dx[i, c] = Σ dz[(i + before − o d) / s, f] W[o, c, f] for an input of this size."""
+    rank, filters = len(space), W.shape[-1]
+    flipped = np.moveaxis(W[(slice(None, None, -1),) * rank], -1, -2)
+    kernels = [_rows(w, -1) for w in _by_group(flipped, -2, groups)]
+    each = int(np.prod((*space, *windows.size))) * filters
+    at_once = max(1, IN_CACHE // each)
+    some: list[Array] = []
+    for start in range(0, len(dz), at_once):
+        reached = _by_group(windows.reached(dz[start : start + at_once], space), -1, groups)
+        parts = [_rows(x, rank + 1) @ w for x, w in zip(reached, kernels, strict=True)]
+        some.append(_joined(parts, -1))
+    return _joined(some, 0).reshape(len(dz), *space, -1)
 
 
 def kernel_gradient(columns: Array, dz: Array, shape: Shape, groups: int = 1) -> Array:
@@ -51,15 +58,15 @@ def kernel_gradient(columns: Array, dz: Array, shape: Shape, groups: int = 1) ->
     rank = len(shape) - 2
     each = _by_group(columns, -1, groups), _by_group(dz, -1, groups)
     parts = [_rows(x, rank + 1).T @ _rows(one, -1) for x, one in zip(*each, strict=True)]
-    return _side_by_side(parts).reshape(shape)
+    return _joined(parts, -1).reshape(shape)
 
 
 def _by_group(array: Array, axis: int, groups: int) -> list[Array]:
     return [array] if groups == 1 else np.split(array, groups, axis)
 
 
-def _side_by_side(parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, -1)
+def _joined(parts: list[Array], axis: int) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
 def _rows(array: Array, axes: int) -> Array:
@@ -142,8 +149,7 @@ class Convolution(SpatialLayer):
         self.kernel.gradient += kernel_gradient(columns, dz, W.shape, self.groups)
         if self.use_bias:
             self.bias.gradient += dz.reshape(-1, self.filters).sum(axis=0)
-        dx = correlate_back(self.windows.reached(dz, space), W, self.groups)
-        return self._in_format(dx)
+        return self._in_format(correlate_back(self.windows, dz, space, W, self.groups))
 
 
 @twin_of("Conv1D")

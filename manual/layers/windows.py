@@ -104,8 +104,9 @@ class Windows:
     def reached(self, dy: Array, space: Shape) -> Array:
         """Return, for every element of an input, each window that it lies in.
 
-        The other side of `taken`: at ``[b, i, o]`` stands dy of the window that has the element i
-        at its offset o, p = (i + before − o · dilation) / stride; 0 where there is none.
+        The other side of `taken`: dy of the window that has the element i at its offset o, at
+        p = (i + before − o · dilation) / stride; 0 where there is none. Later windows have an
+        element earlier in them, so that the offsets run *backwards*: from the last to the first.
 
         Returns
         -------
@@ -117,9 +118,7 @@ class Windows:
         ):
             pads.append((span - 1 - before, n - 1 + before - (count - 1) * stride))
         wide = _surrounded(_spread(dy, self.strides), pads)
-        ones = (1,) * len(space)
-        backwards = (slice(None, None, -1),) * len(space)  # a later window has i earlier in it
-        return _windows(wide, self.spans, ones, self.dilation)[(..., *backwards, slice(None))]
+        return _windows(wide, self.spans, (1,) * len(space), self.dilation)
 
 
 def _surrounded(x: Array, pads: Sequence[tuple[int, int]], value: float = 0.0) -> Array:

@@ -60,7 +60,7 @@ LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
     ),
     "Conv2D without bias": (lambda: keras.layers.Conv2D(2, 2, use_bias=False), (2, 3, 3, 2)),
     "Conv2D, channels_first": (
-        lambda: keras.layers.Conv2D(2, (2, 3), strides=2, data_format="channels_first"),
+        lambda: keras.layers.Conv2D(4, (2, 3), strides=2, data_format="channels_first"),
         (2, 3, 4, 5),
     ),
     "Conv3D": (lambda: keras.layers.Conv3D(2, 2), (2, 3, 3, 3, 2)),
