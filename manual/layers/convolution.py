@@ -43,12 +43,12 @@ def correlate_back(windows: Windows, dz: Array, space: Shape, W: Array, groups: 
     rank, filters = len(space), W.shape[-1]
     flipped = np.moveaxis(W[(slice(None, None, -1),) * rank], -1, -2)
     kernels = [_rows(w, -1) for w in _by_group(flipped, -2, groups)]
-    each = int(np.prod((*space, *windows.size))) * filters
-    at_once = max(1, IN_CACHE // each)
+    at_once = max(1, IN_CACHE // int(np.prod((*space, *windows.size, filters))))
+    reached = windows.reached(dz, space)
     some: list[Array] = []
     for start in range(0, len(dz), at_once):
-        reached = _by_group(windows.reached(dz[start : start + at_once], space), -1, groups)
-        parts = [_rows(x, rank + 1) @ w for x, w in zip(reached, kernels, strict=True)]
+        each = _by_group(reached[start : start + at_once], -1, groups)
+        parts = [_rows(x, rank + 1) @ w for x, w in zip(each, kernels, strict=True)]
         some.append(_joined(parts, -1))
     return _joined(some, 0).reshape(len(dz), *space, -1)
 
