@@ -265,6 +265,8 @@ class Noisy(NDArrayOperatorsMixin):
             return self._like(function(args[0].value), None)
         if function is np.argsort:  # of numbers within noise of each other either may come first
             return np.argsort(args[0].value, *args[1:], **kwargs)
+        if function is np.pad:
+            return self._pad(*args, **kwargs)
         if function in _STRUCTURAL:
             return self._structural(lambda array: function(array, *args[1:], **kwargs), args[0])
         if function in (np.sum, np.mean, np.max, np.reshape):
@@ -280,6 +282,11 @@ class Noisy(NDArrayOperatorsMixin):
         if doubt is not None:
             variance = _added(variance, doubt * np.square(a - b))
         return self._like(np.where(chosen, a, b), variance)
+
+    def _pad(self, array: Any, widths: Any, mode: str = "constant", **options: Any) -> Noisy:
+        """Surround the numbers: a constant around them is exact, whatever its value."""
+        value, variance = np.pad(array.value, widths, mode, **options), array.variance
+        return self._like(value, None if variance is None else np.pad(variance, widths, mode))
 
     def _structural(self, function: Callable[[Any], Any], source: Any = None) -> Any:
         """Apply to both parts what only moves numbers around."""
@@ -587,8 +594,8 @@ _RULES: dict[np.ufunc, Rule] = {
 _STRUCTURAL = {
     np.concatenate,
     np.expand_dims,
+    np.lib.stride_tricks.sliding_window_view,
     np.moveaxis,
-    np.pad,
     np.ravel,
     np.repeat,
     np.split,

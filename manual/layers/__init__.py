@@ -3,6 +3,7 @@
 from manual.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
 from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
+from manual.layers.convolution import Conv1D, Conv2D, Conv3D
 from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
 from manual.layers.einsum_dense import EinsumDense
 from manual.layers.embedding import Embedding, Masking
@@ -23,6 +24,20 @@ from manual.layers.normalization import (
     LayerNormalization,
     RMSNormalization,
     UnitNormalization,
+)
+from manual.layers.pooling import (
+    AveragePooling1D,
+    AveragePooling2D,
+    AveragePooling3D,
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+    MaxPooling1D,
+    MaxPooling2D,
+    MaxPooling3D,
 )
 from manual.layers.recurrent import GRU, LSTM, SimpleRNN
 from manual.layers.regularization import (
@@ -61,8 +76,14 @@ __all__ = [
     "AlphaDropout",
     "Attention",
     "Average",
+    "AveragePooling1D",
+    "AveragePooling2D",
+    "AveragePooling3D",
     "BatchNormalization",
     "Concatenate",
+    "Conv1D",
+    "Conv2D",
+    "Conv3D",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
@@ -74,6 +95,12 @@ __all__ = [
     "Flatten",
     "GaussianDropout",
     "GaussianNoise",
+    "GlobalAveragePooling1D",
+    "GlobalAveragePooling2D",
+    "GlobalAveragePooling3D",
+    "GlobalMaxPooling1D",
+    "GlobalMaxPooling2D",
+    "GlobalMaxPooling3D",
     "GroupNormalization",
     "GroupedQueryAttention",
     "Identity",
@@ -83,6 +110,9 @@ __all__ = [
     "LayerNormalization",
     "LeakyReLU",
     "Masking",
+    "MaxPooling1D",
+    "MaxPooling2D",
+    "MaxPooling3D",
     "Maximum",
     "Minimum",
     "MultiHeadAttention",

@@ -1,0 +1,180 @@
+"""Convolutions: one kernel slides over the input; every position uses the same weights.
+
+What deep learning calls convolution is a cross-correlation: the kernel is *not* flipped (Goodfellow
+et al. 2016, section 9.1). Indices: p is a position of the output, i one of the input, o an offset
+in the kernel, c an input channel, f a filter; i = p s + o d − before ties the three together
+(`manual.layers.windows.Windows`), on each spatial axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from manual.arrays import Array
+from manual.constraints import Constraint
+from manual.layers.base import Shape
+from manual.layers.windows import SpatialLayer, Windows
+from manual.registry import twin_of
+from manual.regularizers import Regularizer
+
+Config = Mapping[str, Any]
+
+IN_CACHE = 2**17
+"""How many numbers a matrix may have that is used once and thrown away; more would not be faster."""
+
+# Three products, each a matrix multiplication over all offsets and channels at once (im2col), so
+# that each result is one long sum, as in TensorFlow. W has shape (*size, channels / groups, filters).
+
+
+def correlate(columns: Array, W: Array, groups: int = 1) -> Array:
+    """Return z[p, f] = Σ x[p s + o d − before, c] W[o, c, f] from the windows of x."""
+    rank = W.ndim - 2
+    grid, filters = columns.shape[: rank + 1], W.shape[-1]
+    each = _by_group(columns, -1, groups), _by_group(W, -1, groups)
+    parts = [_rows(x, rank + 1) @ _rows(w, -1) for x, w in zip(*each, strict=True)]
+    return _joined(parts, -1).reshape(*grid, filters)
+
+
+def correlate_back(windows: Windows, dz: Array, space: Shape, W: Array, groups: int = 1) -> Array:
+    """Return dx[i, c] = Σ dz[(i + before − o d) / s, f] W[o, c, f] for an input of this size."""
+    rank, filters = len(space), W.shape[-1]
+    flipped = np.moveaxis(W[(slice(None, None, -1),) * rank], -1, -2)
+    kernels = [_rows(w, -1) for w in _by_group(flipped, -2, groups)]
+    at_once = max(1, IN_CACHE // int(np.prod((*space, *windows.size, filters))))
+    reached = windows.reached(dz, space)
+    some: list[Array] = []
+    for start in range(0, len(dz), at_once):
+        each = _by_group(reached[start : start + at_once], -1, groups)
+        parts = [_rows(x, rank + 1) @ w for x, w in zip(each, kernels, strict=True)]
+        some.append(_joined(parts, -1))
+    return _joined(some, 0).reshape(len(dz), *space, -1)
+
+
+def kernel_gradient(columns: Array, dz: Array, shape: Shape, groups: int = 1) -> Array:
+    """Return dW[o, c, f] = Σ x[p s + o d − before, c] dz[p, f] over samples and positions."""
+    rank = len(shape) - 2
+    each = _by_group(columns, -1, groups), _by_group(dz, -1, groups)
+    parts = [_rows(x, rank + 1).T @ _rows(one, -1) for x, one in zip(*each, strict=True)]
+    return _joined(parts, -1).reshape(shape)
+
+
+def _by_group(array: Array, axis: int, groups: int) -> list[Array]:
+    return [array] if groups == 1 else np.split(array, groups, axis)
+
+
+def _joined(parts: list[Array], axis: int) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
+
+
+def _rows(array: Array, axes: int) -> Array:
+    """Return a matrix with a row for every index of the first ``axes`` axes."""
+    return array.reshape(int(np.prod(array.shape[:axes])), -1)
+
+
+class Convolution(SpatialLayer):
+    """A convolution over any number of spatial axes, z = x ⋆ W + b.
+
+    Takes x of shape ``(batch, *space, channels)`` and returns z of shape
+    ``(batch, *positions, filters)`` (channels second with ``data_format="channels_first"``). The
+    kernel has shape ``(*kernel_size, channels / groups, filters)``, the bias ``(filters,)``.
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size, strides, dilation_rate : int or sequence of int
+    padding : str
+        ``"valid"``, ``"same"`` or, in one dimension, ``"causal"``.
+    groups : int
+        Channels and filters are cut into as many groups; a filter sees its own group's channels.
+    """
+
+    derivation = {
+        "forward": "z[p] = Σ x[p s + o d − before] W[o] + b over the kernel's offsets o",
+        "kernel gradient": "dW[o] = Σ x[p s + o d − before]ᵀ · dz[p] over samples and positions p",
+        "bias gradient": "db = Σ dz over samples and positions",
+        "input gradient": "dx[i] = Σ dz[p] · W[o]ᵀ over all p, o with p s + o d − before = i",
+    }
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: int | Sequence[int],
+        strides: int | Sequence[int] = 1,
+        padding: str = "valid",
+        data_format: str | None = None,
+        dilation_rate: int | Sequence[int] = 1,
+        groups: int = 1,
+        activation: str | Config | None = None,
+        use_bias: bool = True,
+        *,
+        kernel_regularizer: Config | Regularizer | None = None,
+        bias_regularizer: Config | Regularizer | None = None,
+        kernel_constraint: Config | Constraint | None = None,
+        bias_constraint: Config | Constraint | None = None,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable, activation=activation)
+        self.filters, self.groups, self.use_bias = filters, groups, use_bias
+        self._placed(data_format)
+        self.windows = self._geometry(kernel_size, strides, dilation_rate, padding)
+        self.of_kernel = kernel_constraint, kernel_regularizer
+        self.of_bias = bias_constraint, bias_regularizer
+
+    def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
+        _, channels = self._split(input_shape)
+        shape = (*self.windows.size, channels // self.groups, self.filters)
+        self.kernel = self.add_weight("kernel", glorot_uniform(shape, generator), *self.of_kernel)
+        if self.use_bias:
+            self.bias = self.add_weight("bias", np.zeros(self.filters), *self.of_bias)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        space, _ = self._split(input_shape)
+        return self._joined(self.windows.positions(space), self.filters)
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
+        x = self._channels_last(x)
+        columns = self.windows.taken(x)
+        z = correlate(columns, self.kernel.value, self.groups)
+        if self.use_bias:
+            z += self.bias.value
+        return self._in_format(z), (columns, x.shape[1:-1])
+
+    def backward(self, dz: Array, saved: Any) -> Array:
+        columns, space = saved
+        dz, W = self._channels_last(dz), self.kernel.value
+        self.kernel.gradient += kernel_gradient(columns, dz, W.shape, self.groups)
+        if self.use_bias:
+            self.bias.gradient += dz.reshape(-1, self.filters).sum(axis=0)
+        return self._in_format(correlate_back(self.windows, dz, space, W, self.groups))
+
+
+@twin_of("Conv1D")
+class Conv1D(Convolution):
+    """A convolution along one axis, time say."""
+
+    rank = 1
+
+
+@twin_of("Conv2D")
+class Conv2D(Convolution):
+    """A convolution over the height and width of an image."""
+
+    rank = 2
+
+
+@twin_of("Conv3D")
+class Conv3D(Convolution):
+    """A convolution over three axes: a volume, or a film."""
+
+    rank = 3
+
+
+def glorot_uniform(shape: Shape, generator: np.random.Generator) -> Array:
+    """Draw a kernel: Glorot & Bengio 2010, eq. 16, with all offsets counted as units."""
+    field = int(np.prod(shape[:-2]))
+    limit = np.sqrt(6.0 / (field * (shape[-2] + shape[-1])))
+    return generator.uniform(-limit, limit, shape)
