@@ -24,6 +24,7 @@ from compare.reference import Derivation, Reference, location_of
 from compare.trace import PHASES
 from keras_models.alone import Alone, CannotRun
 from keras_models.callbacks import StepRecord
+from manual.layers import Embedding
 from manual.network import Network, Pass
 
 Trace = dict[str, dict[str, np.ndarray]]
@@ -215,7 +216,7 @@ class _StepCheck:
                 with np.errstate(all="ignore"):
                     ruling = (
                         self.ruling(name, actual, by_hand)
-                        if "gradient" in phase
+                        if phase in GRADIENTS
                         else self.value_ruling(origin, actual, by_hand)
                     )
                     place = Place(phase, name, by_hand, origin.map, inputs(), facts)
@@ -421,7 +422,7 @@ class _StepCheck:
             processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
             update = reference.update(
                 record.before,
-                gradients,
+                self.arrived(gradients),
                 record.slots_before,
                 record.iterations,
                 record.learning_rate,
@@ -432,7 +433,17 @@ class _StepCheck:
                 by = reference.derivation(optimizer, "processed gradient", "processed")
                 phase, expected = "processed gradient", update.processed
                 around = partial(self.places.of_update, gradients, {})
-                origins = [_Origin(by, optimizer, partial(around, name, phase)) for name in names]
+                alone = partial(self.update_alone, gradients)
+                origins = [
+                    _Origin(
+                        by,
+                        optimizer,
+                        partial(around, name, phase),
+                        [("weight gradient", name)],
+                        partial(alone, f"{name}/{phase}"),
+                    )
+                    for name in names
+                ]
                 self.compare_all(phase, names, processed, expected, origins, source)
             around = partial(self.places.of_update, gradients, processed)
             alone = partial(self.update_alone, gradients)
@@ -467,6 +478,20 @@ class _StepCheck:
                 if name not in names and not parameter.is_state:
                     before = reference.exact(record.before[name])
                     self.compare("weight", name, weights[name], before, still, source)
+
+    def arrived(self, gradients: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the gradients as the optimizer gets them.
+
+        An embedding's comes as one slice for each occurrence of an index. They are added up only
+        after the learning rate has been multiplied in, so that the sum carries noise of its own.
+        """
+        local = self.reference.gradients()
+        return {
+            name: Noisy(array, local[name].noise, unit=self.reference.unit)
+            if isinstance(self.owner(name)[0], Embedding)
+            else array
+            for name, array in gradients.items()
+        }
 
     def update_alone(self, gradients: Mapping[str, Any], name: str, alone: Alone) -> Any:
         record = self.record

@@ -18,7 +18,7 @@ from compare.causes.optimizers import State
 from compare.noise import Noisy
 from compare.reference import Reference
 from keras_models.callbacks import StepRecord
-from manual.layers import Activation, Dense
+from manual.layers import Activation, Dense, Embedding
 from manual.network import Head, Network, as_target
 
 Trace = dict[str, dict[str, np.ndarray]]
@@ -312,11 +312,27 @@ class Places(Surroundings):
             iterations=record.iterations,
             decays=weight not in optimizer.excluded_from_weight_decay,
             constrained=None if constraint is None else constrained,
+            squares=self._squares_of_occurrences(weight),
         )
         before = None
         if self.previous is not None and weight in self.previous.gradients:
             before = exact(self.previous.gradients[weight])
         return {"state": state, "quantity": quantity, "previous_gradient": before}
+
+    def _squares_of_occurrences(self, weight: str) -> Any:
+        """Add up, for each row of an embedding, the squared gradients of its occurrences."""
+        layer_name = weight.split("/")[0]
+        calls = [i for i, node in enumerate(self.network.nodes) if node.layer.name == layer_name]
+        if len(calls) != 1 or not isinstance(self.network.nodes[calls[0]].layer, Embedding):
+            return None
+        (index,) = calls
+        dz = self.gradient(index)
+        if dz is None:
+            return None
+        rows = self.value(self.network.nodes[index].inputs[0]).value.astype(int).reshape(-1)
+        squares = np.zeros(self.network.parameters[weight].shape)
+        np.add.at(squares, rows, np.square(dz.value).reshape(len(rows), -1))
+        return Noisy(squares, 2.0 * squares, unit=self.reference.unit)
 
     def _settings(self) -> dict[str, Any]:
         """Return the optimizer's numbers by their names."""

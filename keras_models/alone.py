@@ -75,7 +75,11 @@ class Alone:
         iterations: int,
         learning_rate: float,
     ) -> dict[str, np.ndarray]:
-        """Return the optimizer's slots (``hidden/kernel/momentum``) and the weights afterwards."""
+        """Return what one update makes of the state, all by name.
+
+        The weights, the optimizer's slots (``hidden/kernel/momentum``), and what entered the rule
+        (``hidden/kernel/processed gradient``).
+        """
         with _float64():
             model = self._with(weights)
             optimizer, named = model.optimizer, naming.slots(model)
@@ -91,8 +95,20 @@ class Alone:
             arrived = [
                 keras.ops.convert_to_tensor(gradients[name], "float64") for name in gradients
             ]
-            optimizer.apply(arrived, [variables[name] for name in gradients])
+            own, entered = optimizer._clip_gradients, list(arrived)
+
+            def clip(unclipped: Any) -> Any:
+                entered[:] = own(unclipped)
+                return list(entered)
+
+            optimizer._clip_gradients = clip
+            try:
+                optimizer.apply(arrived, [variables[name] for name in gradients])
+            finally:
+                del optimizer._clip_gradients
             after = {name: np.asarray(variable) for name, variable in naming.weights(model).items()}
+            for name, gradient in zip(gradients, entered, strict=True):
+                after[f"{name}/processed gradient"] = np.asarray(gradient)
             for slot, moved in named.items():
                 after |= {f"{name}/{slot}": np.asarray(one) for name, one in moved.items()}
             return after

@@ -11,6 +11,7 @@ FAMILIES = (
     "dense",
     "dropout",
     "merging",
+    "occurrences",
     "normalization",
     "normalization_gradients",
     "prelu",

@@ -39,6 +39,9 @@ class State:
         Whether the weight takes part in weight decay.
     constrained : callable, optional
         Projects the updated weight.
+    squares : array, optional
+        Of an embedding: the squares of what each occurrence of an index adds to its gradient,
+        added up.
     """
 
     w: Any
@@ -54,6 +57,7 @@ class State:
     iterations: int = 0
     decays: bool = True
     constrained: Callable[[Any], Any] | None = None
+    squares: Any = None
 
 
 def rounded(number: float) -> float:
