@@ -3,10 +3,12 @@
 from compare.causes import (  # noqa: F401  (each registers its hypotheses)
     activation,
     arrangement,
+    convolution,
     dense,
     factors,
     loss,
     optimizer,
+    pooling,
 )
 from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis
 

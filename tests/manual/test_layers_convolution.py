@@ -94,7 +94,8 @@ LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
     "AveragePooling3D": (lambda: keras.layers.AveragePooling3D(2), (2, 4, 2, 3, 2)),
     "GlobalMaxPooling1D": (lambda: keras.layers.GlobalMaxPooling1D(), (3, 4, 2)),
     "GlobalMaxPooling2D": (lambda: keras.layers.GlobalMaxPooling2D(keepdims=True), (3, 2, 4, 2)),
-    "GlobalMaxPooling3D": (lambda: keras.layers.GlobalMaxPooling3D("channels_first"), (3, 2, 4, 2, 3)),
+    "GlobalMaxPooling3D": (
+        lambda: keras.layers.GlobalMaxPooling3D("channels_first"), (3, 2, 4, 2, 1)),
     "GlobalAveragePooling1D": (lambda: keras.layers.GlobalAveragePooling1D(), (3, 4, 2)),
     "GlobalAveragePooling2D": (
         lambda: keras.layers.GlobalAveragePooling2D("channels_first", keepdims=True),
