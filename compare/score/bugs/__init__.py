@@ -2,6 +2,7 @@
 
 from compare.score.bugs.activations import in_activations
 from compare.score.bugs.base import Bug
+from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.optimizers import in_optimizers
@@ -12,4 +13,11 @@ __all__ = ["Bug", "catalogue"]
 
 def catalogue() -> list[Bug]:
     """Return every bug."""
-    return [*in_activations(), *in_dense_layers(), *in_losses(), *in_optimizers(), *traps()]
+    return [
+        *in_activations(),
+        *in_convolutions(),
+        *in_dense_layers(),
+        *in_losses(),
+        *in_optimizers(),
+        *traps(),
+    ]
