@@ -140,10 +140,10 @@ class Elsewhere(Windows):
     def padded(self, x: Any, value: float = 0.0) -> Any:
         """Pad, or crop where the padding is negative."""
         wide = [(max(a, 0), max(b, 0)) for a, b in self.pads(x.shape[1:-1])]
-        inner = tuple(
-            slice(max(-a, 0), n + max(a, 0) + max(b, 0) - max(-b, 0) + max(-a, 0) * 0)
+        inner = [
+            slice(max(-a, 0), n + max(a, 0) + b)
             for n, (a, b) in zip(x.shape[1:-1], self.pads(x.shape[1:-1]), strict=True)
-        )
+        ]
         padded = np.pad(x, [(0, 0), *wide, (0, 0)], constant_values=value)
         return padded[(slice(None), *inner)]
 
@@ -168,9 +168,9 @@ def forward_slips() -> Iterator[tuple[str, str, Callable[[Choice], Planted], Fun
         yield "channels swapped", layer, images, channels, "input and output channels"
         yield "channel by channel", layer, images, by_channel, "the kernel is read channel by"
     early, late = "the windows begin one place too early", "the windows begin one place too late"
-    for network in (images, series):
-        yield "one early", "second", network, with_windows(moved=1), early
-        yield "one late", "first", network, with_windows(moved=-1), late
+    for network, layer in ((images, "first"), (series, "second")):
+        yield "one early", layer, network, with_windows(moved=1), early
+        yield "one late", layer, network, with_windows(moved=-1), late
     yield "no dilation", "first", groups, with_windows(dilation=(1, 1)), "the dilation is ignored"
     yield "no dilation", "second", series, with_windows(dilation=(1,)), "the dilation is ignored"
     future = with_windows(before=0)
@@ -200,36 +200,37 @@ def with_dx(turned: Callable[[Any], Any]) -> Function:
     """Return the derivative with another kernel in the input's gradient."""
 
     def backward(self: Any, dz: Any, saved: Any) -> Any:
-        right, given = self.kernel.value, _right_backward(self, dz, saved)
-        kept, self.kernel.gradient = self.kernel.gradient, right * 0.0
-        bias = self.bias.gradient if self.use_bias else None
-        self.kernel.value = turned(right)
-        given = _right_backward(self, dz, saved)
-        self.kernel.value, self.kernel.gradient = right, kept
-        if bias is not None:
-            self.bias.gradient -= dz.reshape(-1, dz.shape[-1]).sum(axis=0)
-        return given
+        _right_backward(self, dz, saved)
+        W, dW, db = self.kernel.value, self.kernel.gradient, self.bias.gradient
+        self.kernel.value = turned(W)
+        self.kernel.gradient, self.bias.gradient = dW * 0.0, db * 0.0
+        dx = _right_backward(self, dz, saved)
+        self.kernel.value, self.kernel.gradient, self.bias.gradient = W, dW, db
+        return dx
 
     return backward
 
 
-def with_gradients(dW: Any = None, db: Any = None, dz: Any = None, dx: Any = None) -> Function:
-    """Return the derivative with another gradient of the kernel, the bias or the input."""
+def with_gradients(dW: Any = None, db: Any = None, dz: Any = None) -> Function:
+    """Return the derivative with another gradient of the kernel or the bias.
+
+    ``dz`` makes, of the gradient from the right, what the kernel's gradient gets to see.
+    """
 
     def backward(self: Any, right: Any, saved: Any) -> Any:
         kernel, bias = self.kernel.gradient, self.bias.gradient
         self.kernel.gradient, self.bias.gradient = kernel * 0.0, bias * 0.0
-        given = _right_backward(self, right, saved)
+        dx = _right_backward(self, right, saved)
+        of_bias = self.bias.gradient
         if dz is not None:
-            _, columns = self.kernel.gradient * 0.0, self.kernel.gradient
-            self.kernel.gradient = columns * 0.0
+            self.kernel.gradient, self.bias.gradient = kernel * 0.0, bias * 0.0
             _right_backward(self, dz(right), saved)
-            self.bias.gradient = right.reshape(-1, right.shape[-1]).sum(axis=0)
+        of_kernel = self.kernel.gradient
         n = float(np.prod(right.shape[1:-1]))
-        change = self.kernel.gradient if dW is None else dW(self.kernel.gradient, n)
-        of_bias = self.bias.gradient if db is None else db(right, n)
-        self.kernel.gradient, self.bias.gradient = kernel + change, bias + of_bias
-        return given if dx is None else dx(given)
+        self.kernel.gradient, self.bias.gradient = kernel, bias
+        self.kernel.gradient += of_kernel if dW is None else dW(of_kernel, n)
+        self.bias.gradient += of_bias if db is None else db(right, n)
+        return dx
 
     return backward
 
@@ -292,6 +293,8 @@ def backward_slips() -> Iterator[tuple[str, str, Any, Function, str, str, str]]:
         for layer in ("first", "second"):
             for slip, (line, weight, cause) in lines.items():
                 method = with_gradients(**line)
+                if slip == "dW flipped" and network is series:  # there is one axis to flip
+                    cause = "axis 0 runs backwards: flipped"
                 yield slip, layer, network, method, KERNEL, f"{layer}/{weight}", cause
 
 

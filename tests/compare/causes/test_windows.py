@@ -136,11 +136,10 @@ def test_every_slip_is_recognised(name: str, where: str, dtype: str) -> None:
         assert {cause.sentence for cause in causes} <= same, candidate.sentence
 
 
-@pytest.mark.parametrize("dtype", UNITS)
 @pytest.mark.parametrize(("name", "where"), EACH)
-def test_a_near_miss_is_not_named(name: str, where: str, dtype: str) -> None:
+def test_a_near_miss_is_not_named(name: str, where: str) -> None:
     """Every number off by some thousandths from what a slip would give: that slip is not it."""
-    for candidate in proposed(name, where, dtype):
+    for candidate in proposed(name, where, "float32"):
         value = candidate.value.value
         off = 1.0 + 0.004 * np.cos(np.arange(value.size) + 1.0).reshape(value.shape)
         if np.isfinite(value).all() and np.any(value):  # nothing is near to nothing
