@@ -283,7 +283,7 @@ class Noisy(NDArrayOperatorsMixin):
             variance = _added(variance, doubt * np.square(a - b))
         return self._like(np.where(chosen, a, b), variance)
 
-    def _pad(self, array: Any, widths: Any, mode: str = "constant", **options: Any) -> Noisy:
+    def _pad(self, array: Any, widths: Any, mode: Any = "constant", **options: Any) -> Noisy:
         """Surround the numbers: a constant around them is exact, whatever its value."""
         value, variance = np.pad(array.value, widths, mode, **options), array.variance
         return self._like(value, None if variance is None else np.pad(variance, widths, mode))

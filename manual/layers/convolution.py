@@ -23,10 +23,10 @@ from manual.regularizers import Regularizer
 Config = Mapping[str, Any]
 
 IN_CACHE = 2**17
-"""How many numbers a matrix may have that is used once and thrown away; more would not be faster."""
+"""How many numbers a matrix may have that is used once and thrown away."""
 
 # Three products, each a matrix multiplication over all offsets and channels at once (im2col), so
-# that each result is one long sum, as in TensorFlow. W has shape (*size, channels / groups, filters).
+# that each result is one long sum, as in TensorFlow. W: (*size, channels / groups, filters).
 
 
 def correlate(columns: Array, W: Array, groups: int = 1) -> Array:

@@ -90,18 +90,18 @@ class AveragePooling(Pooling):
         taken, space = self.windows.taken(x), x.shape[1:-1]
         batch, *positions = taken.shape[: self.rank + 1]
         total = taken.reshape(batch, *positions, -1, x.shape[-1]).sum(axis=-2)
-        y = total / self._counts(space).astype(x.dtype)
+        y = total / self._held(space).astype(x.dtype)
         return self._in_format(y), (self.windows.padded(x), space)
 
     def backward(self, dy: Array, saved: Any) -> Array:
         padded, space = saved
         dy, dx = self._channels_last(dy), np.zeros_like(padded)
-        share = dy / self._counts(space).astype(dy.dtype)
+        share = dy / self._held(space).astype(dy.dtype)
         for where in self.windows.offsets(space):
             dx[where] += share
         return self._in_format(self.windows.cropped(dx, space))
 
-    def _counts(self, space: Shape) -> Array:
+    def _held(self, space: Shape) -> Array:
         """Return how many elements of each window lie within the input."""
         inside = self.windows.taken(np.ones((1, *space, 1)))
         return inside.sum(axis=tuple(range(self.rank + 1, 2 * self.rank + 1)))

@@ -387,3 +387,21 @@ def test_the_square_of_a_number_that_is_mere_noise() -> None:
         for squared in (noise * noise, noise**2):
             off = np.square(8 * noise.noise * noise.unit)
             np.testing.assert_allclose(8 * squared.noise * noise.unit, off, rtol=1e-12)
+
+
+def test_a_padding_is_exact_whatever_stands_in_it() -> None:
+    x = Noisy(np.array([1.0, 2.0]), np.array([3.0, 4.0]), unit=UNIT["float32"])
+    padded = np.pad(x, [(1, 2)], constant_values=-np.inf)
+    np.testing.assert_array_equal(padded.value, [-np.inf, 1.0, 2.0, -np.inf, -np.inf])
+    np.testing.assert_array_equal(padded.noise, [0.0, 3.0, 4.0, 0.0, 0.0])
+    repeated = np.pad(x, [(1, 1)], "edge")
+    np.testing.assert_array_equal(repeated.noise, [3.0, 3.0, 4.0, 4.0])
+    assert np.pad(noisy([1.0]), [(0, 1)]).variance is None
+
+
+def test_windows_and_repetitions_take_the_noise_along() -> None:
+    x = Noisy(np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0]), unit=UNIT["float32"])
+    windows = np.lib.stride_tricks.sliding_window_view(x, 2)
+    np.testing.assert_array_equal(windows.value, [[1.0, 2.0], [2.0, 3.0]])
+    np.testing.assert_array_equal(windows.noise, [[4.0, 5.0], [5.0, 6.0]])
+    np.testing.assert_array_equal(np.repeat(x, 2).noise, [4.0, 4.0, 5.0, 5.0, 6.0, 6.0])

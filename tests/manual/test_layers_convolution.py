@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import compare
+import compare.casework
 from compare.noise import Noisy
-from manual.layers import Input
-from manual.registry import twin
+from manual.layers import Conv2D, Input, convolution
+from manual.registry import NoTwin, twin
 
 Maker = Callable[[], Any]
 
@@ -94,7 +96,8 @@ LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
     "AveragePooling3D": (lambda: keras.layers.AveragePooling3D(2), (2, 4, 2, 3, 2)),
     "GlobalMaxPooling1D": (lambda: keras.layers.GlobalMaxPooling1D(), (3, 4, 2)),
     "GlobalMaxPooling2D": (lambda: keras.layers.GlobalMaxPooling2D(keepdims=True), (3, 2, 4, 2)),
-    "GlobalMaxPooling3D": (lambda: keras.layers.GlobalMaxPooling3D("channels_first"), (3, 2, 4, 2, 3)),
+    "GlobalMaxPooling3D": (
+        lambda: keras.layers.GlobalMaxPooling3D("channels_first"), (3, 2, 4, 2, 1)),
     "GlobalAveragePooling1D": (lambda: keras.layers.GlobalAveragePooling1D(), (3, 4, 2)),
     "GlobalAveragePooling2D": (
         lambda: keras.layers.GlobalAveragePooling2D("channels_first", keepdims=True),
@@ -149,7 +152,7 @@ def test_equals_keras(
     hold_against_keras(make(), x, ruler, on_tape, loaded, generator)
 
 
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", sorted(LAYERS))
 def test_derivative_is_that_of_the_forward_map(
     name: str, differences: Any, loaded: Any, smooth_points: Any
 ) -> None:
@@ -194,3 +197,121 @@ def test_the_precision_stays_and_the_arguments_too(
     assert {parameter.gradient.dtype.name for parameter in by_hand.parameters} <= {precision}
     np.testing.assert_array_equal(x, kept)
     np.testing.assert_array_equal(dy, np.ones_like(y))
+
+
+def test_the_gradient_of_tied_maxima_goes_to_the_first(
+    ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
+) -> None:
+    """After a ReLU most windows hold several zeros: the common tie."""
+    for size, strides, padding in (((2, 2), 2, "valid"), ((3, 2), 1, "same")):
+        x = np.maximum(generator.normal(size=(3, 6, 7, 4)) - 0.5, 0.0).astype(ruler.precision)
+        layer = keras.layers.MaxPooling2D(size, strides, padding)
+        hold_against_keras(layer, x, ruler, on_tape, loaded, generator)
+    y, saved = twin_of_layer(keras.layers.MaxPooling2D(), (1, 2, 2, 1)).forward(
+        np.zeros((1, 2, 2, 1))
+    )
+    dx = twin_of_layer(keras.layers.MaxPooling2D(), (1, 2, 2, 1)).backward(np.ones(y.shape), saved)
+    np.testing.assert_array_equal(dx[0, :, :, 0], [[1.0, 0.0], [0.0, 0.0]])
+
+
+def test_a_global_maximum_shares_its_gradient_among_ties(
+    ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
+) -> None:
+    x = np.maximum(generator.integers(-3, 2, (4, 5, 3)), 0).astype(ruler.precision)
+    hold_against_keras(keras.layers.GlobalMaxPooling1D(), x, ruler, on_tape, loaded, generator)
+
+
+def test_a_near_tie_leaves_the_winner_open() -> None:
+    """Numbers that lie within their noise of each other: the gradient is as uncertain as they."""
+    noise = np.array([1.0, 1.0, 1.0, 1.0]).reshape(1, 4, 1)
+    x = Noisy(np.array([1.0, 1.0 + 2.0**-23, 3.0, 2.0]).reshape(1, 4, 1), noise, unit=2.0**-24)
+    layer = twin_of_layer(keras.layers.MaxPooling1D(), (1, 4, 1))
+    _, saved = layer.forward(x)
+    dx = layer.backward(Noisy(np.ones((1, 2, 1)), unit=2.0**-24), saved)
+    np.testing.assert_array_equal(dx.value[0, :, 0], [0.0, 1.0, 1.0, 0.0])
+    assert (dx.noise[0, :2, 0] * 2.0**-24 >= 1.0).all()
+    assert (dx.noise[0, 2:, 0] < 2.0).all()
+
+
+def test_a_masked_mean_counts_the_steps_that_are_left(
+    ruler: Any, on_tape: Any, generator: np.random.Generator
+) -> None:
+    x = generator.normal(size=(3, 4, 2)).astype(ruler.precision)
+    dy = generator.normal(size=(3, 2)).astype(ruler.precision)
+    mask = np.array([[1, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 0]], bool)
+    layer = keras.layers.GlobalAveragePooling1D()
+    y, (gradient,) = on_tape(lambda tensor: layer(tensor, mask=tf.constant(mask)), [x], dy)
+    by_hand = twin_of_layer(layer, x.shape)
+    expected, saved = by_hand.forward(ruler.exact(x), mask=mask)
+    ruler.agrees(y, expected, "output")
+    ruler.agrees(gradient, by_hand.backward(ruler.exact(dy), saved), "input gradient")
+    assert by_hand.compute_mask(x, mask) is None
+    plain, _ = by_hand.forward(x, mask=mask)
+    assert plain.dtype == ruler.precision
+
+
+def test_keras_adds_the_bias_along_the_width_where_that_is_as_long_as_the_filters() -> None:
+    """A fault of Keras 3.15 on TensorFlow, with channels first; the twin adds it to the filters."""
+    x = np.zeros((1, 1, 3, 2), np.float32)
+    layer = keras.layers.Conv2D(2, 1, data_format="channels_first")
+    layer.build(x.shape)
+    layer.set_weights([np.zeros((1, 1, 1, 2)), np.array([1.0, 2.0])])
+    found = tf.function(layer, jit_compile=True)(tf.constant(x)).numpy()
+    by_hand = twin_of_layer(layer, x.shape)
+    by_hand.bias.value = np.array([1.0, 2.0])
+    np.testing.assert_array_equal(by_hand.forward(x)[0][0, :, 0, 0], [1.0, 2.0])
+    np.testing.assert_array_equal(found[0, :, 0, 0], [1.0, 1.0])
+    np.testing.assert_array_equal(found[0, 0, 0, :], [1.0, 2.0])
+
+
+def test_an_unknown_padding_is_refused() -> None:
+    with pytest.raises(NoTwin, match="layer 'blur': the padding 'causal' has no hand-derived twin"):
+        Conv2D(2, 3, padding="causal", name="blur")
+
+
+def test_pieces_that_fit_the_cache_give_what_the_whole_gives(
+    generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    windows = Conv2D(2, 3, strides=2, padding="same").windows
+    dz, W = generator.normal(size=(5, 3, 2, 4)), generator.normal(size=(3, 3, 2, 4))
+    whole = convolution.correlate_back(windows, dz, (6, 4), W)
+    monkeypatch.setattr(convolution, "IN_CACHE", 1)
+    np.testing.assert_allclose(
+        convolution.correlate_back(windows, dz, (6, 4), W), whole, rtol=1e-14, atol=1e-15
+    )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_in_lock_step_through_a_fit(dtype: str) -> None:
+    """Each kind of layer in a graph-mode fit; ReLU zeros are tied in the pooling."""
+    layer = keras.layers
+    with compare.casework.precision(dtype):
+        keras.utils.set_random_seed(1)
+        images = keras.Sequential(
+            [
+                keras.Input((9, 8, 2)),
+                layer.Conv2D(4, 3, padding="same", activation="relu"),
+                layer.MaxPooling2D(2),
+                layer.Conv2D(3, 2, dilation_rate=2, padding="same", activation="tanh"),
+                layer.AveragePooling2D(2, 1, padding="same"),
+                layer.GlobalMaxPooling2D(keepdims=True),
+                layer.Flatten(),
+                layer.Dense(3, activation="softmax"),
+            ]
+        )
+        series = keras.Sequential(
+            [
+                keras.Input((9, 2)),
+                layer.Conv1D(4, 3, padding="causal", activation="relu"),
+                layer.MaxPooling1D(2),
+                layer.Conv1D(3, 2, strides=2),
+                layer.GlobalAveragePooling1D(),
+                layer.Dense(3, activation="softmax"),
+            ]
+        )
+        draw = np.random.default_rng(2)
+        for model in (images, series):
+            model.compile("sgd", "categorical_crossentropy")
+            x = draw.normal(size=(20, *model.input_shape[1:]))
+            report = compare.lockstep(model, x, np.eye(3)[draw.integers(0, 3, 20)], batch_size=8)
+            assert report.ok, str(report.first)

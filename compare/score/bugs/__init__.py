@@ -2,6 +2,7 @@
 
 from compare.score.bugs.activations import in_activations
 from compare.score.bugs.base import Bug
+from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
 from compare.score.bugs.losses import in_losses
@@ -17,11 +18,12 @@ def catalogue() -> list[Bug]:
     """Return every bug."""
     return [
         *in_activations(),
+        *in_convolutions(),
         *in_dense_layers(),
+        *in_dropout(),
         *in_losses(),
-        *in_optimizers(),
         *in_normalization(),
         *in_normalization_weights(),
-        *in_dropout(),
+        *in_optimizers(),
         *traps(),
     ]
