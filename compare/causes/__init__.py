@@ -6,6 +6,7 @@ from compare.causes import (  # noqa: F401  (each registers its hypotheses)
     dense,
     dropout,
     factors,
+    inference,
     loss,
     normalization,
     normalization_gradients,
