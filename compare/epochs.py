@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from compare.causes import Facts, Place
+from compare.causes.inference import changing
 from compare.checks import Comparison
+from compare.diagnosis import Diagnosis, judged
 from compare.judge import judge
 from compare.noise import Noisy, careful
 from compare.reference import Derivation, Reference, location_of
 from keras_models.callbacks import StepRecord
+from manual.layers import Layer
 from manual.network import Network, Pass, as_target
+from manual.randomness import Draws
 
 NO_SUM_OVERFLOWS = 1e15
 """While a loss is below this, no square or sum on the way to a metric leaves float32's range."""
@@ -90,12 +97,37 @@ class EpochCheck:
             if name in logs:
                 expected, actual = mean.result, np.asarray(logs[name], np.float64)
                 by, verdict = self._derivation(name), judge(actual, expected)
-                found.append(Comparison("metric", name, "model.fit", by, verdict))
+                diagnose = None
+                if name.startswith("val_") and not verdict.agrees:
+                    diagnose = partial(self._diagnosis, record, name, actual, expected)
+                found.append(Comparison("metric", name, "model.fit", by, verdict, diagnose))
         return found
+
+    def _diagnosis(
+        self, record: StepRecord, name: str, actual: np.ndarray, expected: Noisy
+    ) -> Diagnosis:
+        """Validate again with some layers as they are in training, in case that was computed."""
+        metric = name.removeprefix("val_")
+        with np.errstate(all="ignore"):
+            others = [
+                (group, self._validation(record, in_training=group[1])[metric].result)
+                for group in changing(self.reference.network.layers)
+            ]
+            samples = len(self.held_out["x"][0])
+            place = Place(
+                "metric",
+                name,
+                expected,
+                None,
+                {"as_in_training": others},
+                Facts(samples, samples, record.learning_rate),
+            )
+            return judged(place, actual, None)
 
     def evaluate(self, network: Network) -> dict[str, float]:
         """Return the loss and metrics of a network on the validation data, as plain numbers."""
         xs, ys = self.held_out["x"], self.held_out["y"]
+        draw_alone(network)
         run = network.forward(xs)
         numbers = {"val_loss": float(network.loss(run, ys)[0])}
         if len(network.outputs) == 1:
@@ -121,16 +153,44 @@ class EpochCheck:
             values = metric.values(target, p)
             means.setdefault(name, _Mean()).add(values.sum(), values.size)
 
-    def _validation(self, record: StepRecord) -> dict[str, _Mean]:
+    def _validation(
+        self, record: StepRecord, in_training: Sequence[Layer] = ()
+    ) -> dict[str, _Mean]:
         """Evaluate by hand on the validation data, with Keras's weights after the epoch."""
         means: dict[str, _Mean] = {}
-        network = self.reference.network
-        xs, ys = self.held_out["x"], self.held_out["y"]
         self.reference.load(record.after)
+        draw_alone(self.reference.network)
+        with as_in_training(in_training):
+            self._evaluate(means)
+        return means
+
+    def _evaluate(self, means: dict[str, _Mean]) -> None:
+        network, xs, ys = self.reference.network, self.held_out["x"], self.held_out["y"]
         for start in range(0, len(xs[0]), self.batch_size):
             rows = slice(start, start + self.batch_size)
             run = network.forward([self.reference.exact(x[rows]) for x in xs])
             y = [part[rows] for part in ys]
             loss, _ = network.loss(run, y)
             self._add(means, loss, run, y[0], len(y[0]))
-        return means
+
+
+def draw_alone(network: Network) -> None:
+    """Let layers draw for themselves, and the same each time: at inference none should."""
+    for layer in network.layers:
+        layer.draws = Draws(seed=0)
+
+
+@contextmanager
+def as_in_training(layers: Sequence[Layer]) -> Iterator[None]:
+    """Let some layers behave as in training, whatever they are told."""
+
+    def trained(forward: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda x, *, training, **options: forward(x, training=True, **options)
+
+    for layer in layers:
+        layer.forward = trained(layer.forward)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward

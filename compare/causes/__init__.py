@@ -11,6 +11,7 @@ FAMILIES = (
     "convolution",
     "dense",
     "dropout",
+    "inference",
     "merging",
     "occurrences",
     "normalization",

@@ -64,8 +64,9 @@ def _scales(rate: float) -> Iterator[Scale]:
     yield "", 1.0 / keep, " / (1 − rate)"
     yield SCALING, 1.0, ""
     yield "the scaling multiplies by 1 − rate instead of dividing", keep, " · (1 − rate)"
-    yield BY_RATE, 1.0 / rate, " / rate"
-    yield "the scale is the rate", rate, " · rate"
+    if rate != keep:
+        yield BY_RATE, 1.0 / rate, " / rate"
+        yield "the scale is the rate", rate, " · rate"
     yield "the scaling is applied twice", 1.0 / keep**2, " / (1 − rate)²"
     yield "the scale is the root of 1 / (1 − rate)", keep**-0.5, " / √(1 − rate)"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -54,7 +55,7 @@ class Setting:
     mask: Any = None
     count: Any = None
 
-    @property
+    @cached_property
     def n(self) -> Any:
         """How many numbers are in each mean."""
         if self.count is not None:
@@ -68,15 +69,15 @@ class Setting:
         counted = array if self.mask is None else np.where(self.mask, array, 0.0)
         return counted.sum(axis=self.axes, keepdims=True) / self.n
 
-    @property
+    @cached_property
     def mu(self) -> Any:
         return self.mean(self.x)
 
-    @property
+    @cached_property
     def variance(self) -> Any:
         return self.mean(np.square(self.x - self.mu))
 
-    @property
+    @cached_property
     def r(self) -> Any:
         return 1.0 / np.sqrt(self.variance + self.epsilon)
 

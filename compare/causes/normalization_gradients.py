@@ -166,7 +166,8 @@ def _gamma(place: Place, of: Setting) -> Iterator[tuple[str, Any, str]]:
     dy, x, deviation, r = of.dy, of.x, of.x - of.mu, of.r
     standard = _standard(place, of)
     yield "the normalized input is not multiplied in", dy, "dγ = Σ dy"
-    yield "the gradient from the right is not multiplied in", standard, "dγ = Σ x̂"
+    if not isinstance(place.map, BatchNormalization):  # there, Σ x̂ = 0
+        yield "the gradient from the right is not multiplied in", standard, "dγ = Σ x̂"
     yield "the input stands for the normalized input", dy * x, "dγ = Σ dy · x"
     yield "x̂ is not divided by the deviation", dy * deviation, "dγ = Σ dy · (x − μ)"
     yield "the mean is not subtracted in x̂", dy * x * r, "dγ = Σ dy · x r"

@@ -171,6 +171,7 @@ def measure(
                     bug.loss,
                     bug.optimizer,
                     bug.options,
+                    bug.held_out,
                     dtype,
                 )
                 if network not in seen:
@@ -194,4 +195,5 @@ def run(bug: Bug, dtype: str) -> Report:
         **{"learning_rate": 0.01, **dict(bug.options)}
     )
     model.compile(optimizer, bug.loss, run_eagerly=True)
-    return lockstep(model, x, y, batch_size=BATCH, shuffle=False)
+    held_out = (x[:BATCH], y[:BATCH]) if bug.held_out else None
+    return lockstep(model, x, y, batch_size=BATCH, shuffle=False, validation_data=held_out)

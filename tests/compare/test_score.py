@@ -17,6 +17,10 @@ SAMPLE = [
     "categorical_crossentropy: softmax twice",
     "mse: the last batch averaged as a full one",
     "Adam: ε stands inside the root",
+    "batch normalization (sequences): dx no mean",
+    "batch normalization (normalized): moving_variance unbiased",
+    "dropout: dx another draw",
+    "dropout or noise at inference: Dropout",
     "trap, last: off by less than 1e-5",
 ]
 

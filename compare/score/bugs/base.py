@@ -39,6 +39,8 @@ class Bug:
     network : callable
         Builds the network that it is planted in, and draws the data: one of
         `compare.score.networks`, or a family's own.
+    held_out : bool
+        Whether there is a validation: what shows at inference only shows there.
     activation, last, loss, optimizer, options
         The network's activations, and what it is compiled with.
     """
@@ -57,6 +59,7 @@ class Bug:
     loss: str = "mse"
     optimizer: str = "SGD"
     options: tuple[tuple[str, Any], ...] = ()
+    held_out: bool = False
 
     @contextmanager
     def planted(self) -> Iterator[None]:

@@ -39,6 +39,20 @@ def in_dropout() -> Iterator[Bug]:
     yield from _of_dropout()
     yield from _of_gaussian_dropout()
     yield from _of_gaussian_noise()
+    for owner, name in ((Dropout, "drop"), (GaussianDropout, "multiplied"), (GaussianNoise, "add")):
+        right: Function = owner.forward
+        yield Bug(
+            f"dropout or noise at inference: {owner.__name__}",
+            owner,
+            "forward",
+            lambda self, x, *, training=False, right=right: right(self, x, training=True),
+            "metric",
+            "val_loss",
+            (f"dropout or noise is applied at inference, by '{name}",),
+            step=3,
+            network=dropped,
+            held_out=True,
+        )
 
 
 def other_draw(v: Any) -> Any:

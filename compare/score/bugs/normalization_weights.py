@@ -14,10 +14,24 @@ from manual.layers.standardization import Standardization
 
 
 def in_normalization_weights() -> Iterator[Bug]:
-    """Give slips in what normalization learns and remembers, and traps."""
+    """Give slips in what normalization learns, remembers and does at inference, and traps."""
     yield from _weights()
     yield from _states()
     yield from _traps()
+    right: Function = BatchNormalization.forward
+    for network in (normalized, sequences):
+        yield Bug(
+            f"batch normalization ({network.__name__}): the batch's statistics at inference",
+            BatchNormalization,
+            "forward",
+            lambda self, x, *, training=False: right(self, x, training=True),
+            "metric",
+            "val_loss",
+            ("the batch's own statistics are used at inference",),
+            step=3,
+            network=network,
+            held_out=True,
+        )
 
 
 def _weights() -> Iterator[Bug]:
