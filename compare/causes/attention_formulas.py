@@ -170,7 +170,8 @@ class Heads:
             "heads": 1.0 / float(np.sqrt(self.map.query_heads)),
             "steps": 1.0 / float(np.sqrt(self.x["key"].shape[1])),
         }
-        return float(np.float32(choices.get(self.k.get("scale", ""), size**-0.5)))
+        chosen = choices.get(self.k.get("scale", ""), size**-0.5)
+        return chosen if self.k.get("unrounded") else float(np.float32(chosen))
 
     def forward(self) -> Arrays:
         """Run forward; return everything by its letter."""

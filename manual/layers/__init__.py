@@ -14,7 +14,7 @@ from manual.layers.merging import (
     Multiply,
     Subtract,
 )
-from manual.layers.multi_head_attention import GroupedQueryAttention, MultiHeadAttention
+from manual.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from manual.layers.regularization import Dropout
 from manual.layers.reshaping import (
     Cropping1D,
@@ -48,7 +48,7 @@ __all__ = [
     "Dropout",
     "EinsumDense",
     "Flatten",
-    "GroupedQueryAttention",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "InputLayer",

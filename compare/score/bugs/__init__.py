@@ -1,6 +1,7 @@
 """The catalogue of planted bugs: each a small patch of the hand-written half."""
 
 from compare.score.bugs.activations import in_activations
+from compare.score.bugs.attention import in_attention
 from compare.score.bugs.base import Bug
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.losses import in_losses
@@ -12,4 +13,11 @@ __all__ = ["Bug", "catalogue"]
 
 def catalogue() -> list[Bug]:
     """Return every bug."""
-    return [*in_activations(), *in_dense_layers(), *in_losses(), *in_optimizers(), *traps()]
+    return [
+        *in_activations(),
+        *in_attention(),
+        *in_dense_layers(),
+        *in_losses(),
+        *in_optimizers(),
+        *traps(),
+    ]
