@@ -5,6 +5,7 @@ from compare.score.bugs.attention import in_attention
 from compare.score.bugs.base import Bug
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.losses import in_losses
+from compare.score.bugs.merging import in_merging_and_reshaping
 from compare.score.bugs.optimizers import in_optimizers
 from compare.score.bugs.traps import traps
 
@@ -18,6 +19,7 @@ def catalogue() -> list[Bug]:
         *in_attention(),
         *in_dense_layers(),
         *in_losses(),
+        *in_merging_and_reshaping(),
         *in_optimizers(),
         *traps(),
     ]
