@@ -61,10 +61,10 @@ def allowed(inputs: Mapping[str, Any], window: int | None, shape: Any, k: Knobs)
 def weights(S: Any, M: Any, k: Knobs) -> Any:
     """Return A = softmax(S), where the query may look."""
     if M is not None:
-        hidden = {"lowered": S, "raised": -NEVER, "zeroed": 0.0, "seen": S}
-        S = np.where(M, S, hidden.get(k.get("hidden", ""), NEVER))
+        hidden = {"raised": -NEVER, "zeroed": 0.0, "seen": S}
         if k.get("hidden") == "lowered":
-            S = np.where(M, S - 1e9, S)
+            M = ~M | M.all(axis=-1, keepdims=True)
+        S = np.where(M, S, hidden.get(k.get("hidden", ""), NEVER))
     axis = {"queries": -2, "heads": 1}.get(k.get("softmax_over", ""), -1)
     if k.get("no_softmax"):
         return S
