@@ -43,9 +43,8 @@ def einsum(equation: str, a: Array, b: Array) -> Array:
 
     y = matrices(a, of_a, rows, summed) @ matrices(b, of_b, summed, columns)
     axes = [*batch, *rows, *columns]
-    return np.transpose(
-        y.reshape(*(sizes[axis] for axis in axes)), [axes.index(axis) for axis in of_y]
-    )
+    y = y.reshape(tuple(sizes[axis] for axis in axes))
+    return np.transpose(y, [axes.index(axis) for axis in of_y])
 
 
 def einsum_gradients(equation: str, a: Array, b: Array, dy: Array) -> tuple[Array, Array]:

@@ -85,6 +85,7 @@ SCALE_KNOBS: dict[str, tuple[Knobs, str]] = {
     ),
     "the scores are divided by the root of the number of heads": ({"scale": "heads"}, ""),
     "the scores are divided by the root of the number of keys": ({"scale": "steps"}, ""),
+    "1/√h is not rounded to float32, as it is in Keras": ({"unrounded": True}, ""),
 }
 PROJECTED_KNOBS: dict[str, tuple[Knobs, str]] = {
     **SCALE_KNOBS,
@@ -234,15 +235,23 @@ def possible(make: Callable[[], Any]) -> Any:
         return None
 
 
+def variants(knobs: Knobs) -> Iterator[Knobs]:
+    """Give a scale as Keras would round it, and as it is."""
+    yield knobs
+    if "scale" in knobs:
+        yield {**knobs, "unrounded": True}
+
+
 @hypothesis("activation")
 def projected_forward(place: Place) -> Iterator[Candidate]:
     """Propose attention with one decision taken otherwise."""
     if not isinstance(place.map, ProjectedAttention) or not place.has("x", "y"):
         return
-    for sentence, (knobs, formula) in PROJECTED_KNOBS.items():
-        made = possible(Heads(place, knobs).forward)
-        if made is not None:
-            yield Candidate(sentence, made["y"], formula)
+    for sentence, (turned, formula) in PROJECTED_KNOBS.items():
+        for knobs in variants(turned):
+            made = possible(Heads(place, knobs).forward)
+            if made is not None:
+                yield Candidate(sentence, made["y"], formula)
 
 
 @hypothesis("activation gradient", "weight gradient")
@@ -260,7 +269,8 @@ def projected_gradient(place: Place) -> Iterator[Candidate]:
             f"the gradient is averaged over the {steps} positions instead of summed",
             place.right / float(steps),
         )
-    for sentence, (knobs, formula) in GRADIENT_KNOBS.items():
-        made = possible(partial(Heads(place, knobs).backward, right))
-        if made is not None and made[quantity] is not None:
-            yield Candidate(sentence, made[quantity].reshape(*place.right.shape), formula)
+    for sentence, (turned, formula) in GRADIENT_KNOBS.items():
+        for knobs in variants(turned):
+            made = possible(partial(Heads(place, knobs).backward, right))
+            if made is not None and made[quantity] is not None:
+                yield Candidate(sentence, made[quantity].reshape(*place.right.shape), formula)

@@ -61,10 +61,10 @@ def allowed(inputs: Mapping[str, Any], window: int | None, shape: Any, k: Knobs)
 def weights(S: Any, M: Any, k: Knobs) -> Any:
     """Return A = softmax(S), where the query may look."""
     if M is not None:
-        hidden = {"lowered": S, "raised": -NEVER, "zeroed": 0.0, "seen": S}
-        S = np.where(M, S, hidden.get(k.get("hidden", ""), NEVER))
+        hidden = {"raised": -NEVER, "zeroed": 0.0, "seen": S}
         if k.get("hidden") == "lowered":
-            S = np.where(M, S - 1e9, S)
+            M = ~M | M.all(axis=-1, keepdims=True)
+        S = np.where(M, S, hidden.get(k.get("hidden", ""), NEVER))
     axis = {"queries": -2, "heads": 1}.get(k.get("softmax_over", ""), -1)
     if k.get("no_softmax"):
         return S
@@ -170,7 +170,8 @@ class Heads:
             "heads": 1.0 / float(np.sqrt(self.map.query_heads)),
             "steps": 1.0 / float(np.sqrt(self.x["key"].shape[1])),
         }
-        return float(np.float32(choices.get(self.k.get("scale", ""), size**-0.5)))
+        chosen = choices.get(self.k.get("scale", ""), size**-0.5)
+        return chosen if self.k.get("unrounded") else float(np.float32(chosen))
 
     def forward(self) -> Arrays:
         """Run forward; return everything by its letter."""

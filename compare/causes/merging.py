@@ -34,15 +34,17 @@ def called(place: Place) -> str:
 def a_share(place: Place) -> Iterator[Candidate]:
     """Propose that a branch's gradient is forgotten or counted twice, or has a slip of its own.
 
-    What a skip connection passes on is the sum of what comes from each branch.
+    What a skip connection passes on is the sum of what comes from each branch. If one branch is
+    wrong, its right share is what the others leave of the right sum.
     """
     shares: Sequence[Place] = place.inputs.get("shares", ())
-    for share in shares:
-        layer = called(share)
+    for wrong in shares:
+        rest = sum((share.right for share in shares if share is not wrong), 0.0)
+        share, layer = replace(wrong, right=place.right - rest), called(wrong)
         yield Candidate(
             f"the gradient that comes back through {layer} is forgotten: a value that is used "
             f"{len(shares)} times gets the sum of {len(shares)} gradients",
-            place.right - share.right,
+            rest,
             f"dx without its share from {layer}",
         )
         yield Candidate(
@@ -50,24 +52,16 @@ def a_share(place: Place) -> Iterator[Candidate]:
             place.right + share.right,
             f"dx + its share from {layer}",
         )
-        if len(shares) > 2:
-            yield Candidate(
-                f"only the gradient that comes back through {layer} is there",
-                share.right * 1.0,
-                f"dx = its share from {layer}",
-            )
-    if len(shares) > 1:
+        for candidate in candidates(share):
+            if candidate.slips == 1:
+                sentence = f"{candidate.sentence}, in what comes back through {layer}"
+                yield replace(candidate, sentence=sentence, value=rest + candidate.value)
+    if shares:
         yield Candidate(
             f"the {len(shares)} gradients that come back are averaged instead of summed",
             place.right / float(len(shares)),
             "dx = the mean of the shares",
         )
-    for share in shares:
-        rest = sum((other.right for other in shares if other is not share), 0.0)
-        for candidate in candidates(share):
-            if candidate.slips == 1:
-                sentence = f"{candidate.sentence}, in what comes back through {called(share)}"
-                yield replace(candidate, sentence=sentence, value=rest + candidate.value)
 
 
 # ---------------------------------------------------------------------- inputs joined

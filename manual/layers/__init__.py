@@ -17,7 +17,7 @@ from manual.layers.merging import (
     Multiply,
     Subtract,
 )
-from manual.layers.multi_head_attention import GroupedQueryAttention, MultiHeadAttention
+from manual.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from manual.layers.normalization import (
     BatchNormalization,
     GroupNormalization,
@@ -102,7 +102,7 @@ __all__ = [
     "GlobalMaxPooling2D",
     "GlobalMaxPooling3D",
     "GroupNormalization",
-    "GroupedQueryAttention",
+    "GroupQueryAttention",
     "Identity",
     "Input",
     "InputLayer",

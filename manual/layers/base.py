@@ -205,7 +205,7 @@ class Layer:
         options = {name: value for name, value in named.items() if name not in by_name}
         rest = [name for name in self.tensor_arguments[len(inputs) :] if name in by_name]
         for name in named:
-            if name not in rest and name not in self.call_options:
+            if name not in (rest if name in by_name else self.call_options):
                 raise NoTwin(
                     f"layer {self.name!r}: it is called with {name}=…, which has no hand-derived "
                     "twin yet."

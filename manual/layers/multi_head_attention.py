@@ -272,8 +272,8 @@ class MultiHeadAttention(ProjectedAttention):
             )
 
 
-@twin_of("GroupedQueryAttention")
-class GroupedQueryAttention(ProjectedAttention):
+@twin_of("GroupQueryAttention")
+class GroupQueryAttention(ProjectedAttention):
     """Attention whose query heads share fewer heads of keys and values (Ainslie et al. 2023).
 
     Parameters

@@ -39,6 +39,11 @@ COMPUTATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "matmul of 10": (lambda a, b: a @ b, [(30, 10), (10, 30)]),
     "matmul of 300": (lambda a, b: a @ b, [(30, 300), (300, 30)]),
     "two matmuls": (lambda a, b, c: (a @ b) @ c, [(30, 10), (10, 20), (20, 30)]),
+    "matmul of a batch": (lambda a, b: a @ b, [(6, 10, 20), (6, 20, 10)]),
+    "attention": (
+        lambda q, k, v: softmax(q @ np.moveaxis(k, 1, 2)) @ v,
+        [(6, 10, 8), (6, 12, 8), (6, 12, 9)],
+    ),
     "sum": (lambda a: a.sum(axis=0), [(50, 900)]),
     "mean of squares": (lambda a: (a * a).mean(axis=0), [(50, 900)]),
     "product and sum": (lambda a, b, c: a * b + c, [(900,), (900,), (900,)]),
@@ -161,6 +166,8 @@ def test_representation_error() -> None:
         lambda a: np.ravel(a),
         lambda a: np.moveaxis(a, 0, -1),
         lambda a: np.expand_dims(a, 0),
+        lambda a: np.repeat(a, 3, axis=1),
+        lambda a: np.pad(a, ((1, 0), (0, 2))),
         lambda a: np.concatenate([a, a], axis=1),
         lambda a: np.split(a, [1], axis=1)[1],
         lambda a: -a,
@@ -253,6 +260,16 @@ def test_the_largest_of_close_numbers_is_in_doubt() -> None:
     np.testing.assert_array_equal(largest.noise > 0, [True, False])
 
 
+def test_a_maximum_has_the_noise_of_what_may_be_the_largest() -> None:
+    """A masked score, -1e9 say, has noise in proportion, and can't be the largest."""
+    p = Noisy([[1.0, 1.0 + 1e-9, -1e9]], [[2.0, 3.0, 1e9]], unit=UNIT["float32"])
+    assert p.max(axis=-1).noise == [3.0]
+    p = Noisy([[1.0, 1.0 + 1e-3, -1e9]], [[2.0, 1.0, 1e9]], unit=UNIT["float32"])
+    assert p.max(axis=-1).noise == [1.0]
+    assert p.max().noise == 1.0
+    np.testing.assert_array_equal(p.max(axis=-1, keepdims=True).value, [[1.0 + 1e-3]])
+
+
 def test_the_largest_of_numbers_that_count_as_zero_is_in_doubt() -> None:
     """In float32 all of them are flushed to zero, and the first is as large as the others."""
     p = noisy([[0.0, 1e-60, 1e-50]]) * 1.0
@@ -329,6 +346,36 @@ def test_equal_terms_round_alike() -> None:
     assert error > UNIT["float32"] * plain.noise
     assert error <= BOUND * UNIT["float32"] * alike.noise
     assert different.noise < 2 * plain.noise
+
+
+def test_equal_terms_round_alike_along_several_axes_and_in_a_batch_of_products() -> None:
+    """It is the same sum of products, however its axes are arranged."""
+    a, b = drawn(3, (4, 6), (4, 6))
+    terms = np.repeat(a * b, 5, axis=1)
+    with careful():
+        expected = noisy(terms.reshape(-1)).sum()
+        several = noisy(terms[:, None]).sum(axis=(0, 2))
+        product = noisy(np.repeat(a, 5).reshape(1, -1)) @ noisy(np.repeat(b, 5).reshape(-1, 1))
+        batch = noisy(np.repeat(a, 5).reshape(1, 1, -1)) @ noisy(np.repeat(b, 5).reshape(1, -1, 1))
+    np.testing.assert_allclose(several.value, expected.value)
+    np.testing.assert_allclose(several.noise, expected.noise)
+    np.testing.assert_array_equal(batch.value[0], product.value)
+    np.testing.assert_array_equal(batch.noise[0], product.noise)
+    plain = noisy(terms[:, None]).sum(axis=(0, 2))
+    assert (several.noise > 1.5 * plain.noise).all()
+
+
+def test_each_product_of_a_batch_is_looked_at_alone() -> None:
+    """Also where one matrix serves the whole batch, or the batch has two axes."""
+    a, b, c = drawn(4, (2, 3, 4, 5), (2, 3, 5, 6), (4, 5))
+    with careful():
+        found = noisy(a) @ noisy(b)
+        shared = noisy(c) @ noisy(b)
+        for index in np.ndindex(2, 3):
+            one = noisy(a[index]) @ noisy(b[index])
+            np.testing.assert_array_equal(found.noise[index], one.noise)
+            one = noisy(c) @ noisy(b[index])
+            np.testing.assert_array_equal(shared.noise[index], one.noise)
 
 
 def test_tiny_and_huge_numbers_keep_their_noise_in_float64() -> None:

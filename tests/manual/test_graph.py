@@ -9,7 +9,16 @@ import numpy as np
 import pytest
 
 from manual.graph import in_causal_order, nodes_of, symbols_from_config
-from manual.layers import Activation, Add, Concatenate, Dense, Input, InputLayer, Symbol
+from manual.layers import (
+    Activation,
+    Add,
+    Concatenate,
+    Dense,
+    Input,
+    InputLayer,
+    MultiHeadAttention,
+    Symbol,
+)
 from manual.network import Network
 from manual.registry import NoTwin
 
@@ -169,7 +178,7 @@ def test_a_call_with_a_further_argument_is_refused() -> None:
     x = keras.Input((2,), name="x")
     config: Any = keras.Model(x, keras.layers.Dense(1, name="masked")(x)).get_config()
     config["layers"][1]["inbound_nodes"][0]["kwargs"]["mask"] = [True]
-    with pytest.raises(NoTwin, match="A layer is called with mask=…"):
+    with pytest.raises(NoTwin, match="it is called with mask=…"):
         symbols_from_config(config)
 
 
@@ -183,3 +192,66 @@ def test_shapes_pass_through_the_graph() -> None:
     x = Input((4, 3))
     assert Concatenate(axis=1)(x, Dense(3)(x)).shape == (8, 3)
     assert Concatenate()(x, Dense(5)(x)).shape == (4, 8)
+
+
+# ---------------------------------------------------------------------- what a call is told besides
+
+
+def attention_model(*args: int, **told: Any) -> keras.Model:
+    """Call attention on some of three inputs, by position and by name."""
+    inputs = [keras.Input((3, 4), name=name) for name in "abc"]
+    named = {key: inputs[value] if type(value) is int else value for key, value in told.items()}
+    attend = keras.layers.MultiHeadAttention(1, 2, name="attend")
+    y = attend(*(inputs[place] for place in args), **named)
+    return keras.Model(inputs, keras.layers.Concatenate()([y, *inputs]))
+
+
+@pytest.mark.parametrize(
+    ("args", "told", "taken"),
+    [
+        ((0, 1), {}, "ab"),
+        ((0, 1, 2), {}, "abc"),
+        ((0, 1), {"key": 2}, "abc"),
+        ((), {"key": 0, "query": 1, "value": 2}, "bca"),
+        ((2,), {"value": 2}, "cc"),
+    ],
+)
+def test_inputs_that_are_given_by_name_are_put_in_order(
+    args: tuple[int, ...], told: dict[str, Any], taken: str
+) -> None:
+    network = Network.from_config(attention_model(*args, **told).get_config())
+    node = next(one for one in network.nodes if one.name == "attend")
+    assert "".join(network.nodes[place].name for place in node.inputs) == taken
+    assert node.options == {}
+
+
+def test_options_of_a_call_reach_its_forward_pass() -> None:
+    mask = np.arange(9).reshape(3, 3) % 2 == 0
+    model = attention_model(0, 1, use_causal_mask=True, attention_mask=mask)
+    network = Network.from_config(model.get_config(), dtype="float64")
+    node = next(one for one in network.nodes if one.name == "attend")
+    assert node.options["use_causal_mask"] is True
+    np.testing.assert_array_equal(node.options["attention_mask"], mask)
+    x = [np.random.default_rng(number).normal(size=(2, 3, 4)) for number in range(3)]
+    told = network.predict(x)
+    attend = node.layer
+    expected, _ = attend.forward(x[:2], use_causal_mask=True, attention_mask=mask)
+    np.testing.assert_array_equal(told[..., :4], expected)
+    assert np.abs(attend.forward(x[:2])[0] - expected).max() > 0.01
+
+
+def test_options_that_have_no_twin_are_refused_by_name() -> None:
+    x = keras.Input((3, 4))
+    attend = keras.layers.MultiHeadAttention(1, 2, name="attend")
+    y, _ = attend(x, x, return_attention_scores=True)
+    with pytest.raises(NoTwin, match="layer 'attend': it is called with return_attention_scores=…"):
+        Network.from_config(keras.Model(x, y).get_config())
+    with pytest.raises(NoTwin, match="layer 'attend': it is called with attention_mask=…"):
+        Network.from_config(attention_model(0, 1, attention_mask=2).get_config())
+    with pytest.raises(NoTwin, match="layer 'again': it is called with value=…"):
+        symbol = Input((3, 4))
+        MultiHeadAttention(1, 2, name="again")(symbol, symbol, value=symbol)
+    with pytest.raises(NoTwin, match="layer 'join': it is called with 2 arguments"):
+        config = keras.Model(x, keras.layers.Add(name="join")([x, x])).get_config()
+        config["layers"][1]["inbound_nodes"][0]["args"] *= 2
+        Network.from_config(config)

@@ -1,7 +1,4 @@
-"""Attention alone: equal to Keras, and right derivatives.
-
-Keras exports ``keras.layers.GroupedQueryAttention(…)`` under the name GroupQueryAttention.
-"""
+"""Attention alone: equal to Keras, and right derivatives."""
 
 from __future__ import annotations
 
@@ -21,7 +18,15 @@ from manual.registry import NoTwin, twin
 Shapes = list[tuple[int, ...]]
 QV: Shapes = [(2, 3, 2), (2, 4, 2)]
 QVK: Shapes = [(2, 2, 3), (2, 4, 1), (2, 4, 2)]
-MHA, GQA = keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention
+
+
+def MHA(*args: Any, **options: Any) -> Any:  # noqa: N802 (Keras's initials)
+    return keras.layers.MultiHeadAttention(*args, **options)
+
+
+def GQA(*args: Any, **options: Any) -> Any:  # noqa: N802
+    return keras.layers.GroupQueryAttention(*args, **options)
+
 
 PROJECTED: dict[str, tuple[Callable[[], Any], Shapes, dict[str, Any]]] = {
     "one head": (lambda: MHA(1, 3), QV, {}),
@@ -92,7 +97,9 @@ def made(
     xs = [generator.normal(size=shape).astype(precision) for shape in shapes]
     y = called(layer, [tf.constant(x) for x in xs], options)
     layer.set_weights([generator.normal(size=w.shape) for w in layer.weights])
-    by_hand = twin("layer", type(layer).__name__).from_config(layer.get_config())
+    by_hand = twin("layer", keras.layers.serialize(layer)["class_name"]).from_config(
+        layer.get_config()
+    )
     symbol = by_hand(*(Input(shape[1:]) for shape in shapes))
     assert symbol.shape == tuple(y.shape)[1:]
     return layer, xs, generator.normal(size=y.shape).astype(precision), by_hand, options

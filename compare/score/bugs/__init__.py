@@ -1,11 +1,13 @@
 """The catalogue of planted bugs: each a small patch of the hand-written half."""
 
 from compare.score.bugs.activations import in_activations
+from compare.score.bugs.attention import in_attention
 from compare.score.bugs.base import Bug
 from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
 from compare.score.bugs.losses import in_losses
+from compare.score.bugs.merging import in_merging_and_reshaping
 from compare.score.bugs.normalization import in_normalization
 from compare.score.bugs.normalization_weights import in_normalization_weights
 from compare.score.bugs.optimizers import in_optimizers
@@ -18,10 +20,12 @@ def catalogue() -> list[Bug]:
     """Return every bug."""
     return [
         *in_activations(),
+        *in_attention(),
         *in_convolutions(),
         *in_dense_layers(),
         *in_dropout(),
         *in_losses(),
+        *in_merging_and_reshaping(),
         *in_normalization(),
         *in_normalization_weights(),
         *in_optimizers(),
