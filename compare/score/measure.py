@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
 from compare.casework import precision
 from compare.engine import lockstep
@@ -171,6 +172,7 @@ def measure(
                     bug.loss,
                     bug.optimizer,
                     bug.options,
+                    bug.weighted,
                     dtype,
                 )
                 if network not in seen:
@@ -191,5 +193,7 @@ def run(bug: Bug, dtype: str) -> Report:
     keras.utils.set_random_seed(3)
     model, x, y = bug.network(bug)
     optimizer = getattr(keras.optimizers, bug.optimizer)(0.01, **dict(bug.options))
-    model.compile(optimizer, bug.loss, run_eagerly=True)
-    return lockstep(model, x, y, batch_size=BATCH, shuffle=False)
+    loss = bug.loss() if callable(bug.loss) else bug.loss
+    model.compile(optimizer, loss, run_eagerly=True)
+    weights = np.linspace(0.5, 2.0, len(x)) if bug.weighted else None
+    return lockstep(model, x, y, batch_size=BATCH, shuffle=False, sample_weight=weights)

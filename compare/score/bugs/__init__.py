@@ -4,6 +4,8 @@ from compare.score.bugs.activations import in_activations
 from compare.score.bugs.base import Bug
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.losses import in_losses
+from compare.score.bugs.more_activations import in_more_activations
+from compare.score.bugs.more_losses import in_more_losses
 from compare.score.bugs.optimizers import in_optimizers
 from compare.score.bugs.traps import traps
 
@@ -12,4 +14,12 @@ __all__ = ["Bug", "catalogue"]
 
 def catalogue() -> list[Bug]:
     """Return every bug."""
-    return [*in_activations(), *in_dense_layers(), *in_losses(), *in_optimizers(), *traps()]
+    return [
+        *in_activations(),
+        *in_more_activations(),
+        *in_dense_layers(),
+        *in_losses(),
+        *in_more_losses(),
+        *in_optimizers(),
+        *traps(),
+    ]

@@ -26,7 +26,7 @@ class Bug:
     Attributes
     ----------
     name : str
-    owner, method : class and name of what is patched
+    owner, method : class or module, and name of what is patched
     function : callable
         What stands there instead.
     phase, where : str
@@ -40,11 +40,14 @@ class Bug:
         Builds the network that it is planted in, and draws the data: one of
         `compare.score.networks`, or a family's own.
     activation, last, loss, optimizer, options
-        The network's activations, and what it is compiled with.
+        The network's activations, and what it is compiled with; a loss with options is given as
+        what makes it, in the precision that is asked for.
+    weighted : bool
+        Whether the samples have weights.
     """
 
     name: str
-    owner: type
+    owner: Any
     method: str
     function: Function
     phase: str
@@ -54,9 +57,10 @@ class Bug:
     network: Callable[[Any], Planted] = dense
     activation: str = "tanh"
     last: str = "linear"
-    loss: str = "mse"
+    loss: Any = "mse"
     optimizer: str = "SGD"
     options: tuple[tuple[str, Any], ...] = ()
+    weighted: bool = False
 
     @contextmanager
     def planted(self) -> Iterator[None]:
