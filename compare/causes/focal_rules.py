@@ -107,6 +107,8 @@ def overlap(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     common = total(y * p)
     if "alpha" in o:
         sizes = common + alpha * total(y * (1.0 - p)) + beta * total(p * (1.0 - y)) + EPSILON
+        if k.get("swapped_slope"):
+            alpha, beta = beta, alpha
         dsizes = y - alpha * y + beta * (1.0 - y)
     else:
         sizes, dsizes = total(y + p) + EPSILON, 1.0
@@ -124,6 +126,7 @@ def overlap(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
 
 OVERLAP_KNOBS: dict[str, Knobs] = {
     "α and β are swapped": {"swapped": True},
+    "α and β are swapped in the derivative": {"swapped_slope": True},
     "the sizes are treated as constants": {"constant_sizes": True},
     "the 2 before the overlap is missing": {"two": 1.0},
     "the sizes are sums of squares": {"squares": True},

@@ -161,14 +161,21 @@ def _halved(self: Any, y: Any, p: Any) -> Any:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("activation", ["linear", "relu", "hard_tanh"])
 def test_at_a_kink_there_is_no_false_alarm(
-    loss: Any, y: Any, bias: list[float], activation: str, precision: str
+    loss: Any, y: Any, bias: list[float], precision: str
 ) -> None:
     """The kernel is 0, so that the prediction is the bias, and sits exactly on the kink."""
-    layer = keras.layers.Dense(
-        3, activation, kernel_initializer="zeros", bias_initializer=lambda *_, **__: bias
-    )
-    model = keras.Sequential([keras.Input((2,)), layer])
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    model.layers[0].set_weights([np.zeros((2, 3)), np.array(bias)])
     model.compile("sgd", keras.losses.Huber(0.5) if loss == "Huber" else loss)
-    lockstep(model, np.ones((2, 2)), np.repeat(y, 2, axis=0), batch_size=2).raise_if_different()
+    x = np.ones((2, 2), precision)
+    lockstep(model, x, np.repeat(y, 2, axis=0), batch_size=2).raise_if_different()
+
+
+@pytest.mark.parametrize("activation", ["relu", "relu6", "hard_tanh", "leaky_relu", "celu", "selu"])
+def test_at_a_kink_of_an_activation_there_is_none(activation: str, precision: str) -> None:
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(4, activation)])
+    model.layers[0].set_weights([np.zeros((2, 4)), np.array([0.0, 1.0, -1.0, 6.0])])
+    model.compile("sgd", "mse")
+    x = np.ones((2, 2), precision)
+    lockstep(model, x, np.ones((2, 4)), batch_size=2).raise_if_different()

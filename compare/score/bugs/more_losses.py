@@ -34,8 +34,8 @@ def scattered(bug: Choice) -> Planted:
     return model, x, 2.0 * generator().normal(size=(SAMPLES, WIDTH))
 
 
-Slip = tuple[str, str, Function, str]
-"""Name, patched method, what stands there, and how the cause begins."""
+Slip = tuple[Any, ...]
+"""Name, patched method, what stands there, and how the cause may begin."""
 
 GRADIENT, VALUES = "values_gradient", "values"
 
@@ -89,8 +89,9 @@ def in_more_losses() -> Iterator[Bug]:
 
 
 def _of(owner: type, loss: Any, slips: list[Slip], **network: Any) -> Iterator[Bug]:
-    for slip, method, function, cause in slips:
-        yield _bug(f"{owner.__name__}: {slip}", owner, method, function, (cause,), loss, **network)
+    for slip, method, function, *causes in slips:
+        name = f"{owner.__name__}: {slip}"
+        yield _bug(name, owner, method, function, tuple(causes), loss, **network)
 
 
 def _bug(
@@ -156,12 +157,15 @@ def _log_cosh() -> list[Slip]:
 def _percentage() -> list[Slip]:
     right: Function = by_hand.MeanAbsolutePercentageError.values_gradient
 
+    def hundredth(self: Any, dv: Any, saved: Any) -> Any:
+        return right(self, dv, saved) / 100.0  # which the learning rate of 0.01 does, too
+
     def difference(self: Any, dv: Any, saved: Any) -> Any:
         relative, size = saved  # (p − y)/|y|
         return 100.0 * dv[..., None] * (relative * size) / size / relative.shape[-1]
 
     return [
-        ("100", GRADIENT, lambda s, dv, saved: right(s, dv, saved) / 100.0, "the factor 100 is m"),
+        ("100", GRADIENT, hundredth, "the factor 100 is m", "the learning rate"),
         ("no sign", GRADIENT, difference, "the difference stands for its sign"),
     ]
 
@@ -214,7 +218,7 @@ def _margins() -> Iterator[Bug]:
         return dv[..., None] * -saved[0] / saved[0].shape[-1]
 
     hinge: list[Slip] = [("no margin", GRADIENT, always, "what keeps the margin counts, too")]
-    yield from _of(by_hand.Hinge, partial(keras.losses.Hinge), hinge, network=hot)
+    yield from _of(by_hand.Hinge, partial(keras.losses.Hinge), hinge, network=hot, step=2)
     categorical: list[Slip] = [
         (
             "only the wanted class",
