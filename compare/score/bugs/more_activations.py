@@ -137,7 +137,7 @@ def in_more_activations() -> Iterator[Bug]:
             "hard_sigmoid: Keras 2's slope",
             by_hand.HardSigmoid,
             lambda s, da, z, a: 0.2 * da * ((z > -2.5) & (z < 2.5)),
-            "this is the derivative of Keras 2's hard sigmoid",
+            "this is the derivative of Keras 2's hard sigmoid; or this is the derivative of leaky_relu",
             "hard_sigmoid",
         ),
     ):
@@ -167,7 +167,7 @@ def _gradient(
     title: str, owner: type, function: Function, cause: str, activation: str, **more: Any
 ) -> Bug:
     where = more.pop("where", "second/pre_activation")
-    causes = (cause,) if cause else ()
+    causes = tuple(cause.split("; or ")) if cause else ()
     return Bug(
         title,
         owner,
