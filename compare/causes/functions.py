@@ -31,9 +31,9 @@ def logistic(z: Any) -> Any:
 
 
 def logistic_slope(z: Any) -> Any:
-    """Return the derivative of the logistic function, which is even."""
-    e = np.exp(-np.abs(z))
-    return e / ((1.0 + e) * (1.0 + e))
+    """Return the derivative of the logistic function, s (1 − s), with the digits that 1 − s has."""
+    s = logistic(z)
+    return s * (1.0 - s)
 
 
 def soft_rectifier(z: Any) -> Any:

@@ -137,7 +137,7 @@ def in_more_activations() -> Iterator[Bug]:
             "hard_sigmoid: Keras 2's slope",
             by_hand.HardSigmoid,
             lambda s, da, z, a: 0.2 * da * ((z > -2.5) & (z < 2.5)),
-            "this is the derivative of Keras 2's hard sigmoid; or this is the derivative of leaky_relu",
+            "this is the derivative of Keras 2's; or this is the derivative of leaky_relu",
             "hard_sigmoid",
         ),
     ):
