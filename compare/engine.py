@@ -43,6 +43,7 @@ def lockstep(
     epochs: int = 1,
     steps: int | None = None,
     sample_weight: Any = None,
+    class_weight: Mapping[int, float] | None = None,
     shuffle: bool = True,
     validation_data: tuple[Any, Any] | None = None,
     validation_split: float = 0.0,
@@ -69,6 +70,8 @@ def lockstep(
     steps : int, optional
         Stop after this many batches.
     sample_weight : array, optional
+    class_weight : mapping of class to float, optional
+        As in ``fit``, which makes a weight for each sample of it.
     shuffle : bool
         As in ``fit``.
     validation_data : (x, y), optional
@@ -112,6 +115,8 @@ def lockstep(
         raise BadInput(f"{name} must be at least 1. Received: {value}.")
     xs, ys = checked_arrays("x", x, dtype), checked_arrays("y", y, dtype)
     named = {"x": xs, "y": ys}
+    if class_weight and (sample_weight is not None or len(ys) > 1):
+        raise BadInput("class_weight needs a single output, and no sample_weight beside it.")
     if sample_weight is not None:
         named["sample_weight"] = checked_arrays("sample_weight", sample_weight, dtype)
     held_out: dict[str, list[np.ndarray]] = {}
@@ -159,6 +164,7 @@ def lockstep(
             _one(named["x"]),
             _one(named["y"]),
             sample_weight=_one(named["sample_weight"]) if sample_weight is not None else None,
+            class_weight=dict(class_weight) if class_weight else None,
             batch_size=batch_size,
             epochs=epochs,
             shuffle=shuffle,

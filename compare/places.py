@@ -117,7 +117,7 @@ class Surroundings:
         return {**self.of_map(index), "which": which}
 
     def of_loss_gradient(self, head: Head, target: Any) -> Inputs:
-        """Gather what the gradient of a loss is made of."""
+        """Gather what a loss, and its gradient, is made of."""
         p = self.value(head.reads)
         return {
             "p": p,
@@ -125,6 +125,8 @@ class Surroundings:
             "outputs": p.shape[-1],
             "sample_weight": self.sample_weight,
             "mask": self.mask(head.output),
+            "logits": head.from_logits or bool(head.loss.from_logits),
+            "loss_weight": head.weight,
         }
 
     def of_weight_gradient(self, name: str) -> Inputs:
@@ -247,10 +249,18 @@ class Places(Surroundings):
     # ------------------------------------------------------------------ what only a lock-step knows
 
     def of_loss(self, penalty: Any) -> Inputs:
-        """Gather what the loss is made of; ``penalty`` is what the weights themselves cost."""
-        head = self.network.heads[0]
-        read = self.tape["activation"][self.network.nodes[head.reads].name]
-        return {"outputs": read.shape[-1], "penalty": penalty, "mask": self.mask(head.output)}
+        """Gather what the loss is made of; ``penalty`` is what the weights themselves cost.
+
+        Everything of the first output is there by its own letter; what each output's loss is made
+        of stands in ``heads``, beside the loss itself.
+        """
+        y = self.record.y
+        targets = y if isinstance(y, (list, tuple)) else [y]
+        heads = [
+            {**self.of_loss_gradient(head, target), "loss": head.loss}
+            for head, target in zip(self.network.heads, targets, strict=True)
+        ]
+        return {**heads[0], "penalty": penalty, "heads": heads}
 
     def of_weight_gradient(self, name: str) -> Inputs:
         inputs = super().of_weight_gradient(name)

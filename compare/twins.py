@@ -9,6 +9,7 @@ import numpy as np
 
 from compare.errors import BadInput
 from keras_models import naming
+from keras_models.losses import loss_config
 from manual.network import Network
 from manual.registry import NoTwin, from_keras
 
@@ -96,18 +97,6 @@ def compile_like(network: Network, model: keras.Model) -> None:
         by_hand,
         loss_weights=weights,
     )
-
-
-def loss_config(loss: Any) -> dict[str, Any]:
-    """Return a loss's configuration with all its options.
-
-    Keras leaves some out: δ of Huber's loss, the axis of the cosine similarity.
-    """
-    config = keras.losses.serialize(loss)
-    options = getattr(loss, "_fn_kwargs", None)
-    if options and isinstance(config, dict):
-        return {**config, "config": {**options, **config["config"]}}
-    return config  # type: ignore[no-any-return]
 
 
 def copy_weights(network: Network, model: keras.Model) -> None:

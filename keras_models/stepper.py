@@ -18,6 +18,7 @@ import tensorflow as tf
 from tensorflow.python.ops import gen_stateless_random_ops_v2 as generators
 
 from keras_models import naming
+from keras_models.losses import with_all_options
 
 Trace = dict[str, dict[str, np.ndarray]]
 """phase → name → array."""
@@ -34,7 +35,9 @@ class Stepper:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = keras.models.clone_model(model)
-        self.model.compile_from_config(model.get_compile_config())
+        config = model.get_compile_config()
+        config["loss"] = with_all_options(config["loss"], model.loss)
+        self.model.compile_from_config(config)
         excluded = naming.without_weight_decay(model)
         if excluded:  # the configuration doesn't say so
             named = naming.weights(self.model)

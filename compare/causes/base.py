@@ -165,7 +165,12 @@ def diagnose(place: Place, wrong: np.ndarray) -> list[Cause]:
 
 
 def fits(candidate: Candidate, wrong: np.ndarray) -> Cause | None:
-    """Return the candidate as a cause if it gives the wrong numbers, to within rounding."""
+    """Return the candidate as a cause if it gives the wrong numbers, to within rounding.
+
+    What may be any number (its noise is infinite) would explain all, and so explains nothing.
+    """
+    if not np.isfinite(candidate.value.noise[np.isfinite(candidate.value.value)]).all():
+        return None
     verdict = judge(wrong, candidate.value)
     if not verdict.agrees or not np.isfinite(verdict.distance):
         return None

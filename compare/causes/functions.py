@@ -31,9 +31,9 @@ def logistic(z: Any) -> Any:
 
 
 def logistic_slope(z: Any) -> Any:
-    """Return the derivative of the logistic function, which is even."""
-    e = np.exp(-np.abs(z))
-    return e / ((1.0 + e) * (1.0 + e))
+    """Return the derivative of the logistic function, s (1 − s), with the digits that 1 − s has."""
+    s = logistic(z)
+    return s * (1.0 - s)
 
 
 def soft_rectifier(z: Any) -> Any:
@@ -41,14 +41,19 @@ def soft_rectifier(z: Any) -> Any:
     return np.maximum(z, 0.0) + np.log1p(np.exp(-np.abs(z)))
 
 
+ROOT_HALF = float(np.float32(math.sqrt(0.5)))
+"""1/√2 as TensorFlow has it in gelu."""
+
+
 def normal_below(z: Any) -> Any:
-    """Return the probability of a standard normal number below z; 1/√2 is float32's."""
-    return 0.5 * ERFC(z * -float(np.float32(math.sqrt(0.5))))
+    """Return the probability of a standard normal number below z."""
+    return 0.5 * ERFC(z * -ROOT_HALF)
 
 
 def bell(z: Any) -> Any:
     """Return the density of a standard normal number."""
-    return np.exp(-0.5 * (z * z)) * (1.0 / math.sqrt(2.0 * math.pi))
+    r = z * ROOT_HALF
+    return np.exp(-(r * r)) * (ROOT_HALF / math.sqrt(math.pi))
 
 
 def between(z: Any, low: float, high: float) -> Any:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import keras
+import numpy as np
 
 from compare.casework import precision
 from compare.engine import lockstep
@@ -172,6 +173,7 @@ def measure(
                     bug.optimizer,
                     bug.options,
                     bug.held_out,
+                    bug.weighted,
                     dtype,
                 )
                 if network not in seen:
@@ -194,6 +196,13 @@ def run(bug: Bug, dtype: str) -> Report:
     optimizer = getattr(keras.optimizers, bug.optimizer)(
         **{"learning_rate": 0.01, **dict(bug.options)}
     )
-    model.compile(optimizer, bug.loss, run_eagerly=True)
-    held_out = (x[:BATCH], y[:BATCH]) if bug.held_out else None
-    return lockstep(model, x, y, batch_size=BATCH, shuffle=False, validation_data=held_out)
+    model.compile(optimizer, bug.loss() if callable(bug.loss) else bug.loss, run_eagerly=True)
+    return lockstep(
+        model,
+        x,
+        y,
+        batch_size=BATCH,
+        shuffle=False,
+        sample_weight=np.linspace(0.5, 2.0, len(x)) if bug.weighted else None,
+        validation_data=(x[:BATCH], y[:BATCH]) if bug.held_out else None,
+    )

@@ -11,6 +11,7 @@ import pytest
 from compare.judge import BOUND
 from compare.noise import LARGEST, Noisy, careful, representation_error
 from manual.activations import sigmoid, softmax, softplus
+from manual.activations.functions import erfc
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 FLUSHED = 2.0**-126
@@ -452,3 +453,37 @@ def test_windows_and_repetitions_take_the_noise_along() -> None:
     np.testing.assert_array_equal(windows.value, [[1.0, 2.0], [2.0, 3.0]])
     np.testing.assert_array_equal(windows.noise, [[4.0, 5.0], [5.0, 6.0]])
     np.testing.assert_array_equal(np.repeat(x, 2).noise, [4.0, 4.0, 5.0, 5.0, 6.0, 6.0])
+
+
+def test_the_error_function_carries_its_argument_s_noise() -> None:
+    z = Noisy(np.array([-1.0, 0.5]), np.ones(2), unit=UNIT["float64"])
+    made = erfc(z)
+    np.testing.assert_allclose(made.value, [1.842700792949715, 0.4795001221869535], rtol=1e-15)
+    slope = 2 / np.sqrt(np.pi) * np.exp(-np.square(z.value))
+    np.testing.assert_allclose(made.noise, np.hypot(2 * made.value, slope), rtol=1e-12)
+
+
+def test_a_power_s_exponent_is_rounded_too() -> None:
+    """1.7 is no float32; 2 and 0.5 are."""
+    base = noisy([0.25, 0.0])
+    with np.errstate(all="ignore"):
+        odd, even = base**1.7, base**0.5
+    of_exponent = odd.value[0] * np.log(4.0) * representation_error(1.7, UNIT["float32"])
+    np.testing.assert_allclose(odd.noise, [np.hypot(2 * odd.value[0], of_exponent), 0.0])
+    np.testing.assert_allclose(even.noise, [1.0, 0.0])
+
+
+def test_sorting_moves_the_noise_along() -> None:
+    z = Noisy(np.array([[2.0, 1.0, 3.0]]), np.array([[0.1, 0.2, 0.3]]), unit=UNIT["float32"])
+    sorted_z = np.take_along_axis(z, np.argsort(z, axis=-1), axis=-1)
+    np.testing.assert_array_equal(sorted_z.value, [[1.0, 2.0, 3.0]])
+    np.testing.assert_allclose(sorted_z.noise, [[0.2, 0.1, 0.3]])
+
+
+def test_a_careful_sum_over_two_axes() -> None:
+    """Ten equal terms round alike, whichever axes they lie on."""
+    terms = np.full((2, 5, 3), 0.1)
+    with careful():
+        both = noisy(terms).sum(axis=(0, 1))
+        one = noisy(terms.reshape(10, 3)).sum(axis=0)
+    np.testing.assert_array_equal(both.noise, one.noise)

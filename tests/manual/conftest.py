@@ -17,7 +17,7 @@ import tensorflow as tf
 from compare.judge import BOUND, judge
 from compare.noise import Noisy
 from compare.reference import UNIT_ROUNDOFF
-from compare.twins import loss_config
+from keras_models.losses import loss_config
 from manual import registry
 from manual.network import as_target
 from manual.registry import from_keras

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from compare.noise import Noisy
-from compare.twins import loss_config
 from keras_models import HalfSquaredSum
+from keras_models.losses import loss_config
 from manual.registry import from_keras
 
 REDUCTIONS = ["sum_over_batch_size", "mean", "sum", "mean_with_sample_weight", "none"]

@@ -8,6 +8,8 @@ from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.merging import in_merging_and_reshaping
+from compare.score.bugs.more_activations import in_more_activations
+from compare.score.bugs.more_losses import in_more_losses
 from compare.score.bugs.normalization import in_normalization
 from compare.score.bugs.normalization_weights import in_normalization_weights
 from compare.score.bugs.optimizers import in_optimizers
@@ -26,6 +28,8 @@ def catalogue() -> list[Bug]:
         *in_dropout(),
         *in_losses(),
         *in_merging_and_reshaping(),
+        *in_more_activations(),
+        *in_more_losses(),
         *in_normalization(),
         *in_normalization_weights(),
         *in_optimizers(),

@@ -26,7 +26,7 @@ class Bug:
     Attributes
     ----------
     name : str
-    owner, method : class and name of what is patched
+    owner, method : class or module, and name of what is patched
     function : callable
         What stands there instead.
     phase, where : str
@@ -42,11 +42,14 @@ class Bug:
     held_out : bool
         Whether there is a validation: what shows at inference only shows there.
     activation, last, loss, optimizer, options
-        The network's activations, and what it is compiled with.
+        The network's activations, and what it is compiled with; a loss with options is given as
+        what makes it, in the precision that is asked for.
+    weighted : bool
+        Whether the samples have weights.
     """
 
     name: str
-    owner: type
+    owner: Any
     method: str
     function: Function
     phase: str
@@ -56,10 +59,11 @@ class Bug:
     network: Callable[[Any], Planted] = dense
     activation: str = "tanh"
     last: str = "linear"
-    loss: str = "mse"
+    loss: Any = "mse"
     optimizer: str = "SGD"
     options: tuple[tuple[str, Any], ...] = ()
     held_out: bool = False
+    weighted: bool = False
 
     @contextmanager
     def planted(self) -> Iterator[None]:
