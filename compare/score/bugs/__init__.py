@@ -5,6 +5,7 @@ from compare.score.bugs.base import Bug
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.optimizers import in_optimizers
+from compare.score.bugs.processing import in_processing
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -12,4 +13,11 @@ __all__ = ["Bug", "catalogue"]
 
 def catalogue() -> list[Bug]:
     """Return every bug."""
-    return [*in_activations(), *in_dense_layers(), *in_losses(), *in_optimizers(), *traps()]
+    return [
+        *in_activations(),
+        *in_dense_layers(),
+        *in_losses(),
+        *in_optimizers(),
+        *in_processing(),
+        *traps(),
+    ]
