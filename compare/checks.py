@@ -25,6 +25,9 @@ from keras_models.callbacks import StepRecord
 from manual.network import Pass
 
 Trace = dict[str, dict[str, np.ndarray]]
+DERIVED = ("activation gradient", "weight gradient")
+"""The phases whose numbers are derivatives of the loss, so that the referee knows them."""
+
 TAPE, FIT = "GradientTape", "model.fit"
 
 
@@ -180,7 +183,7 @@ class _StepCheck:
             def diagnose() -> Diagnosis:
                 by_hand = expected.reshape(np.shape(actual))
                 with np.errstate(all="ignore"):
-                    ruling = self.ruling(name, actual, by_hand) if "gradient" in phase else None
+                    ruling = self.ruling(name, actual, by_hand) if phase in DERIVED else None
                     place = Place(phase, name, by_hand, origin.map, inputs(), facts)
                     return judged(place, actual, ruling)
 
@@ -192,10 +195,9 @@ class _StepCheck:
             why = "the forward passes differ already"
             return Ruling("nobody", np.nan, np.nan, np.nan, np.inf, why)
         record = self.record
-        plain = self.reference.plain(record.before)
-        return gradient_ruling(
-            plain, record.x, record.y, record.sample_weight, name, actual, expected.value
-        )
+        plain, scale = self.reference.plain(record.before), self.network.loss_scale
+        sides = np.asarray(actual) / scale, expected.value / scale
+        return gradient_ruling(plain, record.x, record.y, record.sample_weight, name, *sides)
 
     # ------------------------------------------------------------------ phase by phase
 
@@ -354,8 +356,7 @@ class _StepCheck:
         if expected is not None:
             schedule = self.network.optimizer.schedule  # type: ignore[union-attr]
             by = self.reference.derivation(schedule, "learning_rate", "rate")
-            around = partial(self.places.of_schedule, schedule)
-            origin = _Origin(by, schedule, around)
+            origin = _Origin(by, schedule, self.places.of_schedule)
             actual = np.float64(self.record.learning_rate)
             self.compare("optimizer slot", "learning_rate", actual, expected, origin, FIT)
 

@@ -245,7 +245,7 @@ class Places(Surroundings):
             inputs["previous_gradient"] = self.reference.exact(self.previous.gradients[name])
         return inputs
 
-    def of_schedule(self, schedule: Any) -> Inputs:
+    def of_schedule(self) -> Inputs:
         """Gather what a learning rate depends on: the number of steps so far."""
         optimizer = self.network.optimizer
         assert optimizer is not None
@@ -253,7 +253,6 @@ class Places(Surroundings):
             "iterations": self.record.iterations,
             "epoch": self.record.epoch,
             "accumulation": optimizer.gradient_accumulation_steps,
-            "rate": schedule.rate,
         }
 
     def of_update(

@@ -1,4 +1,4 @@
-"""Bugs around the update rule: clipping, scaling, accumulation, weight decay, averages, schedules."""
+"""Bugs around the update rule: clipping, scaling, accumulation, decay, averages, schedules."""
 
 from __future__ import annotations
 
@@ -147,13 +147,13 @@ def _accumulation() -> Iterator[Bug]:
     cases: list[tuple[Options, Function, str, str, int, str]] = [
         (TWO, made(share=1.0), weight, "the sum of the accumulated gradients is used", 2, "SGD"),
         (TWO, made(share=1.0), slot, "the sum of the accumulated gradients is used", 2, "Adam"),
-        (three, made(share=9.0), weight, "the mean of the accumulated gradients is divided", 3, "SGD"),
+        (three, made(share=9.0), weight, "the mean of the accumulated gradients is", 3, "SGD"),
         (three, made(share=2.0), slot, "the mean is over k − 1 gradients", 3, "Adam"),
         (TWO, made(keep=True), slot, "the accumulator is not reset after", 2, "SGD"),
         (TWO, made(add=0.5), slot, "the gradient is divided by k already", 1, "SGD"),
         (TWO, made(add=0.0), slot, "the accumulator is not filled", 1, "SGD"),
         (three, made(overwrite=True), slot, "the accumulator is overwritten", 2, "SGD"),
-        (TWO, made(off=1), slot, "the turn of the update is off by one step", 1, "Adam"),
+        (TWO, made(off=1), slot, "the weights move at a step that isn't the k-th", 1, "Adam"),
         (TWO, made(last=0.0), weight, "the last gradient is left out", 2, "SGD"),
         ((*TWO, *EACH), made(early=True), slot, "the gradient is clipped before it is", 1, "SGD"),
     ]  # fmt: skip
@@ -165,7 +165,7 @@ def _accumulation() -> Iterator[Bug]:
         self.update(w, g, slots, t, step.learning_rate)
 
     cause = "the step count counts every step instead of every update"
-    yield _bug("update_all", raw_steps, TWO, "weight", cause, 2, "Adam")
+    yield _bug("update_all", raw_steps, three, "weight", cause, 3, "Adam")
 
 
 def _decay() -> Iterator[Bug]:
