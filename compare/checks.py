@@ -241,8 +241,7 @@ class _StepCheck:
         penalty = self.network.regularization_loss() if self.network.regularized else None
         total = total if penalty is None else total + penalty
         by = self.reference.derivation(self.network.heads[0].loss, "forward", "forward")
-        around = partial(self.places.of_loss, penalty)
-        origin = _Origin(by, self.network.heads[0].loss, around)
+        origin = _Origin(by, self.network.heads[0].loss, self.places.of_loss)
         self.compare("loss", "total", self.tape["loss"]["total"], total, origin, TAPE)
         self.compare("loss", "total", self.record.loss, whole_loss, _Origin(by), FIT)
         return upstream

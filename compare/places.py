@@ -128,10 +128,10 @@ class Surroundings:
             inputs |= self.of_map(calls[0])
         else:
             inputs["calls"] = [self.of_map(index) for index in calls]
-        parameter = self.network.parameters[name]
-        if parameter.regularizer is not None:
+        if self.network.regularized:
             inputs["w"] = self.weights()[name]
-            inputs["penalty"] = parameter.regularizer.backward(inputs["w"])
+            inputs["regularizer"] = self.network.parameters[name].regularizer
+            inputs["regularizers"] = [one.regularizer for one in self.network.regularized]
         return inputs
 
     def _weights_of(self, layer: Any) -> Inputs:
@@ -233,11 +233,20 @@ class Places(Surroundings):
 
     # ------------------------------------------------------------------ what only a lock-step knows
 
-    def of_loss(self, penalty: Any) -> Inputs:
-        """Gather what the loss is made of; ``penalty`` is what the weights themselves cost."""
+    def of_loss(self) -> Inputs:
+        """Gather what the loss is made of: also the weights that cost something themselves."""
         head = self.network.heads[0]
         read = self.tape["activation"][self.network.nodes[head.reads].name]
-        return {"outputs": read.shape[-1], "penalty": penalty, "mask": self.mask(head.output)}
+        regularized = [
+            (self.weights()[name], parameter.regularizer)
+            for name, parameter in self.network.parameters.items()
+            if parameter in self.network.regularized
+        ]
+        return {
+            "outputs": read.shape[-1],
+            "regularized": regularized,
+            "mask": self.mask(head.output),
+        }
 
     def of_weight_gradient(self, name: str) -> Inputs:
         inputs = super().of_weight_gradient(name)

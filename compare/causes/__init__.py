@@ -8,6 +8,7 @@ from compare.causes import (  # noqa: F401  (each registers its hypotheses)
     loss,
     optimizers,
     processing,
+    regularizers,
 )
 from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis
 

@@ -5,7 +5,8 @@ from compare.score.bugs.base import Bug
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.optimizers import in_optimizers
-from compare.score.bugs.processing import in_processing
+from compare.score.bugs.processing import in_processing, rounding
+from compare.score.bugs.regularizers import in_regularizers
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -17,7 +18,9 @@ def catalogue() -> list[Bug]:
         *in_activations(),
         *in_dense_layers(),
         *in_losses(),
-        *in_optimizers(),
+        *in_regularizers(),
         *in_processing(),
+        *in_optimizers(),
+        *rounding(),
         *traps(),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -308,4 +309,5 @@ def rounding() -> Iterator[Bug]:
         (exact_power, "weight", "Keras rounds β₂ to float32 in β₂ᵗ"),
         (rounded_moment, "optimizer slot", "β₂ is rounded to float32"),
     ):
-        yield _bug("update", function, (), phase, cause, 1, "Adam", optimizers.Adam)
+        bug = _bug("update", function, (), phase, cause, 1, "Adam", optimizers.Adam)
+        yield replace(bug, dtypes=("float64",))
