@@ -7,6 +7,7 @@ from compare.score.bugs.losses import in_losses
 from compare.score.bugs.optimizers import in_optimizers
 from compare.score.bugs.processing import in_processing, rounding
 from compare.score.bugs.regularizers import in_regularizers
+from compare.score.bugs.rules import in_rules
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -21,6 +22,7 @@ def catalogue() -> list[Bug]:
         *in_regularizers(),
         *in_processing(),
         *in_optimizers(),
+        *in_rules(),
         *rounding(),
         *traps(),
     ]
