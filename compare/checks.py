@@ -239,15 +239,15 @@ class _StepCheck:
         if not all(one.verdict.agrees for one in self.found if one.phase in ("activation", "loss")):
             return undecided("the forward passes differ already")
         record = self.record
-        plain = self.reference.plain(record.before)
+        plain, scale = self.reference.plain(record.before), self.network.loss_scale
         return gradient_ruling(
             plain,
             record.x,
             record.y,
             record.sample_weight,
             name,
-            actual,
-            expected.value,
+            np.asarray(actual) / scale,
+            expected.value / scale,
             drawn=self.places.drawn_in_step,
         )
 
@@ -314,9 +314,8 @@ class _StepCheck:
         penalty = self.network.regularization_loss() if self.network.regularized else None
         total = total if penalty is None else total + penalty
         by = self.reference.derivation(self.network.heads[0].loss, "forward", "forward")
-        around = partial(self.places.of_loss, penalty)
         takes = [("activation", self.network.nodes[head.reads].name) for head in self.network.heads]
-        origin = _Origin(by, self.network.heads[0].loss, around, takes)
+        origin = _Origin(by, self.network.heads[0].loss, self.places.of_loss, takes)
         self.compare("loss", "total", self.tape["loss"]["total"], total, origin, TAPE)
         self.compare("loss", "total", self.record.loss, whole_loss, _Origin(by), FIT)
         return upstream
@@ -505,8 +504,7 @@ class _StepCheck:
         if expected is not None:
             schedule = self.network.optimizer.schedule  # type: ignore[union-attr]
             by = self.reference.derivation(schedule, "learning_rate", "rate")
-            around = partial(self.places.of_schedule, schedule)
-            origin = _Origin(by, schedule, around)
+            origin = _Origin(by, schedule, self.places.of_schedule)
             actual = np.float64(self.record.learning_rate)
             self.compare("optimizer slot", "learning_rate", actual, expected, origin, FIT)
 

@@ -132,10 +132,10 @@ class Surroundings:
     def of_weight_gradient(self, name: str) -> Inputs:
         """Gather what a weight's gradient is made of."""
         inputs = {"other_gradients": self.weight_gradients(), **self.of_state(name)}
-        parameter = self.network.parameters[name]
-        if parameter.regularizer is not None:
+        if self.network.regularized:
             inputs["w"] = self.weights()[name]
-            inputs["penalty"] = parameter.regularizer.backward(inputs["w"])
+            inputs["regularizer"] = self.network.parameters[name].regularizer
+            inputs["regularizers"] = [one.regularizer for one in self.network.regularized]
         return inputs
 
     def of_state(self, name: str) -> Inputs:
@@ -248,8 +248,8 @@ class Places(Surroundings):
 
     # ------------------------------------------------------------------ what only a lock-step knows
 
-    def of_loss(self, penalty: Any) -> Inputs:
-        """Gather what the loss is made of; ``penalty`` is what the weights themselves cost.
+    def of_loss(self) -> Inputs:
+        """Gather what the loss is made of, also the weights that cost something themselves.
 
         Everything of the first output is there by its own letter; what each output's loss is made
         of stands in ``heads``, beside the loss itself.
@@ -260,7 +260,12 @@ class Places(Surroundings):
             {**self.of_loss_gradient(head, target), "loss": head.loss}
             for head, target in zip(self.network.heads, targets, strict=True)
         ]
-        return {**heads[0], "penalty": penalty, "heads": heads}
+        regularized = [
+            (self.weights()[name], parameter.regularizer)
+            for name, parameter in self.network.parameters.items()
+            if parameter in self.network.regularized
+        ]
+        return {**heads[0], "heads": heads, "regularized": regularized}
 
     def of_weight_gradient(self, name: str) -> Inputs:
         inputs = super().of_weight_gradient(name)
@@ -268,7 +273,7 @@ class Places(Surroundings):
             inputs["previous_gradient"] = self.reference.exact(self.previous.gradients[name])
         return inputs
 
-    def of_schedule(self, schedule: Any) -> Inputs:
+    def of_schedule(self) -> Inputs:
         """Gather what a learning rate depends on: the number of steps so far."""
         optimizer = self.network.optimizer
         assert optimizer is not None
@@ -276,7 +281,6 @@ class Places(Surroundings):
             "iterations": self.record.iterations,
             "epoch": self.record.epoch,
             "accumulation": optimizer.gradient_accumulation_steps,
-            "rate": schedule.rate,
         }
 
     def of_update(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -41,3 +41,64 @@ class NonNeg(Constraint):
 
     def apply(self, w: Array) -> None:
         np.maximum(w, 0.0, out=w)
+
+
+@twin_of("MinMaxNorm")
+class MinMaxNorm(Constraint):
+    """Brings the norms along an axis between two bounds, or only part of the way (``rate``).
+
+    Keras divides by the norm plus 1e-7, so that a norm comes out a little short.
+    """
+
+    derivation = {"weight": "w⁺ = w (ρ min(max(|w|, a), b) + (1 − ρ) |w|) / (|w| + 1e-7)"}
+
+    def __init__(
+        self,
+        min_value: float = 0.0,
+        max_value: float = 1.0,
+        rate: float = 1.0,
+        axis: int | Sequence[int] = 0,
+    ) -> None:
+        self.min_value = min_value
+        self.max_value = max_value
+        self.rate = rate
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
+
+    def apply(self, w: Array) -> None:
+        size = norms(w, self.axis)
+        wanted = np.minimum(np.maximum(size, self.min_value), self.max_value)
+        if self.rate != 1.0:
+            wanted = self.rate * wanted + (1.0 - self.rate) * size
+        w[...] = w * (wanted / (size + EPSILON))
+
+
+@twin_of("MaxNorm")
+class MaxNorm(MinMaxNorm):
+    """Brings the norms along an axis down to a bound (Srivastava et al. 2014)."""
+
+    derivation = {"weight": "w⁺ = w min(|w|, c) / (|w| + 1e-7)"}
+
+    def __init__(self, max_value: float = 2.0, axis: int | Sequence[int] = 0) -> None:
+        super().__init__(0.0, max_value, axis=axis)
+
+
+@twin_of("UnitNorm")
+class UnitNorm(Constraint):
+    """Makes the norms along an axis 1."""
+
+    derivation = {"weight": "w⁺ = w / (|w| + 1e-7)"}
+
+    def __init__(self, axis: int | Sequence[int] = 0) -> None:
+        self.axis = axis if isinstance(axis, int) else tuple(axis)
+
+    def apply(self, w: Array) -> None:
+        w[...] = w / (norms(w, self.axis) + EPSILON)
+
+
+EPSILON = 1e-7
+"""Keras's ``backend.epsilon()``."""
+
+
+def norms(w: Array, axis: int | tuple[int, ...]) -> Array:
+    """Return the Euclidean norms along an axis, which stays with length 1."""
+    return np.sqrt((w * w).sum(axis=axis, keepdims=True))

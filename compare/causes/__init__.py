@@ -24,6 +24,7 @@ FAMILIES = (
     "loss",
     "optimizers",
     "processing",
+    "regularizers",
     "step",
 )
 """The modules that register hypotheses, in the order in which equally simple causes are named: what

@@ -80,8 +80,8 @@ OF_NORMS: dict[str, Knobs] = {
     "the norm is a root of a mean instead of a sum of squares": {"norm": "mean"},
     "the norm is the sum of the absolute values": {"norm": "absolute"},
     "the norm is the largest absolute value": {"norm": "largest"},
-    "the smaller of norm and bound divides, where the larger belongs": {"smaller": True},
     "the gradient is scaled to the bound even where its norm is below": {"always": True},
+    "the smaller of norm and bound divides, where the larger belongs": {"smaller": True},
     "the gradient is divided by its norm, but not multiplied by the bound": {"unscaled": True},
 }
 OF_ELEMENTS: dict[str, Knobs] = {

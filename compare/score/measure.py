@@ -163,6 +163,9 @@ def measure(
     for dtype in dtypes:
         with precision(dtype):
             for bug in bugs:
+                if dtype not in bug.dtypes:
+                    done += 1
+                    continue
                 with bug.planted():
                     score.outcomes.append(Outcome(bug, dtype, run(bug, dtype).first))
                 network = (

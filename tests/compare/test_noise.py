@@ -36,6 +36,7 @@ def adam(w: Any, g: Any, v: Any) -> Any:
 
 COMPUTATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "matmul of 1": (lambda a, b: a @ b, [(30, 1), (1, 30)]),
+    "cos": (lambda a: np.cos(a), [(30, 30)]),
     "matmul of 2": (lambda a, b: a @ b, [(30, 2), (2, 30)]),
     "matmul of 10": (lambda a, b: a @ b, [(30, 10), (10, 30)]),
     "matmul of 300": (lambda a, b: a @ b, [(30, 300), (300, 30)]),
@@ -226,6 +227,21 @@ def test_exact_numbers_are_never_in_doubt() -> None:
     np.testing.assert_array_equal(z > 0.0, [False, True, False])
     assert isinstance(z > 0.0, np.ndarray)  # a plain yes or no
 
+    assert type(z > 0.0) is np.ndarray
+    np.testing.assert_array_equal(z > 0.0, [False, True, False])
+
+
+def test_whole_numbers_are_in_doubt_only_near_a_whole_number() -> None:
+    third = noisy([1.0, 2.0, 3.0]) / 3.0 * 3.0  # 1, 2 and 3 to within rounding
+    assert (np.floor(third).noise * UNIT["float32"] >= 1.0).all()
+    apart = noisy([1.0, 2.0, 4.0]) / 3.0
+    np.testing.assert_array_equal(np.floor(apart).value, [0.0, 0.0, 1.0])
+    assert not np.floor(apart).noise.any()
+    exact = np.floor_divide(noisy([3.0, 6.0, 7.0]), 3.0)
+    np.testing.assert_array_equal(exact.value, [1.0, 2.0, 2.0])
+    assert not exact.noise.any()
+    assert (np.floor_divide(third, 1.0).noise * UNIT["float32"] >= 1.0).all()
+
 
 def test_comparing_two_comparisons() -> None:
     """As an accuracy does: is (p > ½) what was wanted?"""
@@ -399,7 +415,7 @@ def test_tiny_and_huge_numbers_keep_their_noise_in_float64() -> None:
         np.sin,
         np.cumsum,
         np.sort,
-        np.floor,
+        np.ceil,
         np.linalg.norm,
         np.add.reduce,
         lambda a: np.add.outer(a, a),

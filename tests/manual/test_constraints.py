@@ -22,8 +22,9 @@ CASES: dict[str, Any] = {
 
 
 def test_every_constraint_is_tested_here(registered: Any) -> None:
-    known = set(registered("constraint").values())
-    assert known == {constraints.NonNeg, constraints.Constant}
+    exact = {constraints.NonNeg, constraints.Constant}
+    norms = {constraints.MaxNorm, constraints.MinMaxNorm, constraints.UnitNorm}
+    assert set(registered("constraint").values()) == exact | norms
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -74,6 +75,42 @@ def test_a_network_projects_after_every_update_and_only_what_is_constrained() ->
 
 
 def test_a_constraint_without_a_twin_is_refused_by_layer_and_name() -> None:
-    layer = keras.layers.Dense(2, kernel_constraint="max_norm", name="hidden")
-    with pytest.raises(NoTwin, match="constraint 'MaxNorm' of layer 'hidden'"):
-        Dense.from_config(layer.get_config())(Input((3,)))
+    layer = Dense(2, kernel_constraint={"class_name": "Own", "config": {}}, name="hidden")
+    with pytest.raises(NoTwin, match="constraint 'Own' of layer 'hidden'"):
+        layer(Input((3,)))
+
+
+NORMS: dict[str, Any] = {
+    "MaxNorm": lambda: keras.constraints.MaxNorm(1.5),
+    "MaxNorm, rows": lambda: keras.constraints.MaxNorm(0.7, axis=1),
+    "MaxNorm, never reached": lambda: keras.constraints.MaxNorm(100.0),
+    "UnitNorm": keras.constraints.UnitNorm,
+    "UnitNorm, two axes": lambda: keras.constraints.UnitNorm(axis=[0, 1]),
+    "MinMaxNorm": lambda: keras.constraints.MinMaxNorm(0.9, 1.5),
+    "MinMaxNorm, part of the way": lambda: keras.constraints.MinMaxNorm(0.9, 1.5, 0.3, axis=1),
+}
+
+
+@pytest.mark.parametrize("case", NORMS)
+def test_norms_equal_keras(case: str, ruler: Any, generator: np.random.Generator) -> None:
+    w = generator.normal(size=(4, 5)) * [0.1, 1.0, 0.5, 2.0, 0.0]
+    w = w.astype(ruler.precision)
+    constraint = NORMS[case]()
+    by_hand = from_keras("constraint", keras.constraints.serialize(constraint))
+    actual = np.asarray(constraint(keras.ops.convert_to_tensor(w)))
+    noisy = ruler.exact(w)
+    with np.errstate(all="ignore"):
+        by_hand.apply(noisy)
+    ruler.agrees(actual, noisy, case)
+    plain = w.copy()
+    by_hand.apply(plain)
+    assert plain.dtype == ruler.precision
+    assert np.array_equal(plain, w) == np.array_equal(actual, w)
+
+
+def test_a_norm_by_arithmetic() -> None:
+    w = np.array([[3.0, 0.3], [4.0, 0.4]])
+    constraints.MaxNorm(2.0).apply(w)
+    np.testing.assert_allclose(w, [[1.2, 0.3], [1.6, 0.4]], rtol=3e-7)
+    constraints.UnitNorm(axis=1).apply(w)
+    np.testing.assert_allclose(np.sqrt((w * w).sum(axis=1)), 1.0, rtol=2e-7)

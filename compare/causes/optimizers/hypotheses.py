@@ -68,23 +68,3 @@ def slot_slips(place: Place) -> Iterator[Candidate]:
         old = state.slots.get(place.inputs["quantity"])
         if old is not None:
             yield Candidate("the slot is not updated", old)
-
-
-@hypothesis("optimizer slot")
-def schedule(place: Place) -> Iterator[Candidate]:
-    """Propose the rate of another step."""
-    if not place.has("rate", "iterations"):
-        return
-    rate, n = place.inputs["rate"], place.inputs["iterations"]
-
-    def at(steps: float) -> Noisy:
-        return rate(Noisy(np.array(float(steps)), unit=place.right.unit))  # type: ignore[no-any-return]
-
-    yield Candidate("the schedule is one step ahead: it counts from 1", at(n + 1.0), "η(n + 1)")
-    if n:
-        yield Candidate("the schedule is one step behind", at(n - 1.0), "η(n − 1)")
-        yield Candidate("the schedule stands still at its first rate", at(0.0), "η(0)")
-    k = place.inputs.get("accumulation")
-    if k and n // k != n:
-        yield Candidate("the schedule counts updates; Keras's counts every step", at(n // k))
-    yield Candidate("the schedule counts whole epochs", at(float(place.inputs.get("epoch", 1) - 1)))

@@ -16,7 +16,8 @@ def one_step(s: State, rule: Rule, k: Knobs) -> Slots:
     """Return the slots and the weight after one training step, with one knob turned."""
     n = s.settings.get("gradient_accumulation_steps")
     slots: Slots = {}
-    due = not n or k.get("always", False) or (s.iterations + 1 - k.get("off", 0)) % n == 0
+    due = not n or bool(k.get("always")) or (s.iterations + 1) % n == 0
+    due = due and not k.get("never")
     if n:
         slots["gradient_accumulator"] = accumulated(s, k, due)
     if due:
@@ -108,23 +109,16 @@ def average(s: State, k: Knobs, weight: Any, slots: Slots) -> Any:
 DECAY: dict[str, Knobs] = {
     "the weight decay is forgotten": {"decay": "none"},
     "the weight decay is coupled: λ w is added to the gradient, as in L2": {"decay": "coupled"},
-    "the weight decay is coupled: 2 λ w is added to the gradient, as in L2": {"decay": "coupled_2"},
     "the weight decay isn't scaled by the learning rate": {"decay": "unscaled"},
     "the weight decay is scaled by the learning rate twice": {"decay": "twice_scaled"},
     "the weight decay comes after the update instead of before": {"decay": "after"},
     "the weight decay is applied twice": {"decay": "twice"},
+    "the weight decay is coupled: 2 λ w is added to the gradient, as in L2": {"decay": "coupled_2"},
     "the weight decay has the wrong sign: the weight grows": {"decay": "grows"},
     "a weight that was excluded from weight decay decays": {"everywhere": True},
     "Keras rounds the weight decay to float32; the exact one was used": {"exact_decay": True},
 }
 ACCUMULATION: dict[str, Knobs] = {
-    "the weights move at every step, by that step's gradient": {
-        "always": True,
-        "own_gradient": 1.0,
-        "kept": True,
-    },
-    "the weights move at every step, not only at every k-th": {"always": True},
-    "the turn of the update is off by one step": {"off": 1},
     "the step count counts every step instead of every update": {"every_step_counts": True},
     "the accumulator is not reset after the update": {"kept": True},
     "the accumulator is not reset, and has the last gradient too": {"filled_after": True},
@@ -133,6 +127,12 @@ ACCUMULATION: dict[str, Knobs] = {
     "the gradient is subtracted from the accumulator": {"subtracted": True},
     "the gradient is divided by k already in the accumulator": {"early_mean": True},
     "the gradient is clipped before it is accumulated": {"clipped_early": True},
+    "the weights move at a step that isn't the k-th, by that step's gradient": {
+        "always": True,
+        "own_gradient": 1.0,
+    },
+    "the weights move at a step that isn't the k-th": {"always": True},
+    "the weights don't move at the k-th step: the turn is off by one": {"never": True},
 }
 AVERAGES: dict[str, Knobs] = {
     "the average isn't updated": {"no_average": True},

@@ -13,6 +13,9 @@ from compare.score.bugs.more_losses import in_more_losses
 from compare.score.bugs.normalization import in_normalization
 from compare.score.bugs.normalization_weights import in_normalization_weights
 from compare.score.bugs.optimizers import in_optimizers
+from compare.score.bugs.processing import in_processing, rounding
+from compare.score.bugs.regularizers import in_regularizers
+from compare.score.bugs.rules import in_rules
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -33,5 +36,9 @@ def catalogue() -> list[Bug]:
         *in_normalization(),
         *in_normalization_weights(),
         *in_optimizers(),
+        *in_processing(),
+        *rounding(),
+        *in_regularizers(),
+        *in_rules(),
         *traps(),
     ]

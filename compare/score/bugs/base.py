@@ -36,6 +36,8 @@ class Bug:
         trap that has no algebraic cause.
     step : int
         When it first shows.
+    dtypes : tuple of str
+        In which precisions it shows.
     network : callable
         Builds the network that it is planted in, and draws the data: one of
         `compare.score.networks`, or a family's own.
@@ -56,6 +58,7 @@ class Bug:
     where: str
     causes: tuple[str, ...]
     step: int = 1
+    dtypes: tuple[str, ...] = ("float32", "float64")
     network: Callable[[Any], Planted] = dense
     activation: str = "tanh"
     last: str = "linear"
