@@ -6,7 +6,9 @@ from compare.causes import (  # noqa: F401  (each registers its hypotheses)
     dense,
     factors,
     loss,
+    masks,
     optimizer,
+    recurrent,
 )
 from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis
 
