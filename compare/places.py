@@ -62,6 +62,11 @@ class Surroundings:
         """Return the mask of a node's output; None if it has none."""
         return None
 
+    def arriving_mask(self, index: int) -> Any:
+        """Return the mask that a node is called with; None if there is none."""
+        sources = self.network.nodes[index].inputs
+        return self.mask(sources[0]) if sources else None
+
     def drawn(self, name: str) -> list[Any]:
         """Return the random numbers that a node drew."""
         return []
@@ -90,7 +95,7 @@ class Surroundings:
             "x": values[0] if len(values) == 1 else values,
             "y": self.output(index),
             "dz": self.gradient(index),
-            "mask": self.mask(node.inputs[0]) if node.inputs else None,
+            "mask": self.arriving_mask(index),
             "drawn": self.drawn(node.name),
             **self._weights_of(node.layer),
         }
@@ -200,6 +205,11 @@ class Places(Surroundings):
 
     def mask(self, index: int) -> Any:
         return self.masks[index]
+
+    def arriving_mask(self, index: int) -> Any:
+        """Return Keras's own: one that is lost or wrong by hand shall be told from the right one."""
+        found = self.tape.get("mask", {}).get(self.network.nodes[index].name)
+        return super().arriving_mask(index) if found is None else found > 0.0
 
     def mask_options(self, index: int) -> dict[str, Any]:
         """Return what a node's layer has to be told of the masks that arrive at it."""

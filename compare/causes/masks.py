@@ -38,7 +38,7 @@ def table_gradient(place: Place) -> Iterator[Candidate]:
         return
     x = _numbers(place).reshape(-1)
     dy = place.inputs["dz"].reshape(-1, place.right.shape[-1])
-    right = place.right
+    right: Any = place.right
     last, first, mean = (right * 0.0 for _ in range(3))
     for index in np.unique(x):
         rows = dy[x == index]
@@ -106,7 +106,8 @@ def mean_over_all(place: Place) -> Iterator[Candidate]:
         for divisor in (1.0, float(p.shape[-1])):
             each = derivative * share / divisor
             # Only of the loss that is there: masked, it gives what is right.
-            if judge(place.right.value, np.where(mask[..., None], each, 0.0) / float(valid)).agrees:
+            masked: Any = np.where(mask[..., None], each, 0.0)
+            if judge(place.right.value, masked / float(valid)).agrees:
                 told = f"({formula}) / all steps"
                 yield Candidate("the mask is ignored in the loss", each / float(size), told)
                 told = f"({formula}) / steps that count"

@@ -8,6 +8,7 @@ from itertools import permutations
 from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.cells import FUNCTIONS, Cell, Gru, Knobs, Lstm, Simple
 from compare.causes.recurrence import Setting, forward, gradients
+from compare.judge import judge
 from manual.layers import GRU, LSTM
 from manual.layers.recurrence import Recurrent
 from manual.layers.recurrent import Gated
@@ -160,6 +161,10 @@ def in_backward(s: Setting, place: Place) -> Iterator[tuple[str, Knobs, str]]:
     """Give each slip in how the gradient goes back through time."""
     gates, names = s.gates, NAMES[s.gates]
     lstm = gates == "ifco"
+    if place.phase == "weight gradient":
+        yield "the shares of the steps are averaged", {"share": "mean"}, "dW = 1/T Σ"
+        yield "only the last step's share is there", {"share": "last"}, "dW = x_Tᵀ · dz_T"
+        yield "only the first step's share is there", {"share": "first"}, "dW = x₁ᵀ · dz₁"
     yield "the gradient is not carried to the step before", {"truncated": True}, "dh = dc = 0"
     yield "the recurrent kernel is not transposed", {"U_not_turned": True}, "dh = dz · U"
     if place.has("recurrent_kernel_new"):
@@ -184,9 +189,6 @@ def in_backward(s: Setting, place: Place) -> Iterator[tuple[str, Knobs, str]]:
             "",
         )
     if place.phase == "weight gradient":
-        yield "the shares of the steps are averaged", {"share": "mean"}, "dW = 1/T Σ"
-        yield "only the last step's share is there", {"share": "last"}, "dW = x_Tᵀ · dz_T"
-        yield "only the first step's share is there", {"share": "first"}, "dW = x₁ᵀ · dz₁"
         if place.name.endswith("/recurrent_kernel"):
             sentence = "the state after the step is used instead of the one before"
             yield sentence, {"rows_after": True}, "dU = h⁺ᵀ · dz"
@@ -267,8 +269,11 @@ def what_a_step_does(place: Place) -> Iterator[Candidate]:
     setting = setting_of(place)
     if setting is None:
         return
+    plain = forward(setting, {})[0]
     for sentence, knobs, formula in in_forward(setting):
-        yield Candidate(sentence, forward(setting, knobs)[0], formula)
+        value = forward(setting, knobs)[0]
+        if not judge(value.value, plain).agrees:  # a knob that turns nothing takes no blame
+            yield Candidate(sentence, value, formula)
 
 
 @hypothesis("activation gradient", "weight gradient")
@@ -279,5 +284,8 @@ def back_through_time(place: Place) -> Iterator[Candidate]:
         return
     quantity = "x" if place.phase == "activation gradient" else place.name.split("/")[-1]
     _, kept = forward(setting, {})
+    plain = gradients(setting, kept, {})[quantity]
     for sentence, knobs, formula in in_backward(setting, place):
-        yield Candidate(sentence, gradients(setting, kept, knobs)[quantity], formula)
+        value = gradients(setting, kept, knobs)[quantity]
+        if not judge(value.value, plain).agrees:
+            yield Candidate(sentence, value, formula)

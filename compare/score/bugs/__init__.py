@@ -4,7 +4,9 @@ from compare.score.bugs.activations import in_activations
 from compare.score.bugs.base import Bug
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.losses import in_losses
+from compare.score.bugs.masks import with_masks
 from compare.score.bugs.optimizers import in_optimizers
+from compare.score.bugs.recurrent import in_recurrent_layers
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -12,4 +14,12 @@ __all__ = ["Bug", "catalogue"]
 
 def catalogue() -> list[Bug]:
     """Return every bug."""
-    return [*in_activations(), *in_dense_layers(), *in_losses(), *in_optimizers(), *traps()]
+    return [
+        *in_activations(),
+        *in_dense_layers(),
+        *in_losses(),
+        *in_optimizers(),
+        *in_recurrent_layers(),
+        *with_masks(),
+        *traps(),
+    ]
