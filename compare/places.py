@@ -18,7 +18,7 @@ from compare.causes.optimizer import State
 from compare.noise import Noisy
 from compare.reference import Reference
 from keras_models.callbacks import StepRecord
-from manual.layers import Activation, Dense
+from manual.layers import Activation, Dense, Embedding
 from manual.network import Head, Network, as_target
 
 Trace = dict[str, dict[str, np.ndarray]]
@@ -207,7 +207,7 @@ class Places(Surroundings):
         return self.masks[index]
 
     def arriving_mask(self, index: int) -> Any:
-        """Return Keras's own: one that is lost or wrong by hand shall be told from the right one."""
+        """Return Keras's own: one that is lost by hand shall be told from the right one."""
         found = self.tape.get("mask", {}).get(self.network.nodes[index].name)
         return super().arriving_mask(index) if found is None else found > 0.0
 
@@ -274,7 +274,23 @@ class Places(Surroundings):
             record.learning_rate,
             settings,
         )
-        return {"state": state, "quantity": quantity}
+        return {"state": state, "quantity": quantity, "squares": self.squares(name)}
+
+    def squares(self, name: str) -> Any:
+        """Return the squares of all that adds up to an embedding's gradient, added up by row."""
+        calls = [
+            (index, node)
+            for index, node in enumerate(self.network.nodes)
+            if isinstance(node.layer, Embedding) and node.layer.name == name.split("/")[0]
+        ]
+        if not calls:
+            return None
+        total = self.reference.exact(np.zeros(self.network.parameters[name].shape))
+        for index, node in calls:
+            dy, numbers = self.gradient(index), self.value(node.inputs[0]).astype(np.intp)
+            rows = (dy * dy).reshape(-1, dy.shape[-1])
+            np.add.at(total, numbers.reshape(-1), rows)
+        return total
 
 
 class _Exact(Mapping[str, Any]):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.loss import related
+from compare.causes.optimizer import RULES
 from compare.judge import judge
 from manual.layers import Embedding, Masking
 
@@ -64,7 +66,7 @@ def masked_out(place: Place) -> Iterator[Candidate]:
         return
     x, value = place.inputs["x"], place.map.mask_value
     source = x if place.phase == "activation" else place.inputs["dz"]
-    differs = x.value != value
+    differs = x.value != np.float32(value)
     some, every = differs.any(axis=-1, keepdims=True), differs.all(axis=-1, keepdims=True)
     yield Candidate("the masked steps are not set to 0", source, "m = 1")
     sentence = "a step is masked as soon as one of its features has the mask value"
@@ -114,3 +116,22 @@ def mean_over_all(place: Place) -> Iterator[Candidate]:
                 yield Candidate(
                     "the mask is only used to count the steps", each / float(valid), told
                 )
+
+
+@hypothesis("optimizer slot")
+def added_before_squared(place: Place) -> Iterator[Candidate]:
+    """Propose g² of an embedding's whole gradient, where each repetition is squared by itself."""
+    name = type(place.map).__name__
+    if name not in RULES or not place.has("state", "quantity", "squares"):
+        return
+    rule, state = RULES[name][0], place.inputs["state"]
+    quantity = place.inputs["quantity"]
+    # The rule takes a gradient: the root of the sum of squares is one with the same square.
+    by_each = rule(replace(state, g=np.sqrt(place.inputs["squares"])), {})
+    if quantity in by_each and judge(place.right.value, by_each[quantity]).agrees:
+        yield Candidate(
+            "the gradients of a row that comes twice are added before they are squared; "
+            "Keras squares each of them (IndexedSlices)",
+            rule(state, {})[quantity],
+            "v⁺ = … (Σ g)², Keras: … Σ g²",
+        )

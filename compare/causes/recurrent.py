@@ -242,7 +242,7 @@ def _lstm_back() -> Iterator[tuple[str, Knobs, str]]:
 
 def _gru_back(s: Setting, place: Place) -> Iterator[tuple[str, Knobs, str]]:
     yield "the gradient past the update gate is forgotten", {"cut_state": True}, "dh without dh⁺ z"
-    yield "the update gate's meaning is reversed", {"reversed_back": True}, "dh = dh⁺ (1 − z)"
+    yield "z and 1 − z are swapped on the way back", {"reversed_back": True}, "dh = dh⁺ (1 − z)"
     both = {"reversed_back": True, "turned_update": True}
     yield "the update gate's meaning is reversed", both, "h⁺ = (1 − z) h + z h̃"
     yield "the update gate's gradient has its sign reversed", {"turned_update": True}, "h̃ − h"

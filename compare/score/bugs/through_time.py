@@ -58,9 +58,7 @@ def through_time() -> Iterator[Bug]:
         dz = np.concatenate(
             [
                 self.gate.backward(dc * g, zi, i),
-                lines.get("f", self.gate.backward)(
-                    dc * (after if "c_after" in lines else c), zf, f
-                ),
+                lines.get("f", self.gate.backward)(dc * old, zf, f),
                 self.squash.backward(dc * i, zg, g),
                 lines.get("o", self.gate.backward)(dh * shown, zo, o),
             ],
