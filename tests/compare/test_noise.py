@@ -193,6 +193,28 @@ def test_assignment_and_in_place_operations() -> None:
     np.testing.assert_array_equal(x.value, np.full((2, 2), 2.0))
 
 
+def test_rows_that_are_added_at_one_index_make_one_sum() -> None:
+    table, rows = noisy(np.zeros((3, 2))), noisy(drawn(4, (5, 2))[0])
+    np.add.at(table, np.array([2, 0, 2, 2, 0]), rows)
+    apart = [rows[[1, 4]].sum(axis=0), rows[[0, 2, 3]].sum(axis=0)]
+    for index, alone in zip((0, 2), apart, strict=True):
+        added = noisy(np.zeros(2)) + alone
+        np.testing.assert_array_equal(table[index].value, added.value)
+        np.testing.assert_array_equal(table[index].noise, added.noise)
+    np.testing.assert_array_equal(table[1].value, [0.0, 0.0])
+    np.testing.assert_array_equal(table[1].noise, [0.0, 0.0])
+
+
+def test_only_exact_numbers_can_be_indices() -> None:
+    indices = noisy([2.0, 0.0]).astype(np.intp)
+    assert isinstance(indices, np.ndarray)
+    np.testing.assert_array_equal(indices, [2, 0])
+    with pytest.raises(TypeError, match="can't be an index"):
+        (noisy([2.0]) * noisy([0.3])).astype(np.intp)
+    kept = Noisy(np.array([3]), unit=UNIT["float32"]).astype(np.float32)
+    assert (kept.dtype, kept.value[0]) == (np.dtype("float64"), 3.0)
+
+
 def test_the_operands_of_an_in_place_operation_do_not_share_their_noise() -> None:
     x = noisy([1.0, 1.0]) * 3.0
     before = x.noise.copy()
