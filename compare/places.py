@@ -62,6 +62,11 @@ class Surroundings:
         """Return the mask of a node's output; None if it has none."""
         return None
 
+    def arriving_mask(self, index: int) -> Any:
+        """Return the mask that a node is called with; None if there is none."""
+        sources = self.network.nodes[index].inputs
+        return self.mask(sources[0]) if sources else None
+
     def drawn(self, name: str) -> list[Any]:
         """Return the random numbers that a node drew."""
         return []
@@ -90,7 +95,7 @@ class Surroundings:
             "x": values[0] if len(values) == 1 else values,
             "y": self.output(index),
             "dz": self.gradient(index),
-            "mask": self.mask(node.inputs[0]) if node.inputs else None,
+            "mask": self.arriving_mask(index),
             "masks": [self.mask(source) for source in node.inputs],
             "options": node.options,
             "drawn": self.drawn(node.name),
@@ -216,6 +221,11 @@ class Places(Surroundings):
     def mask(self, index: int) -> Any:
         return self.masks[index]
 
+    def arriving_mask(self, index: int) -> Any:
+        """Return Keras's own: one that is lost by hand shall be told from the right one."""
+        found = self.tape.get("mask", {}).get(self.network.nodes[index].name)
+        return super().arriving_mask(index) if found is None else found > 0.0
+
     def mask_options(self, index: int) -> dict[str, Any]:
         """Return what a node's layer has to be told of the masks that arrive at it."""
         node = self.network.nodes[index]
@@ -265,7 +275,12 @@ class Places(Surroundings):
             for name, parameter in self.network.parameters.items()
             if parameter in self.network.regularized
         ]
-        return {**heads[0], "heads": heads, "regularized": regularized}
+        penalty = None
+        for w, regularizer in regularized:
+            cost = regularizer.forward(w)
+            penalty = cost if penalty is None else penalty + cost
+        costs = {"regularized": regularized, "penalty": penalty}
+        return {**heads[0], "heads": heads, **costs}
 
     def of_weight_gradient(self, name: str) -> Inputs:
         inputs = super().of_weight_gradient(name)

@@ -83,12 +83,13 @@ class Stepper:
         Returns
         -------
         Trace
-            With a phase ``"draw"`` beside the others: the random numbers that each layer drew, as
-            they came from the generator, under ``layer/0``, ``layer/1`` … The phase
-            ``"processed gradient"``, what is left of a gradient after unscaling and clipping, is
-            missing where nothing is done to it, and where gradients are accumulated: there it is
-            made inside a branch of the graph, which can't be read from outside; the accumulators
-            are optimizer slots and tell as much.
+            With three phases beside the others: ``"draw"``, the random numbers that each layer
+            drew, as they came from the generator, under ``layer/0``, ``layer/1`` …; ``"mask"``, the
+            masks that layers were called with, 1 where a step counts; and ``"processed gradient"``,
+            what is left of a gradient after unscaling and clipping. That is missing where nothing
+            is done to it, and where gradients are accumulated: there it is made inside a branch of
+            the graph, which can't be read from outside, but the accumulators are slots and tell as
+            much.
         """
         dtype = self._weights[0].dtype
         arrays = [weights[name] for name in self.names]
@@ -182,7 +183,7 @@ class Stepper:
         self._set_learning_rate(learning_rate)
         for index, seed in enumerate(self._seeds):
             seed.assign(seeds[index])
-        with tf.GradientTape() as tape, self._recording() as (seen, drawn):
+        with tf.GradientTape() as tape, self._recording() as (seen, drawn, masks):
             y_pred = model(x, training=True)
             loss = model.compute_loss(
                 x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=True
@@ -196,6 +197,7 @@ class Stepper:
         numbers: dict[tuple[str, str], Any] = {}
         numbers.update({("activation", name): value for name, value in seen.items()})
         numbers.update({("draw", name): value for name, value in drawn.items()})
+        numbers.update({("mask", name): tf.cast(mask, loss.dtype) for name, mask in masks.items()})
         numbers["loss", "total"] = loss
         for name, gradient in zip(seen, of_activations, strict=True):
             if gradient is not None:
@@ -225,25 +227,28 @@ class Stepper:
             self.model.optimizer._learning_rate.assign(learning_rate)
 
     def _activations(self, x: Any) -> dict[str, Any]:
-        with self._recording() as (seen, _):
+        with self._recording() as (seen, _, _):
             self.model(x, training=False)
         return dict(seen)
 
     @contextmanager
-    def _recording(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-        """Collect every layer's output, its pre-activation where it has one, and what it draws."""
+    def _recording(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]]:
+        """Collect every layer's output, its pre-activation, what it draws, and its mask."""
         seen: dict[str, Any] = {}
         drawn: dict[str, Any] = {}
+        masks: dict[str, Any] = {}
         current = [""]
         remaining: dict[int, list[str]] = {}
         for layer, call in self._calls:
             name = layer.name + (f"@{call + 1}" if call else "")
             remaining.setdefault(id(layer), []).append(name)
         layers = list({id(layer): layer for layer, _ in self._calls}.values())
-        undo = [_record_layer(layer, remaining[id(layer)], seen, current) for layer in layers]
+        undo = [
+            _record_layer(layer, remaining[id(layer)], seen, masks, current) for layer in layers
+        ]
         undo += [_record_draws(operation, drawn, current) for operation in DRAWING]
         try:
-            yield seen, drawn
+            yield seen, drawn, masks
         finally:
             for restore in undo:
                 restore()
@@ -306,9 +311,13 @@ def _record_draws(operation: str, drawn: dict[str, Any], current: list[str]) -> 
 
 
 def _record_layer(
-    layer: Any, names: list[str], seen: dict[str, Any], current: list[str]
+    layer: Any,
+    names: list[str],
+    seen: dict[str, Any],
+    masks: dict[str, Any],
+    current: list[str],
 ) -> Callable[[], None]:
-    """Make a layer note its outputs, one name per call; return what undoes it.
+    """Make a layer note its outputs and masks, one name per call; return what undoes it.
 
     ``current`` says which call is being made.
     """
@@ -322,6 +331,8 @@ def _record_layer(
 
     def call(*args: Any, **kwargs: Any) -> Any:
         current[:] = [next(calls)]
+        if tf.is_tensor(kwargs.get("mask")):
+            masks[current[0]] = kwargs["mask"]
         y = own_call(*args, **kwargs)
         seen[current[0]] = y
         return y

