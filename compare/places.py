@@ -270,7 +270,7 @@ class Places(Surroundings):
             {**self.of_loss_gradient(head, target), "loss": head.loss}
             for head, target in zip(self.network.heads, targets, strict=True)
         ]
-        regularized = [
+        regularized: list[tuple[Any, Any]] = [
             (self.weights()[name], parameter.regularizer)
             for name, parameter in self.network.parameters.items()
             if parameter in self.network.regularized

@@ -98,7 +98,7 @@ def image(draw: Generator) -> tuple[Any, Any]:
 
 
 def series(draw: Generator) -> tuple[Any, Any]:
-    """A convolution along time or an attention, then a recurrent layer, perhaps masked."""
+    """Look along time, by convolution or attention, then through it; perhaps with a mask."""
     x = inputs = keras.Input((int(draw.integers(2, 6)), int(draw.integers(1, 4))))
     first = draw.integers(3)
     if first == 0:
@@ -112,7 +112,7 @@ def series(draw: Generator) -> tuple[Any, Any]:
 
 
 def tokens(draw: Generator) -> tuple[Any, Any]:
-    """An embedding, masked or not, and what sums up a sequence."""
+    """Embed tokens, masked or not, and sum the sequence up."""
     inputs = keras.Input((int(draw.integers(2, 6)),), dtype="int32")
     masked = bool(draw.integers(2))
     x = layers.Embedding(TOKENS, int(draw.integers(2, 5)), mask_zero=masked)(inputs)
@@ -130,6 +130,7 @@ BODIES: dict[str, Callable[[Generator], tuple[Any, Any]]] = {
 
 
 def activation(draw: Generator) -> str:
+    """Draw an activation function."""
     return str(draw.choice(ACTIVATIONS))
 
 
@@ -163,18 +164,22 @@ Targets = Callable[[Generator, int, int], np.ndarray]
 
 
 def numbers(draw: Generator, samples: int, units: int) -> np.ndarray:
+    """Draw small whole numbers."""
     return draw.integers(-1, 2, (samples, units)).astype(float)
 
 
 def shares(draw: Generator, samples: int, units: int) -> np.ndarray:
+    """Draw shares that add up to 1."""
     return draw.dirichlet(np.ones(units), size=samples)
 
 
 def yes_or_no(draw: Generator, samples: int, units: int) -> np.ndarray:
+    """Draw zeros and ones."""
     return draw.integers(0, 2, (samples, units)).astype(float)
 
 
 def classes(draw: Generator, samples: int, units: int) -> np.ndarray:
+    """Draw class numbers."""
     return draw.integers(0, units, samples)
 
 
@@ -200,6 +205,6 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "averaged": lambda: keras.optimizers.SGD(0.05, momentum=0.9, use_ema=True),
 }
 LINEAR = ("SGD", "averaged")
-"""What an Embedding is trained with: where a token occurs twice in a batch, Keras on TensorFlow squares
-each occurrence's gradient before it adds them up, and so has other moments, and norms, than their
-sum has. That is a finding about Keras, and no false alarm."""
+"""What an Embedding is trained with. Where a token occurs twice in a batch, Keras on TensorFlow
+squares each occurrence's gradient before it adds them up, and so has other moments, and norms, than
+their sum has: a finding about Keras, and no false alarm."""

@@ -15,15 +15,9 @@ from compare.score.bugs.normalization import in_normalization
 from compare.score.bugs.normalization_weights import in_normalization_weights
 from compare.score.bugs.optimizers import in_optimizers
 from compare.score.bugs.processing import in_processing, rounding
-from compare.score.bugs.recurrent import (
-    in_recurrent_layers,
-    in_steps,
-    in_weight_gradients,
-    off_by_little,
-)
+from compare.score.bugs.recurrent import in_recurrent_layers
 from compare.score.bugs.regularizers import in_regularizers
 from compare.score.bugs.rules import in_rules
-from compare.score.bugs.through_time import through_time
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -48,11 +42,7 @@ def catalogue() -> list[Bug]:
         *in_processing(),
         *rounding(),
         *in_recurrent_layers(),
-        *in_steps(),
-        *in_weight_gradients(),
-        *off_by_little(),
         *in_regularizers(),
         *in_rules(),
-        *through_time(),
         *traps(),
     ]

@@ -1,4 +1,4 @@
-"""A fault of Keras's own: an embedding's gradient is squared before its occurrences are added up."""
+"""A fault of Keras's own: an embedding's gradient is squared before its parts are added up."""
 
 from __future__ import annotations
 
