@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cache
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -12,8 +17,9 @@ import numpy as np
 from compare.casework import precision
 from compare.engine import lockstep
 from compare.report import Finding, Report
-from compare.score.bugs import Bug
+from compare.score.bugs import Bug, catalogue
 from compare.score.networks import BATCH
+from compare.score.right import right_run
 
 Progress = Callable[[str, int, int], None]
 
@@ -143,6 +149,8 @@ def measure(
     bugs: Sequence[Bug],
     dtypes: Sequence[str] = ("float32", "float64"),
     *,
+    right_runs: int = 0,
+    jobs: int = 1,
     score: Score | None = None,
     progress: Progress | None = None,
 ) -> Score:
@@ -151,44 +159,104 @@ def measure(
     Parameters
     ----------
     bugs : sequence of Bug
+        From the catalogue, where there are several jobs.
     dtypes : sequence of str
+    right_runs : int
+        How many networks to draw at random beside these.
+    jobs : int
+        Processes that share the work.
     score : Score, optional
         One to fill, so that it can be read after an interruption.
     progress : callable, optional
         Receives what is going on, how many runs are done, and of how many.
     """
     score = Score() if score is None else score
-    seen: set[tuple[Any, ...]] = set()
-    total, done = len(bugs) * len(dtypes), 0
-    for dtype in dtypes:
-        with precision(dtype):
-            for bug in bugs:
-                if dtype not in bug.dtypes:
-                    done += 1
-                    continue
-                with bug.planted():
-                    score.outcomes.append(Outcome(bug, dtype, run(bug, dtype).first))
-                network = (
-                    bug.network.__name__,
-                    bug.activation,
-                    bug.last,
-                    bug.loss,
-                    bug.optimizer,
-                    bug.options,
-                    bug.held_out,
-                    bug.weighted,
-                    dtype,
-                )
-                if network not in seen:
-                    seen.add(network)
-                    without = run(bug, dtype)
-                    score.right_runs += 1
-                    if not without.ok:
-                        score.false_alarms.append(f"{network}: {without.first}")
-                done += 1
-                if progress is not None:
-                    progress(bug.name, done, total)
+    by_name = {bug.name: bug for bug in bugs}
+    tasks = [*_tasks(bugs, dtypes), *(Task("drawn", number=n) for n in range(right_runs))]
+    with _workers(jobs, by_name) as work:
+        for done, (task, (told, first)) in enumerate(zip(tasks, work(tasks), strict=True), start=1):
+            if task.kind == "planted":
+                score.outcomes.append(Outcome(by_name[task.bug], task.dtype, first))
+            else:
+                score.right_runs += 1
+                if first is not None:
+                    score.false_alarms.append(f"{told}: {first}")
+            if progress is not None:
+                progress(told, done, len(tasks))
     return score
+
+
+@dataclass(frozen=True)
+class Task:
+    """One run: a bug planted, its network without it, or a right network drawn at random."""
+
+    kind: Literal["planted", "without", "drawn"]
+    bug: str = ""
+    dtype: str = ""
+    number: int = 0
+
+
+Result = tuple[str, Finding | None]
+"""What was run, and its first finding."""
+
+
+def _tasks(bugs: Sequence[Bug], dtypes: Sequence[str]) -> Iterator[Task]:
+    """Give a run for every bug, and one for every network that bugs are planted in."""
+    seen: set[tuple[Any, ...]] = set()
+    for dtype in dtypes:
+        for bug in bugs:
+            if dtype not in bug.dtypes:
+                continue
+            yield Task("planted", bug.name, dtype)
+            compiled = bug.loss, bug.optimizer, bug.options, bug.held_out, bug.weighted
+            network = bug.network.__name__, bug.activation, bug.last, compiled, dtype
+            if network not in seen:
+                seen.add(network)
+                yield Task("without", bug.name, dtype)
+
+
+def _done(task: Task, bugs: Mapping[str, Bug]) -> Result:
+    """Do what a task asks for."""
+    if task.kind == "drawn":
+        told, report = right_run(task.number)
+        return told, report.first
+    bug = bugs[task.bug]
+    with precision(task.dtype):
+        if task.kind == "without":
+            return f"the network of {bug.name} ({task.dtype})", run(bug, task.dtype).first
+        with bug.planted():
+            return bug.name, run(bug, task.dtype).first
+
+
+@contextmanager
+def _workers(
+    jobs: int, bugs: Mapping[str, Bug]
+) -> Iterator[Callable[[list[Task]], Iterable[Result]]]:
+    """Give what does tasks one after the other, in this process or in several others."""
+    if jobs == 1:
+        yield lambda tasks: (_done(task, bugs) for task in tasks)
+        return
+    context = multiprocessing.get_context("spawn")  # TensorFlow can't be forked
+    with ProcessPoolExecutor(jobs, mp_context=context, initializer=_begin) as pool:
+        try:
+            yield lambda tasks: pool.map(_done_elsewhere, tasks, chunksize=4)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _begin() -> None:
+    """Leave a Ctrl-C to the process that waits for this one."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _done_elsewhere(task: Task) -> Result:
+    return _done(task, _catalogue())
+
+
+@cache
+def _catalogue() -> dict[str, Bug]:
+    return {bug.name: bug for bug in catalogue()}
 
 
 def run(bug: Bug, dtype: str) -> Report:
