@@ -6,6 +6,7 @@ from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.optimizers import in_optimizers
+from compare.score.bugs.pooling import in_pooling
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -19,5 +20,6 @@ def catalogue() -> list[Bug]:
         *in_dense_layers(),
         *in_losses(),
         *in_optimizers(),
+        *in_pooling(),
         *traps(),
     ]
