@@ -166,9 +166,10 @@ def forward_slips() -> Iterator[tuple[str, str, Callable[[Choice], Planted], Fun
         yield "height and width", layer, images, height, "the kernel's height and width"
         yield "channels swapped", layer, images, channels, "input and output channels"
         yield "channel by channel", layer, images, by_channel, "the kernel is read channel by"
-    early, late = "the windows begin one place too early", "the windows begin one place too late"
-    no_start = "the input isn't padded before its start"  # of a padding by one, the same
-    for network, layer, moved in ((images, "first", no_start), (series, "second", late)):
+    early = "the windows begin one place too early"
+    no_start = "the input isn't padded before its start"  # where that is by one, the same numbers
+    as_same = "the padding is not causal but the same on both sides"  # where that is by one less
+    for network, layer, moved in ((images, "first", no_start), (series, "second", as_same)):
         yield "one early", layer, network, with_windows(moved=1), early
         yield "one late", layer, network, with_windows(moved=-1), moved
     yield "no dilation", "first", groups, with_windows(dilation=(1, 1)), "the dilation is ignored"
