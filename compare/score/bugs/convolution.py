@@ -296,6 +296,8 @@ def backward_slips() -> Iterator[tuple[str, str, Any, Function, str, str, str]]:
                 method = with_gradients(**line)
                 if slip == "dW flipped" and network is series:  # there is one axis to flip
                     cause = "axis 0 runs backwards: flipped"
+                if (slip, layer, network) == ("db of the first position", "second", groups):
+                    cause = "the gradient is averaged over the positions"  # dz is the same at all
                 yield slip, layer, network, method, KERNEL, f"{layer}/{weight}", cause
 
 
