@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
+from compare.causes.correlation import given, in_place
 from manual.layers.pooling import (
     AveragePooling,
     GlobalAveragePooling,
@@ -116,16 +117,6 @@ def misplaced(right: Pools) -> Iterator[tuple[str, Pools]]:
         sentence = "the window's height and width are swapped"
         slips[sentence] = replace(right, size=right.size[::-1])
     yield from ((name, slip) for name, slip in slips.items() if slip != right)
-
-
-def in_place(layer: Any, array: Any) -> Any:
-    """Return an array of a layer's input or output with its channels last."""
-    return np.moveaxis(array, 1, -1) if layer.data_format == "channels_first" else array
-
-
-def given(layer: Any, array: Any) -> Any:
-    """Return an array with its channels last as the layer has it."""
-    return np.moveaxis(array, -1, 1) if layer.data_format == "channels_first" else array
 
 
 @hypothesis("activation")

@@ -14,6 +14,7 @@ from compare.score.bugs.more_losses import in_more_losses
 from compare.score.bugs.normalization import in_normalization
 from compare.score.bugs.normalization_weights import in_normalization_weights
 from compare.score.bugs.optimizers import in_optimizers
+from compare.score.bugs.pooling import in_pooling
 from compare.score.bugs.processing import in_processing, rounding
 from compare.score.bugs.recurrent import in_recurrent_layers
 from compare.score.bugs.regularizers import in_regularizers
@@ -39,6 +40,7 @@ def catalogue() -> list[Bug]:
         *in_normalization(),
         *in_normalization_weights(),
         *in_optimizers(),
+        *in_pooling(),
         *in_processing(),
         *rounding(),
         *in_recurrent_layers(),

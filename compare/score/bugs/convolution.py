@@ -1,4 +1,4 @@
-"""Bugs in convolution and pooling."""
+"""Bugs in convolutions, and the networks that they and those in pooling are planted in."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import numpy as np
 from compare.score.bugs.base import Bug, Function
 from compare.score.networks import SAMPLES, Choice, Planted, generator, spread
 from manual.layers.convolution import Convolution
-from manual.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling
 from manual.layers.windows import Windows
 
 _right_forward, _right_backward = Convolution.forward, Convolution.backward
@@ -167,10 +166,12 @@ def forward_slips() -> Iterator[tuple[str, str, Callable[[Choice], Planted], Fun
         yield "height and width", layer, images, height, "the kernel's height and width"
         yield "channels swapped", layer, images, channels, "input and output channels"
         yield "channel by channel", layer, images, by_channel, "the kernel is read channel by"
-    early, late = "the windows begin one place too early", "the windows begin one place too late"
-    for network, layer in ((images, "first"), (series, "second")):
+    early = "the windows begin one place too early"
+    no_start = "the input isn't padded before its start"  # where that is by one, the same numbers
+    as_same = "the padding is not causal but the same on both sides"  # where that is by one less
+    for network, layer, moved in ((images, "first", no_start), (series, "second", as_same)):
         yield "one early", layer, network, with_windows(moved=1), early
-        yield "one late", layer, network, with_windows(moved=-1), late
+        yield "one late", layer, network, with_windows(moved=-1), moved
     yield "no dilation", "first", groups, with_windows(dilation=(1, 1)), "the dilation is ignored"
     yield "no dilation", "second", series, with_windows(dilation=(1,)), "the dilation is ignored"
     future = with_windows(before=0)
@@ -295,6 +296,8 @@ def backward_slips() -> Iterator[tuple[str, str, Any, Function, str, str, str]]:
                 method = with_gradients(**line)
                 if slip == "dW flipped" and network is series:  # there is one axis to flip
                     cause = "axis 0 runs backwards: flipped"
+                if (slip, layer, network) == ("db of the first position", "second", groups):
+                    cause = "the gradient is averaged over the positions"  # dz is the same at all
                 yield slip, layer, network, method, KERNEL, f"{layer}/{weight}", cause
 
 
@@ -305,133 +308,8 @@ def only(dz: Any, *axes: int) -> np.ndarray:
     return mask
 
 
-# ---------------------------------------------------------------------- wrong pooling
-
-
-def pooling_slips() -> Iterator[tuple[str, type, str, Any, Function, str, str, str]]:
-    """Give each wrong line of a pooling layer."""
-
-    def shared(marks: Callable[[Any, Any, Any, int, int], Any], plain: bool = False) -> Function:
-        def backward(self: Any, dy: Any, saved: Any) -> Any:
-            padded, space, winner = saved
-            dx, size = np.zeros_like(padded), int(np.prod(self.windows.size))
-            wheres = list(self.windows.offsets(space))
-            y = padded[wheres[0]]
-            for where in wheres[1:]:
-                y = np.maximum(y, padded[where])
-            for offset, where in enumerate(wheres):
-                share = dy * marks(padded[where], y, winner, offset, size)
-                dx[where] = share if plain else dx[where] + share
-            return self.windows.cropped(dx, space)
-
-        return backward
-
-    slips = {
-        "to every tie": (
-            shared(lambda x, y, winner, o, size: x == y),
-            "at a tie every maximum of the window gets",
-            "relu",
-        ),
-        "to every input": (
-            shared(lambda x, y, winner, o, size: np.ones(x.shape)),
-            "every element of the window gets the gradient",
-            "tanh",
-        ),
-        "spread as a mean": (
-            shared(lambda x, y, winner, o, size: np.ones(x.shape) / size),
-            "the gradient is spread evenly over the window",
-            "tanh",
-        ),
-        "divided": (
-            shared(lambda x, y, winner, o, size: (winner == o) * (1.0 / size)),
-            "the maximum's gradient is divided by the window's size",
-            "tanh",
-        ),
-        "overwritten": (
-            shared(lambda x, y, winner, o, size: winner == o, plain=True),
-            "where windows overlap, the last one's share overwrites",
-            "tanh",
-        ),
-    }
-    for name, (method, cause, activation) in slips.items():
-        yield (
-            f"max {name}",
-            MaxPooling,
-            "backward",
-            images,
-            method,
-            BACK,
-            "first",
-            f"{cause}|{activation}",
-        )
-
-    def undivided(self: Any, dy: Any, saved: Any) -> Any:
-        padded, space = saved
-        dx = np.zeros_like(padded)
-        for where in self.windows.offsets(space):
-            dx[where] += dy
-        return self.windows.cropped(dx, space)
-
-    def padding_counted(self: Any, x: Any, *, training: bool = False) -> Any:
-        taken = self.windows.taken(x)
-        rows = taken.reshape(*taken.shape[:3], -1, x.shape[-1])
-        return rows.sum(axis=-2) / 4.0, (self.windows.padded(x), x.shape[1:-1])
-
-    def added_up(self: Any, x: Any, *, training: bool = False) -> Any:
-        taken = self.windows.taken(x)
-        rows = taken.reshape(*taken.shape[:3], -1, x.shape[-1])
-        return rows.sum(axis=-2), (self.windows.padded(x), x.shape[1:-1])
-
-    yield (
-        "average undivided",
-        AveragePooling,
-        "backward",
-        groups,
-        undivided,
-        BACK,
-        "first",
-        "the gradient is not divided by the window's size|tanh",
-    )
-    yield (
-        "average with padding",
-        AveragePooling,
-        "forward",
-        groups,
-        padding_counted,
-        FORWARD,
-        "pool",
-        "the zeros of the padding are counted|tanh",
-    )
-    yield (
-        "average is a sum",
-        AveragePooling,
-        "forward",
-        groups,
-        added_up,
-        FORWARD,
-        "pool",
-        "the window is added up|tanh",
-    )
-
-    def all_of_it(self: Any, dy: Any, saved: Any) -> Any:
-        (batch, places, channels), sample = saved
-        share = dy.reshape(batch, 1, channels)
-        return self._as_input(np.repeat(share, places, axis=1), sample)
-
-    yield (
-        "global undivided",
-        GlobalAveragePooling,
-        "backward",
-        groups,
-        all_of_it,
-        BACK,
-        "second",
-        "the gradient is not divided by the number of places|tanh",
-    )
-
-
 def in_convolutions() -> Iterator[Bug]:
-    """Give slips in each line of convolution and pooling, and traps without a cause."""
+    """Give slips in each line of a convolution, and traps without a cause."""
     for slip, layer, network, wrong, cause in forward_slips():
         method = in_layer(layer, _right_forward, wrong)
         linear = layer == "second" and network is not images
@@ -442,19 +320,6 @@ def in_convolutions() -> Iterator[Bug]:
         method = in_layer(layer, _right_backward, wrong)
         name = f"Conv {network.__name__} {layer}: {slip}"
         yield Bug(name, Convolution, "backward", method, phase, where, (cause,), network=network)
-    for slip, owner, method_name, network, method, phase, where, told in pooling_slips():
-        cause, activation = told.split("|")
-        yield Bug(
-            f"Pooling: {slip}",
-            owner,
-            method_name,
-            method,
-            phase,
-            where,
-            (cause,),
-            network=network,
-            activation=activation,
-        )
     for name, change in (
         ("one tap off by a thousandth", lambda dW, n: dW * one_tap(dW)),
         ("taps rolled by one", lambda dW, n: np.concatenate([dW[1:], dW[:1]], axis=0)),

@@ -14,7 +14,7 @@ from compare.causes import (
     Facts,
     Place,
     candidates,
-    convolution,
+    correlation,
     diagnose,
     pooling,
 )
@@ -160,9 +160,9 @@ def test_the_knobs_as_they_should_stand_give_the_right_numbers(name: str, where:
     """Written twice, the formulas agree: a slip differs from the layer in that slip alone."""
     place = places(name, "float64")[where]
     layer, inputs = place.map, place.inputs
-    x, dz = (convolution.in_place(layer, inputs[letter]) for letter in ("x", "dz"))
+    x, dz = (correlation.in_place(layer, inputs[letter]) for letter in ("x", "dz"))
     if name.startswith("Conv"):
-        right, _ = convolution.right_and_slips(layer, x, dz)
+        right, _ = correlation.right_and_slips(layer, x, dz)
         W, b = inputs["W"], inputs.get("b")
         found = {
             "forward": right.forward(x, W) + (0.0 if b is None else b),
@@ -181,5 +181,5 @@ def test_the_knobs_as_they_should_stand_give_the_right_numbers(name: str, where:
     if found is None:
         return
     if where in ("forward", "input"):
-        found = convolution.given(layer, found)
+        found = correlation.given(layer, found)
     np.testing.assert_allclose(found.value, place.right.value, rtol=1e-13, atol=1e-13)
