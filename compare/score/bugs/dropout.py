@@ -136,22 +136,21 @@ def _of_gaussian_dropout() -> Iterator[Bug]:
     right: Function = GaussianDropout.forward
     for slip, (line, cause) in lines.items():
 
-        def noise(self: Any, m: Any) -> Any:
-            return (m - 1.0) / ((self.rate / (1.0 - self.rate)) ** 0.5)
+        def forward(self: Any, x: Any, *, training: bool = False, line: Map = line) -> Any:
+            if not training:
+                return right(self, x)
+            n = self.draws.normal(x.shape, x.dtype)
+            return line(x, n, self.rate), 1.0 + n * (self.rate / (1.0 - self.rate)) ** 0.5
 
-        def forward(
-            self: Any, x: Any, *, training: bool = False, line: Map = line, noise: Map = noise
-        ) -> Any:
-            y, m = right(self, x, training=training)
-            return (line(x, noise(self, m), self.rate), m) if training else (y, m)
-
-        def backward(self: Any, dy: Any, m: Any, line: Map = line, noise: Map = noise) -> Any:
-            return line(dy, noise(self, m), self.rate)
+        def backward(self: Any, dy: Any, m: Any, line: Map = line) -> Any:
+            n = (m - 1.0) / (self.rate / (1.0 - self.rate)) ** 0.5
+            return line(dy, n, self.rate)
 
         name = f"gaussian dropout: {slip}"
         yield _forward_bug(name, GaussianDropout, forward, "multiplied", cause)
-        name = f"gaussian dropout: dx {slip}"
-        yield _backward_bug(name, GaussianDropout, backward, "second", cause)
+        if slip != "mean 0":  # n can't be had from m = 1 + σ n without losing its digits
+            name = f"gaussian dropout: dx {slip}"
+            yield _backward_bug(name, GaussianDropout, backward, "second", cause)
 
 
 def _of_gaussian_noise() -> Iterator[Bug]:
