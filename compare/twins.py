@@ -85,7 +85,7 @@ def compile_like(network: Network, model: keras.Model) -> None:
     if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
     optimizer = keras.optimizers.serialize(model.optimizer)
-    if not isinstance(optimizer["config"]["learning_rate"], dict):  # else it is a schedule
+    if isinstance(optimizer["config"].get("learning_rate"), float):  # else it is a schedule
         exact = float(np.asarray(model.optimizer.learning_rate))  # the configuration rounds it
         optimizer["config"]["learning_rate"] = exact
     by_hand = from_keras("optimizer", optimizer)
