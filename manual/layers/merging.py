@@ -31,7 +31,14 @@ class Merge(Layer):
                 f"Received: {list(input_shape)}."
             ) from None
 
-    def forward(self, x: Sequence[Array], *, training: bool = False) -> tuple[Array, Any]:
+    def forward(
+        self, x: Sequence[Array], *, training: bool = False, mask: Any = None
+    ) -> tuple[Array, Any]:
+        if mask is not None:
+            raise NoTwin(
+                f"layer {self.name!r}: Keras leaves masked steps out of a {type(self).__name__}, "
+                "which has no hand-derived twin yet."
+            )
         parts = aligned(x)
         return self.merged(parts), (x, parts)
 
@@ -138,6 +145,7 @@ class Multiply(Merge):
         "forward": "y = x₁ · x₂ · …",
         "input gradient": "dxᵢ = dy · the product of all other inputs",
     }
+    takes_mask = True
 
     def merged(self, parts: Sequence[Array]) -> Array:
         y = parts[0]
@@ -160,6 +168,8 @@ class Extreme(Merge):
 
     Where two are equal, the earlier one gets the whole gradient, as in TensorFlow.
     """
+
+    takes_mask = True
 
     def choice(self, one: Array, other: Array) -> Array:
         """Return the wanted of two."""

@@ -190,3 +190,10 @@ def test_masks_are_joined_as_in_keras() -> None:
             keras.layers.Concatenate(axis=axis).compute_mask(x, masks),
         )
     assert Concatenate().compute_mask(x, [None, None]) is None
+
+
+@pytest.mark.parametrize("layer", [Multiply, Maximum, Minimum])
+def test_masks_that_change_the_numbers_are_refused(layer: Any) -> None:
+    x, mask = [np.ones((1, 3, 2))] * 2, [np.ones((1, 3), bool), None]
+    with pytest.raises(NoTwin, match="layer 'join': Keras leaves masked steps out of a"):
+        layer(name="join").forward(x, mask=mask)
