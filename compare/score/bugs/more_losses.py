@@ -214,11 +214,11 @@ def _margins() -> Iterator[Bug]:
             network=hot,
         )
 
-    def always(self: Any, dv: Any, saved: Any) -> Any:
-        return dv[..., None] * -saved[0] / saved[0].shape[-1]
+    def without_y(self: Any, dv: Any, saved: Any) -> Any:
+        return -dv[..., None] * (saved[1] >= 0.0) / saved[0].shape[-1]
 
-    hinge: list[Slip] = [("no margin", GRADIENT, always, "what keeps the margin counts, too")]
-    yield from _of(by_hand.Hinge, partial(keras.losses.Hinge), hinge, network=hot, step=2)
+    hinge: list[Slip] = [("no target", GRADIENT, without_y, "the target is missing in the deriv")]
+    yield from _of(by_hand.Hinge, partial(keras.losses.Hinge), hinge, network=hot)
     categorical: list[Slip] = [
         (
             "only the wanted class",
