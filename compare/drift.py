@@ -97,6 +97,9 @@ class OwnSteps:
 
     def __init__(self, network: Network) -> None:
         self.free, self.single = network.copy(), network.copy()
+        for one in (self.free, self.single):
+            assert one.optimizer is not None
+            one.optimizer.schedule = None  # its rate is checked elsewhere, and taken from Keras
         self.drift = Drift()
 
     def start(self, record: StepRecord) -> None:

@@ -205,8 +205,9 @@ def explained(
     causes = []
     with np.errstate(all="ignore"):
         factors = list(_factors(slips.facts))
+        right = slips.right if moved is None else moved(slips.right)
         for slip in slips.all():
-            cause = _all_fit(slip, slip.gradients, submitted, moved)
+            cause = _all_fit(slip, slip.gradients, submitted, moved, right)
             if cause is not None:
                 causes.append(cause)
                 continue
@@ -218,7 +219,7 @@ def explained(
             for factor, also in factors:
                 for where in dict.fromkeys([tuple(reached), tuple(slip.gradients)]):
                     gradients = _Multiplied(slip.gradients, where, factor)
-                    cause = _all_fit(slip, gradients, submitted, moved)
+                    cause = _all_fit(slip, gradients, submitted, moved, right)
                     if cause is not None:
                         both = f"{cause.sentence}, and {also}"
                         causes.append(replace(cause, sentence=both, slips=slip.slips + 1))
@@ -250,9 +251,16 @@ def _factors(facts: Facts) -> Iterator[tuple[float, str]]:
 
 
 def _all_fit(
-    slip: Slip, gradients: Mapping[str, Noisy], submitted: Mapping[str, np.ndarray], moved: Mover
+    slip: Slip,
+    gradients: Mapping[str, Noisy],
+    submitted: Mapping[str, np.ndarray],
+    moved: Mover,
+    right: Mapping[str, Noisy],
 ) -> Cause | None:
-    """Return the slip as a cause if every array that comes of it fits: that of the worst one."""
+    """Return the slip as a cause if every array that comes of it fits: that of the worst one.
+
+    If what is right fits as well, in doubt as the slip's numbers are, it explains nothing.
+    """
     given = gradients if moved is None else moved(gradients)
     worst: Cause | None = None
     for name, array in submitted.items():
@@ -261,4 +269,6 @@ def _all_fit(
             return None
         if worst is None or cause.distance > worst.distance:
             worst = cause
+    if all(judge(right[name].value, given[name]).agrees for name in submitted):
+        return None
     return worst

@@ -18,7 +18,8 @@ def left_over(place: Place) -> Iterator[Candidate]:
         return
     state, quantity = place.inputs["state"], place.inputs["quantity"]
     rule, _ = RULES[name]
-    added_to = replace(state, g=state.g + place.inputs["previous_gradient"])
+    g = state.g + place.inputs["previous_gradient"]
+    added_to = replace(state, g=g, gradients={**state.gradients, state.name: g})
     try:
         moved = one_step(added_to, rule, {})
     except LookupError:

@@ -35,7 +35,7 @@ def test_the_halves_agree(name: str, dtype: str) -> None:
         assert phases >= {"input", "loss", "activation", "weight gradient", "weight", "metric"}
         assert ("optimizer slot" in phases) == (run.optimizer == "Adam")
         sources = {source for _, _, source in report.quantities}
-        assert sources == {"GradientTape", "model.fit", *run.other_ways}
+        assert sources == {"GradientTape", "model.fit", "manual.Network", *run.other_ways}
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -76,7 +76,8 @@ def test_overshooting_ends_where_both_halves_burst() -> None:
     down, good, up = result.reports
     assert down.history[-1].keras["loss"] < down.history[0].keras["loss"]
     assert good.history[-1].keras["loss"] < down.history[-1].keras["loss"]
-    assert up.notes == [f"both halves became non-finite at step {up.steps}"]
+    (note,) = up.notes
+    assert note.startswith(f"both halves became non-finite at step {up.steps}, first ")
 
 
 def test_inputs_of_very_different_sizes_keep_the_network_from_learning() -> None:

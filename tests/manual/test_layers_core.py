@@ -178,5 +178,5 @@ def test_the_layer_says_its_name(layer: Any) -> None:
 
 
 def test_an_unknown_activation_is_refused_by_name() -> None:
-    with pytest.raises(NoTwin, match="activation 'selu' of layer 'hidden'"):
-        Dense(2, "selu", name="hidden")
+    with pytest.raises(NoTwin, match="activation 'own' of layer 'hidden'"):
+        Dense(2, "own", name="hidden")

@@ -153,21 +153,3 @@ def test_a_masked_loss_is_the_mean_over_the_steps_that_count() -> None:
     network.backward(run, upstream)
     # dE = Σ 2 · 2 / 5 steps that count, and nothing in the row of the padding
     np.testing.assert_allclose(words.embeddings.gradient[:, 0], [0, 0.8, 0.8, 2.4, 0])
-
-
-def test_keras_adds_squares_of_a_number_that_comes_twice() -> None:
-    """A fact about Keras 3.15: an embedding's gradient arrives with its repetitions (IndexedSlices)
-    and is squared before they are added up, so that v is not the mean of g². The judge says so.
-    """
-    model = keras.Sequential([keras.Input((2,)), keras.layers.Embedding(3, 1, name="words")])
-    model.compile("adam", "mse")
-    twice, once = np.array([[1, 1]]), np.array([[1, 2]])
-    report = lockstep(model, twice, np.ones((1, 2, 1)), batch_size=1)
-    first = report.first
-    assert first is not None
-    assert (first.phase, first.name) == ("optimizer slot", "words/embeddings/velocity")
-    assert first.diagnosis is not None
-    cause = first.diagnosis.causes[0].sentence
-    told = "the gradients of a row that comes twice are added before they are squared; Keras"
-    assert cause.startswith(told), str(first)
-    assert lockstep(model, once, np.ones((1, 2, 1)), batch_size=1).ok

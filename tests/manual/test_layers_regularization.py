@@ -19,8 +19,10 @@ from manual.layers import (
 from manual.registry import twin
 
 
-@pytest.mark.parametrize("way", [{}, {"run_eagerly": True}, {"jit_compile": True}])
-@pytest.mark.parametrize("noise_shape", [None, (None, 1, 5)])
+@pytest.mark.parametrize(
+    ("way", "noise_shape"),
+    [({}, None), ({"run_eagerly": True}, (None, 1, 5)), ({"jit_compile": True}, None)],
+)
 def test_a_step_is_replayed_exactly(way: dict[str, bool], noise_shape: Any, precision: str) -> None:
     inputs = keras.Input((3, 4))
     dropped = keras.layers.Dropout(0.3, noise_shape=noise_shape)

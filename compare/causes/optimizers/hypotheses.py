@@ -58,6 +58,13 @@ def weight_slips(place: Place) -> Iterator[Candidate]:
     right = place.right
     yield Candidate("the weight is not updated", state.w, "w⁺ = w")
     yield Candidate("the update is applied twice", right + (right - state.w), "w⁺ = w + 2 Δw")
+    name = type(place.map).__name__
+    if name in RULES and state.constrained is not None:
+        try:  # what the constraint makes of it may be what is at fault, and isn't asked for
+            alone = one_step(state, RULES[name][0], {"unconstrained": True})
+        except LookupError:
+            return
+        yield Candidate("the constraint is forgotten", alone["weight"], "w⁺ of the update alone")
 
 
 @hypothesis("optimizer slot")

@@ -148,7 +148,6 @@ AVERAGES: dict[str, Knobs] = {
 COMMON: dict[str, Knobs] = {
     "the step goes uphill: the gradient is added": {"factor": -1.0},
     "the learning rate is forgotten": {"eta": 1.0},
-    "the constraint is forgotten": {"unconstrained": True},
 }
 
 

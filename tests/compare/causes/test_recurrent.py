@@ -99,6 +99,8 @@ def test_every_slip_is_recognised_and_a_near_miss_is_not(kind: str) -> None:
         assert len(proposed) > 8
         for candidate in proposed[::5]:  # of each kind; all of them take a minute
             wrong = candidate.value.value
+            if not np.isfinite(candidate.value.noise).all():
+                continue  # without its gate this network bursts, and anything would be within noise
             sentences = [cause.sentence for cause in diagnosed(place, wrong, proposed)]
             assert candidate.sentence in sentences, (place.name, candidate.sentence)
             for other in proposed:
