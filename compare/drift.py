@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.checks import Comparison, Trace
+from compare.collecting import Comparison, Trace
 from compare.reference import replay
 from compare.trace import PHASES
 from keras_models.callbacks import StepRecord

@@ -9,7 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.checks import Comparison, compare_step
+from compare.checks import compare_step
+from compare.collecting import Comparison
 from compare.data import check_labels, check_lengths, checked_arrays
 from compare.drift import OwnSteps, first_non_finite
 from compare.epochs import EpochCheck

@@ -11,7 +11,7 @@ import numpy as np
 
 from compare.causes import Facts, Place
 from compare.causes.inference import changing
-from compare.checks import Comparison
+from compare.collecting import Comparison
 from compare.diagnosis import Diagnosis, judged
 from compare.judge import judge
 from compare.noise import Noisy, careful

@@ -8,7 +8,7 @@ import textwrap
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from compare.checks import OWN, Comparison
+from compare.collecting import OWN, Comparison
 from compare.diagnosis import SUBMISSION, Diagnosis
 from compare.drift import Drift
 from compare.errors import Disagreement

@@ -12,7 +12,8 @@ import keras
 import numpy as np
 
 from compare.causes import Cause
-from compare.checks import Comparison, compare_step
+from compare.checks import compare_step
+from compare.collecting import Comparison
 from compare.data import check_lengths, checked_arrays
 from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
 from compare.engine import check_fit

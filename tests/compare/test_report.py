@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compare import BadInput, Disagreement, Finding, Report
-from compare.checks import Comparison
+from compare.collecting import Comparison
 from compare.judge import Verdict
 from compare.reference import Derivation
 from compare.report import KEPT_FINDINGS, EpochPair

@@ -1,0 +1,181 @@
+"""What is compared of an update: gradients on their way in, slots, weights, state; own steps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from compare.collecting import FIT, OWN, TAPE, Collector, Origin
+from compare.noise import Noisy
+from compare.reference import Derivation, location_of
+from keras_models.alone import Alone
+from manual.layers import Embedding
+from manual.network import Network, Pass
+
+
+class UpdateCheck(Collector):
+    """Compares what becomes of gradients."""
+
+    def update(self) -> None:
+        """Run the optimizer on Keras's own gradients, once for each way of computing them."""
+        record = self.record
+        ways = {
+            TAPE: (
+                self.tape["weight gradient"],
+                self.tape.get("optimizer slot", {}),
+                self.tape["weight"],
+            ),
+            FIT: (
+                record.gradients,
+                {
+                    f"{name}/{slot}": array
+                    for slot, named in record.slots_after.items()
+                    for name, array in named.items()
+                },
+                record.after,
+            ),
+        }
+        reference, optimizer = self.reference, self.network.optimizer
+        self.learning_rate()
+        for source, (gradients, slots, weights) in ways.items():
+            processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
+            update = reference.update(
+                record.before,
+                self.arrived(gradients),
+                record.slots_before,
+                record.iterations,
+                record.learning_rate,
+                processed,
+            )
+            names = update.names
+            if processed and update.processed is not None:
+                by = reference.derivation(optimizer, "processed gradient", "processed")
+                phase, expected = "processed gradient", update.processed
+                around = partial(self.places.of_update, gradients, {})
+                alone = partial(self.update_alone, gradients)
+                origins = [
+                    Origin(
+                        by,
+                        optimizer,
+                        partial(around, name, phase),
+                        [("weight gradient", name)],
+                        partial(alone, f"{name}/{phase}"),
+                    )
+                    for name in names
+                ]
+                self.compare_all(phase, names, processed, expected, origins, source)
+            around = partial(self.places.of_update, gradients, processed)
+            alone = partial(self.update_alone, gradients)
+            for slot, (owners, expected) in update.slots.items():
+                by = reference.derivation(optimizer, slot, "update")
+                slot_names = [f"{name}/{slot}" for name in owners]
+                origins = [
+                    Origin(
+                        by,
+                        optimizer,
+                        partial(around, name, slot),
+                        [("weight gradient", name), ("processed gradient", name)],
+                        partial(alone, f"{name}/{slot}"),
+                    )
+                    for name in owners
+                ]
+                self.compare_all("optimizer slot", slot_names, slots, expected, origins, source)
+            origins = []
+            for name in names:
+                constraint = self.network.parameters[name].constraint
+                by = (
+                    reference.derivation(optimizer, "weight", "update")
+                    if constraint is None
+                    else reference.derivation(constraint, "weight", "apply")
+                )
+                inputs = partial(around, name, "weight")
+                takes = [("weight gradient", name)]
+                origins.append(Origin(by, optimizer, inputs, takes, partial(alone, name)))
+            self.compare_all("weight", names, weights, update.weights, origins, source)
+            still = Origin(Derivation("not trained", "w⁺ = w", "manual/network.py"))
+            for name, parameter in self.network.parameters.items():
+                if name not in names and not parameter.is_state:
+                    before = reference.exact(record.before[name])
+                    self.compare("weight", name, weights[name], before, still, source)
+
+    def arrived(self, gradients: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the gradients as the optimizer gets them.
+
+        An embedding's comes as one slice for each occurrence of an index. They are added up only
+        after the learning rate has been multiplied in, so that the sum carries noise of its own.
+        """
+        local = self.reference.gradients()
+        return {
+            name: Noisy(array, local[name].noise, unit=self.reference.unit)
+            if isinstance(self.owner(name)[0], Embedding)
+            else array
+            for name, array in gradients.items()
+        }
+
+    def update_alone(self, gradients: Mapping[str, Any], name: str, alone: Alone) -> Any:
+        record = self.record
+        return alone.update(
+            record.before, gradients, record.slots_before, record.iterations, record.learning_rate
+        )[name]
+
+    def learning_rate(self) -> None:
+        """Compare the rate that a schedule gives for this step."""
+        expected = self.reference.learning_rate(self.record.iterations)
+        if expected is not None:
+            schedule = self.network.optimizer.schedule  # type: ignore[union-attr]
+            by = self.reference.derivation(schedule, "learning_rate", "rate")
+            origin = Origin(by, schedule, self.places.of_schedule)
+            actual = np.float64(self.record.learning_rate)
+            self.compare("optimizer slot", "learning_rate", actual, expected, origin, FIT)
+
+    def states(self, saved: list[Any], whole: Pass) -> None:
+        """Compare what layers remember: after Keras's inputs to them (tape), and the data (fit)."""
+        ways = {
+            TAPE: (self.reference.states(saved), self.tape["weight"]),
+            FIT: (self.reference.states(whole.saved), self.record.after),
+        }
+        for source, (expected, actual) in ways.items():
+            for name, state in expected.items():
+                layer, weight = self.owner(name)
+                by = self.reference.derivation(layer, weight, "update_state")
+                around = partial(self.places.of_state, name)
+                origin = Origin(by, layer, around if source == TAPE else None)
+                self.compare("state", name, actual[name], state, origin, source)
+
+    def own_step(self, own: Network, whole: Pass, gradients: dict[str, Noisy]) -> None:
+        """Compare what the hand-written half made of the step by itself.
+
+        Its maps are right, or something would have disagreed before: what is left is how they are
+        put together.
+        """
+        record, reference = self.record, self.reference
+        state = record.before, gradients, record.slots_before
+        update = reference.update(*state, record.iterations, record.learning_rate)
+        names, optimizer = update.names, self.network.optimizer
+        around = partial(self.places.of_update, gradients, {})
+        by = replace(
+            reference.derivation(self.network.optimizer, "weight", "update"),
+            location=location_of(Network.train_step),
+        )
+        assert own.optimizer is not None
+        for slot, (owners, expected) in update.slots.items():
+            actual = {
+                f"{one.name}/{slot}": own.slots[slot][one.place].reshape(one.shape)
+                for one in own.optimizer.layout(slot, own.tensors)
+                if one.name in owners
+            }
+            origins = [Origin(by, optimizer, partial(around, name, slot)) for name in owners]
+            self.compare_all("optimizer slot", list(actual), actual, expected, origins, OWN)
+        actual = {name: parameter.value for name, parameter in own.parameters.items()}
+        origins = [Origin(by, optimizer, partial(around, name, "weight")) for name in names]
+        self.compare_all("weight", names, actual, update.weights, origins, OWN)
+        for name, expected in reference.states(whole.saved).items():
+            self.compare("state", name, actual[name], expected, Origin(by), OWN)
+
+    def owner(self, name: str) -> tuple[Any, str]:
+        layer_name, weight = name.split("/", 1)
+        return next(one for one in self.network.layers if one.name == layer_name), weight
