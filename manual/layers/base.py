@@ -68,14 +68,13 @@ class Layer:
     - *randomness*, asked of ``self.draws`` and of nothing else, so that it can be replayed;
     - a *mask*: with ``takes_mask = True`` ``forward`` has an argument ``mask`` more (and gets it
       only where there is one). What mask the output has, `compute_mask` says; a layer that makes
-      one out of nothing says so with ``makes_mask``.
-
-    A layer's map ends at its pre-activation. Where a layer is given an ``activation``, the network
-    runs it as a step of its own, so that its derivative is checked, and shown, separately.
-
+      one out of nothing says so with ``makes_mask``;
     - *options of a call* such as ``use_causal_mask=True``, listed in ``call_options``:
       ``forward`` gets them as keywords. A layer that takes its inputs by name has the names, in
       the order of its list of inputs, in ``tensor_arguments``.
+
+    A layer's map ends at its pre-activation. Where a layer is given an ``activation``, the network
+    runs it as a step of its own, so that its derivative is checked, and shown, separately.
 
     Attributes
     ----------
