@@ -34,11 +34,14 @@ class Outcome:
     dtype : str
     first : Finding or None
         None: it was missed.
+    failed : str
+        Where the patch itself raised an error: which.
     """
 
     bug: Bug
     dtype: str
     first: Finding | None
+    failed: str = ""
 
     @property
     def caught(self) -> bool:
@@ -115,7 +118,7 @@ class Score:
     def missed(self) -> Iterator[str]:
         """Say what was not as it should be, a line each."""
         for one in self.outcomes:
-            told = "nothing"
+            told = one.failed or "nothing"
             if one.first is not None:
                 causes = one.first.diagnosis.causes if one.first.diagnosis else ()
                 told = f"step {one.first.step}, {one.first.phase}, {one.first.name}"
@@ -176,7 +179,8 @@ def measure(
     with _workers(jobs, by_name) as work:
         for done, (task, (told, first)) in enumerate(zip(tasks, work(tasks), strict=True), start=1):
             if task.kind == "planted":
-                score.outcomes.append(Outcome(by_name[task.bug], task.dtype, first))
+                failed = "" if told == task.bug else told
+                score.outcomes.append(Outcome(by_name[task.bug], task.dtype, first, failed))
             else:
                 score.right_runs += 1
                 if first is not None:
@@ -224,8 +228,11 @@ def _done(task: Task, bugs: Mapping[str, Bug]) -> Result:
     with precision(task.dtype):
         if task.kind == "without":
             return f"the network of {bug.name} ({task.dtype})", run(bug, task.dtype).first
-        with bug.planted():
-            return bug.name, run(bug, task.dtype).first
+        try:
+            with bug.planted():
+                return bug.name, run(bug, task.dtype).first
+        except Exception as error:  # the patch is at fault, and the other bugs want their turn
+            return f"{type(error).__name__}: {error}", None
 
 
 @contextmanager

@@ -21,20 +21,17 @@ def through_time() -> Iterator[Bug]:
             self, dstate, saved, right(self, dstate, saved, drop)
         )
 
-    def through_u(
-        self: Any, dstate: Any, saved: Any, da: Any, ds: Any, rows: Any, past: Any
-    ) -> Any:
+    def through_u(self: Any, dstate: Any, saved: Any, back: Any) -> Any:
+        da, ds, rows, _ = back
         return da, ds, rows, (ds @ self.recurrent_kernel.value,)
 
-    def no_forget(
-        self: Any, dstate: Any, saved: Any, da: Any, ds: Any, rows: Any, past: Any
-    ) -> Any:
+    def no_forget(self: Any, dstate: Any, saved: Any, back: Any) -> Any:
+        da, ds, rows, past = back
         f = saved[2][1]
         return da, ds, rows, (past[0], past[1] / f)
 
-    def cell_only(
-        self: Any, dstate: Any, saved: Any, da: Any, ds: Any, rows: Any, past: Any
-    ) -> Any:
+    def cell_only(self: Any, dstate: Any, saved: Any, back: Any) -> Any:
+        da, ds, rows, past = back
         return da, ds, rows, (past[0] * 0.0, past[1])
 
     def no_cell(self: Any, dstate: Any, saved: Any, back: Any) -> Any:
