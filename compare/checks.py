@@ -96,11 +96,12 @@ class StepCheck(UpdateCheck):
         Computed where something disagrees, which is rare.
         """
         if self._both_ways is None:
-            self._both_ways = []
+            self._both_ways, masks = [], list(self.places.masks)
             for way in (False, True):
                 with resolved(way):
                     self._both_ways.append(_Collected(self.places, None, None).gradients())
             self.reference.replay(self.places.drawn_in_step)
+            self.places.masks = masks
         return self._both_ways
 
     # ------------------------------------------------------------------ phase by phase

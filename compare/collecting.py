@@ -17,6 +17,7 @@ from compare.places import Inputs, Places
 from compare.referee import BY_HAND, Ruling, gradient_ruling, undecided, value_ruling
 from compare.reference import Derivation
 from keras_models.alone import Alone, CannotRun
+from manual.layers.pooling import GlobalMaxPooling, MaxPooling
 from manual.network import Network
 
 Trace = dict[str, dict[str, np.ndarray]]
@@ -100,7 +101,10 @@ class Collector:
         verdict = judge(actual, expected)
         if not verdict.agrees and phase in GRADIENTS:
             ends = [way[phase, name, source] for way in self.both_ways()]
-            at_kinks = judge_at_kinks(actual, expected, ends, between=source == TAPE)
+            shared_out = isinstance(origin.map, (MaxPooling, GlobalMaxPooling))
+            at_kinks = judge_at_kinks(
+                actual, expected, ends, between=source == TAPE, shared_out=shared_out
+            )
             verdict = verdict if at_kinks is None else at_kinks
         self.keep(phase, name, source, actual, expected, origin, verdict)
 

@@ -114,7 +114,7 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
 
 
 def judge_at_kinks(
-    actual: Any, expected: Noisy, ends: Sequence[Noisy], *, between: bool
+    actual: Any, expected: Noisy, ends: Sequence[Noisy], *, between: bool, shared_out: bool = False
 ) -> Verdict | None:
     """Compare a gradient with its reference where kinks leave a choice.
 
@@ -128,6 +128,8 @@ def judge_at_kinks(
     between : bool
         Whether each element may lie anywhere between the two: so it is where every element
         depends on one choice. Else all of them lie at one end, at the other, or in the middle.
+    shared_out : bool
+        Whether the choice is only who gets a share, as in a max-pool: their sum stays the same.
 
     Returns
     -------
@@ -138,6 +140,8 @@ def judge_at_kinks(
     low, high = np.minimum(one.value, other.value), np.maximum(one.value, other.value)
     noise = np.maximum(np.maximum(one.noise, other.noise), 0.0)
     if not np.isfinite(low).all() or not np.isfinite(high).all() or not (high > low).any():
+        return None
+    if shared_out and not judge(actual.sum(), expected.sum()).agrees:
         return None
     if between:
         nearest = [np.clip(actual, low, high)]

@@ -270,17 +270,12 @@ class Places(Surroundings):
             {**self.of_loss_gradient(head, target), "loss": head.loss}
             for head, target in zip(self.network.heads, targets, strict=True)
         ]
-        regularized: list[tuple[Any, Any]] = [
+        regularized = [
             (self.weights()[name], parameter.regularizer)
             for name, parameter in self.network.parameters.items()
             if parameter in self.network.regularized
         ]
-        penalty = None
-        for w, regularizer in regularized:
-            cost = regularizer.forward(w)
-            penalty = cost if penalty is None else penalty + cost
-        costs = {"regularized": regularized, "penalty": penalty}
-        return {**heads[0], "heads": heads, **costs}
+        return {**heads[0], "heads": heads, "regularized": regularized}
 
     def of_weight_gradient(self, name: str) -> Inputs:
         inputs = super().of_weight_gradient(name)

@@ -276,7 +276,7 @@ def _comparison(function: np.ufunc) -> Rule:
 
     def rule(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
         close, way = close_together(u, a, va, b, vb), RESOLVED.get()
-        if way is not None and not (asks_for_a_constant and isinstance(b, float)):
+        if way is not None and not (asks_for_a_constant and np.ndim(b) == 0):
             at_kink = np.equal(a, b) if close is None else np.equal(a, b) | close
             return np.where(at_kink, way, function(a, b)), None
         return function(a, b), None if close is None else np.where(close, 1 / u**2, 0.0)

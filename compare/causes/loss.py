@@ -12,6 +12,7 @@ from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.entropy_rules import PROBABILITIES
 from compare.causes.focal_rules import OTHERS
 from compare.causes.loss_rules import NUMBERS, Terms
+from compare.causes.penalties import penalty_of
 from compare.causes.related import related
 from compare.causes.shares import Around, other_shares, share
 from compare.causes.shares import plain as bare
@@ -134,11 +135,6 @@ def _weights_undone(place: Place) -> Iterator[Candidate]:
 def other_value(place: Place) -> Iterator[Candidate]:
     """Propose one output's loss otherwise, all others as they are."""
     heads = place.inputs.get("heads", ())
-    penalty = place.inputs.get("penalty")
-    if penalty is not None:
-        yield Candidate("the regularization is forgotten", place.right - penalty)
-        yield Candidate("the regularization counts twice", place.right + penalty)
-        yield Candidate("the regularization counts half", place.right - 0.5 * penalty)
     found = []
     for around in heads:
         loss = around["loss"]
@@ -161,7 +157,7 @@ def _rest(place: Place, costs: list[Any], without: Any) -> Any:
     rest: Any = 0.0
     for cost in costs:
         rest = rest if cost is without else rest + cost
-    penalty = place.inputs.get("penalty")
+    penalty = penalty_of(place)
     return rest if penalty is None else rest + penalty
 
 
@@ -201,7 +197,7 @@ def _all_heads(place: Place, found: list[Any]) -> Iterator[Candidate]:
     """Propose slips in adding up the outputs' losses."""
     costs = [one[-1] for one in found]
     weights = [one[0]["loss_weight"] for one in found]
-    penalty = place.inputs.get("penalty")
+    penalty = penalty_of(place)
     regular = 0.0 if penalty is None else penalty
 
     def total(factors: list[float]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
+from compare.causes.penalties import penalty_of
 from compare.causes.related import related
 from compare.judge import judge
 from manual.layers import Embedding, Masking
@@ -88,7 +89,7 @@ def mean_over_all(place: Place) -> Iterator[Candidate]:
     if mask is None or not hasattr(place.map, "reduction"):
         return
     valid, size, samples = int(mask.sum()), mask.size, len(mask)
-    penalty = place.inputs.get("penalty") if place.phase == "loss" else None
+    penalty = penalty_of(place) if place.phase == "loss" else None
     rest = 0.0 if penalty is None else penalty
     bare = place.right - rest
     for factor, sentence in (

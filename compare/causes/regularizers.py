@@ -10,12 +10,8 @@ import numpy as np
 
 from compare.causes.base import Candidate, Place, candidates, hypothesis
 from compare.causes.optimizers.state import as_asked
+from compare.causes.penalties import cost
 from manual.regularizers import L1L2
-
-
-def cost(w: Any, l1: float, l2: float) -> Any:
-    """R = λ₁ Σ |w| + λ₂ Σ w²."""
-    return np.abs(w).sum() * l1 + (w * w).sum() * l2
 
 
 def slope(w: Any, l1: float, l2: float) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from compare import Report, check_gradients, lockstep
+from compare.judge import judge_at_kinks
 from compare.noise import Noisy, resolved
 from manual import losses
 from manual.activations import ReLU
@@ -118,3 +119,31 @@ def test_whether_a_number_is_a_constant_is_no_kink() -> None:
             np.testing.assert_array_equal(x == 0.0, [True, False])
             np.testing.assert_array_equal(x > 0.0, [way, True])
             np.testing.assert_array_equal(np.sign(x).value, [1.0 if way else -1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("shares", "right"),
+    [([3.0, 0.0], True), ([0.0, 3.0], True), ([1.5, 1.5], True), ([3.0, 3.0], False)],
+)
+def test_who_is_the_largest_of_equals(shares: list[float], right: bool) -> None:
+    """Of two equal numbers in a window either gets the gradient, or both a share; not both all."""
+    exact = [Noisy(np.array(one), unit=2.0**-24) for one in ([3.0, 0.0], [0.0, 0.0], [3.0, 3.0])]
+    verdict = judge_at_kinks(shares, exact[0], exact[1:], between=True, shared_out=True)
+    assert (verdict is not None) == right
+
+
+def test_masks_are_what_they_were_after_kinks_were_looked_at(model_of: Model) -> None:
+    """The loss's cause is told from Keras's own mask, whatever was asked in between."""
+    inputs = keras.Input((3, 2))
+    y = keras.layers.Dense(2, name="out")(keras.layers.Masking()(inputs))
+    model = keras.Model(inputs, y)
+    model.compile("sgd", "mse", run_eagerly=True)
+    x = np.ones((4, 3, 2))
+    x[:2, 1:] = 0.0
+    right = losses.Loss.backward
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(losses.Loss, "backward", lambda self, saved: right(self, saved) * (8 / 12))
+        first = lockstep(model, x, np.ones((4, 3, 2)), batch_size=4).first
+    assert first is not None and first.diagnosis is not None
+    told = "the mean is taken over all steps, masked ones too"
+    assert first.diagnosis.causes[0].sentence == told, str(first)
