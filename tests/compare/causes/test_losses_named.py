@@ -14,6 +14,7 @@ from compare.causes.shares import share
 from compare.judge import judge
 from compare.noise import Noisy
 from manual import losses
+from manual.regularizers import L2
 
 UNIT = 2.0**-53
 FACTS = Facts(samples=5, batch_size=8, learning_rate=0.03)
@@ -104,9 +105,9 @@ def places(name: str) -> list[Place]:
     letters = around(name)
     value, gradient = by_hand(letters)
     beside = around("MSE", weighted=False)
-    penalty = Noisy(np.array(0.123), unit=UNIT)
-    total = value + by_hand(beside)[0] + penalty
-    total_around = {**letters, "heads": [letters, beside], "penalty": penalty}
+    w = Noisy(np.array([0.3, -0.2]), unit=UNIT)
+    total = value + by_hand(beside)[0] + (w * w).sum() * 0.5
+    total_around = {**letters, "heads": [letters, beside], "regularized": [(w, L2(0.5))]}
     return [
         Place("activation gradient", "p", gradient, letters["loss"], letters, FACTS),
         Place("loss", "total", total, letters["loss"], total_around, FACTS),

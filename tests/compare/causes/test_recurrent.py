@@ -22,6 +22,7 @@ from compare.judge import judge
 from compare.noise import Noisy
 from manual.layers import GRU, LSTM, Embedding, Input, Masking, SimpleRNN
 from manual.losses import MeanSquaredError
+from manual.regularizers import L2
 
 UNIT = 2.0**-53
 FACTS = Facts(samples=4, batch_size=4, learning_rate=0.03)
@@ -168,7 +169,7 @@ def around_masks() -> Iterator[tuple[Callable[[Place], Iterator[Candidate]], Pla
     for weight in (None, draw.uniform(0.5, 2.0, (2, 3))):
         value, saved = loss.forward(target, p, mask=mask, sample_weight=weight)
         around = {"p": p, "y": exact(target), "mask": mask, "sample_weight": weight}
-        around |= {"outputs": 2, "penalty": exact(0.25)}
+        around |= {"outputs": 2, "regularized": [(exact(np.array([0.5])), L2(1.0))]}
         yield mean_over_all, Place("loss", "total", value + 0.25, loss, around, FACTS)
         dp = loss.backward(saved)
         yield mean_over_all, Place("activation gradient", "p", dp, loss, around, FACTS)
