@@ -138,7 +138,7 @@ def judge_at_kinks(
     """
     actual, (one, other) = np.asarray(actual, np.float64), ends
     low, high = np.minimum(one.value, other.value), np.maximum(one.value, other.value)
-    noise = np.maximum(np.maximum(one.noise, other.noise), 0.0)
+    noise = np.maximum(one.noise, other.noise)
     if not np.isfinite(low).all() or not np.isfinite(high).all() or not (high > low).any():
         return None
     if shared_out and not judge(actual.sum(), expected.sum()).agrees:

@@ -353,10 +353,10 @@ class Places(Surroundings):
         dz = self.gradient(index)
         if dz is None:
             return None
-        rows = self.value(self.network.nodes[index].inputs[0]).value.astype(int).reshape(-1)
-        squares = np.zeros(self.network.parameters[weight].shape)
-        np.add.at(squares, rows, np.square(dz.value).reshape(len(rows), -1))
-        return Noisy(squares, 2.0 * squares, unit=self.reference.unit)
+        rows = self.value(self.network.nodes[index].inputs[0]).astype(np.intp).reshape(-1)
+        squares = self.reference.exact(np.zeros(self.network.parameters[weight].shape))
+        np.add.at(squares, rows, (dz * dz).reshape(len(rows), -1))
+        return squares
 
     def _settings(self) -> dict[str, Any]:
         """Return the optimizer's numbers by their names."""
