@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 
-from compare.causes import Facts, Place, candidates, diagnose
+from compare.causes import Candidate, Cause, Facts, Place, candidates, diagnose
+from compare.causes.base import fits, ranked
 from compare.causes.optimizers import RULES, State
 from compare.noise import Noisy
 from manual.layers import Activation, Dense
@@ -101,36 +103,51 @@ def places(unit: float) -> dict[str, Place]:
 CASES = sorted(places(UNITS["float64"]))
 
 
+@cache
+def at(dtype: str) -> dict[str, Place]:
+    with np.errstate(all="ignore"):
+        return places(UNITS[dtype])
+
+
+@cache
+def proposed(case: str, dtype: str) -> list[Candidate]:
+    """Return what the hypotheses say of a place; `diagnose` would ask them again each time."""
+    with np.errstate(all="ignore"):
+        return list(candidates(at(dtype)[case]))
+
+
+def named(wrong: np.ndarray, among: list[Candidate]) -> list[Cause]:
+    """Return the causes that fit, as `diagnose` ranks them."""
+    with np.errstate(all="ignore"):
+        return ranked([cause for one in among if (cause := fits(one, wrong)) is not None])
+
+
 @pytest.mark.parametrize("dtype", UNITS)
 @pytest.mark.parametrize("case", CASES)
 def test_every_slip_is_recognised(case: str, dtype: str) -> None:
     """Put what a hypothesis proposes in the place of the right numbers: it, or one that gives the
     same numbers, is named first, unless a simpler one gives them too."""
-    with np.errstate(all="ignore"):
-        place = places(UNITS[dtype])[case]
-    with np.errstate(all="ignore"):
-        proposed = [one for one in candidates(place) if differs(one.value, place.right)]
-    assert proposed
-    for candidate in proposed:
-        causes = diagnose(place, candidate.value.value)
+    right = at(dtype)[case].right
+    slips = [one for one in proposed(case, dtype) if differs(one.value, right)]
+    assert slips
+    for candidate in slips:
+        causes = named(candidate.value.value, slips)
         assert candidate.sentence in [cause.sentence for cause in causes]
         assert causes[0].slips <= candidate.slips
-        same = [one.sentence for one in proposed if not differs(one.value, candidate.value)]
-        assert {cause.sentence for cause in causes} <= set(same), candidate.sentence
+        same = {one.sentence for one in slips if not differs(one.value, candidate.value)}
+        assert {cause.sentence for cause in causes} <= same, candidate.sentence
 
 
 @pytest.mark.parametrize("dtype", UNITS)
 @pytest.mark.parametrize("case", CASES)
 def test_a_near_miss_is_not_named(case: str, dtype: str) -> None:
     """Every number off by some thousandths from what a slip would give: that slip is not it."""
-    with np.errstate(all="ignore"):
-        place = places(UNITS[dtype])[case]
-    for candidate in candidates(place):
+    for candidate in proposed(case, dtype):
         value = candidate.value.value
         off = 1.0 + 0.004 * np.cos(np.arange(value.size) + 1.0).reshape(value.shape)
         if not np.any(value):  # nothing is near to nothing
             continue
-        causes = diagnose(place, value * off)
+        causes = named(value * off, proposed(case, dtype))
         assert candidate.sentence not in [cause.sentence for cause in causes]
 
 
@@ -142,12 +159,12 @@ def differs(one: Noisy, other: Noisy) -> bool:
 
 
 def test_right_numbers_have_no_cause() -> None:
-    for place in places(UNITS["float64"]).values():
+    for place in at("float64").values():
         assert diagnose(place, place.right.value) == []
 
 
 def test_random_numbers_have_no_cause() -> None:
     """A wrong guess is worse than none."""
-    for place in places(UNITS["float32"]).values():
+    for place in at("float32").values():
         value = place.right.value
         assert diagnose(place, rng.normal(size=value.shape) * np.std(value)) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import keras
@@ -183,7 +184,9 @@ def run(
     return lockstep(model, x, y, batch_size=8, shuffle=False)
 
 
-@pytest.mark.parametrize("name", PLANTED)
+@pytest.mark.parametrize(
+    ("name", "precision"), zip(PLANTED, cycle(["float32", "float64"])), indirect=["precision"]
+)
 def test_the_cause_is_named_first(
     name: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
