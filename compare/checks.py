@@ -20,7 +20,7 @@ from compare.reference import Reference
 from compare.trace import PHASES
 from compare.updates import UpdateCheck
 from keras_models.alone import Alone
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
 from manual.network import Network, Pass
 
 

@@ -17,7 +17,7 @@ from compare.causes import Facts
 from compare.causes.optimizers import State
 from compare.noise import Noisy
 from compare.reference import Reference
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
 from manual.layers import Activation, Dense, Embedding
 from manual.network import Head, Network, as_target
 

@@ -14,9 +14,8 @@ import numpy as np
 from compare.causes import Cause
 from compare.checks import compare_step
 from compare.collecting import Comparison
-from compare.data import check_lengths, checked_arrays
+from compare.data import check_fit, check_lengths, checked_arrays
 from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
-from compare.engine import check_fit
 from compare.errors import BadInput
 from compare.judge import judge, judge_at_kinks
 from compare.noise import Noisy, resolved
@@ -27,7 +26,7 @@ from compare.report import Report
 from compare.slips import Slips, explained
 from compare.twins import model_config, twin_network, working_dtype
 from keras_models import naming
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
 from keras_models.stepper import Stepper
 
 Arrays = Sequence[Any] | Mapping[str, Any]

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from compare.cases.base import Case, Run, Settings
-from compare.casework import KerasHalf, ManualHalf, advance, built, precision
 from compare.errors import BadInput
+from compare.halves import KerasHalf, ManualHalf, advance, built, precision
 from keras_models import naming
-from keras_models.callbacks import Recorder, StepRecord, StopWhenClose
+from keras_models.callbacks import StopWhenClose
+from keras_models.recorder import Recorder, StepRecord
 from keras_models.stepper import Stepper
 from manual.network import Network, Pass
 
