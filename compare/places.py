@@ -18,8 +18,9 @@ from compare.causes.optimizers import State
 from compare.noise import Noisy
 from compare.reference import Reference
 from keras_models.recorder import StepRecord
+from manual.heads import Head, as_target
 from manual.layers import Activation, Dense, Embedding
-from manual.network import Head, Network, as_target
+from manual.network import Network
 
 Trace = dict[str, dict[str, np.ndarray]]
 Inputs = dict[str, Any]

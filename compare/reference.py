@@ -16,7 +16,8 @@ import numpy as np
 
 from compare.noise import Noisy
 from manual.graph import Node
-from manual.network import Head, Network, Pass, as_target
+from manual.heads import Head, as_target
+from manual.network import Network, Pass
 from manual.optimizers import Step, tensors_of
 
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from compare.explain.page import MOST_SAMPLES, Page
+from manual.heads import as_target
 from manual.layers import Dense
-from manual.network import as_target
 
 
 class WeightPage(Page):
