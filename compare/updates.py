@@ -43,9 +43,10 @@ class UpdateCheck(Collector):
         self.learning_rate()
         for source, (gradients, slots, weights) in ways.items():
             processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
+            arrived = self.arrived(gradients)
             update = reference.update(
                 record.before,
-                self.arrived(gradients),
+                arrived,
                 record.slots_before,
                 record.iterations,
                 record.learning_rate,
@@ -55,7 +56,7 @@ class UpdateCheck(Collector):
             if processed and update.processed is not None:
                 by = reference.derivation(optimizer, "processed gradient", "processed")
                 phase, expected = "processed gradient", update.processed
-                around = partial(self.places.of_update, gradients, {})
+                around = partial(self.places.of_update, arrived, {})
                 alone = partial(self.update_alone, gradients)
                 origins = [
                     Origin(
@@ -68,7 +69,7 @@ class UpdateCheck(Collector):
                     for name in names
                 ]
                 self.compare_all(phase, names, processed, expected, origins, source)
-            around = partial(self.places.of_update, gradients, processed)
+            around = partial(self.places.of_update, arrived, processed)
             alone = partial(self.update_alone, gradients)
             for slot, (owners, expected) in update.slots.items():
                 by = reference.derivation(optimizer, slot, "update")

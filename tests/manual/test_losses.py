@@ -58,6 +58,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 ONLY_ONCE = ("circle", "categorical focal, odd, per class")
 """What can't be had in every shape: pairs of samples, and weights for four classes."""
+EVERY_SHAPE = [case for case in CASES if "per class" not in case]
 EDGES = [0.0, 1e-30, 9e-8, 1e-7, 1.1e-7, 1e-5, 0.3, 0.7, 1 - 1e-5, 1 - 2**-22, 1 - 2**-24, 1.0]
 
 
@@ -110,13 +111,24 @@ def made(case: str, **options: Any) -> tuple[Any, str]:
     return make(**options), kind + " logits" * ("logits" in words)
 
 
+def in_turn(cases: list[str], options: list[Any], each: int) -> list[tuple[str, Any]]:
+    """Pair every case with some of the options, and the next case with the next ones.
+
+    An option is carried out by what all losses share, so that it need not meet every loss.
+    """
+    return [
+        (case, options[(each * place + one) % len(options)])
+        for place, case in enumerate(cases)
+        for one in range(each)
+    ]
+
+
 def test_every_loss_is_tested_here(registered: Any) -> None:
     tested = [from_keras("loss", loss_config(made(case)[0])) for case in FAMILIES]
     assert {type(loss) for loss in tested} == set(registered("loss").values())
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("reduction", REDUCTIONS)
+@pytest.mark.parametrize(("case", "reduction"), in_turn(CASES, REDUCTIONS, each=2))
 def test_equals_keras(
     case: str, reduction: str, compare_loss: Any, generator: np.random.Generator
 ) -> None:
@@ -192,17 +204,19 @@ def test_weights_that_are_all_0_give_0(
     compare_loss(keras_loss, *draw(kind, generator, (3, 2)), np.zeros(3))
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "mean_with_sample_weight"])
-@pytest.mark.parametrize("case", [case for case in CASES if "per class" not in case])
+REDUCED = ["sum_over_batch_size", "sum", "mean_with_sample_weight"]
+WAYS = [(reduction, weighted) for weighted in (False, True) for reduction in REDUCED]
+
+
+@pytest.mark.parametrize(("case", "way"), in_turn(EVERY_SHAPE, WAYS, each=2))
 def test_derivative_is_that_of_the_forward_map(
     case: str,
-    reduction: str,
-    weighted: bool,
+    way: tuple[str, bool],
     differences: Any,
     smooth_points: Any,
     generator: np.random.Generator,
 ) -> None:
+    reduction, weighted = way
     keras_loss, kind = made(case, reduction=reduction)
     by_hand = from_keras("loss", loss_config(keras_loss))
     y, _ = draw(kind, generator, (3, 3))
@@ -234,15 +248,12 @@ def test_derivative_is_that_of_the_forward_map(
     differences.agree(lambda points: forward(points[0])[0], [p], [by_hand.backward(saved)], scales)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("case", [case for case in CASES if "per class" not in case])
-def test_the_precision_stays(
-    case: str, weighted: bool, precision: str, generator: np.random.Generator
-) -> None:
+@pytest.mark.parametrize("case", EVERY_SHAPE)
+def test_the_precision_stays(case: str, precision: str, generator: np.random.Generator) -> None:
     keras_loss, kind = made(case)
     y, p = (array.astype(precision) for array in draw(kind, generator, (4, 3)))
     by_hand = from_keras("loss", loss_config(keras_loss))
-    weight = np.ones(4, precision) if weighted else None
-    value, saved = by_hand.forward(y, p, sample_weight=weight)
-    assert value.dtype == precision
-    assert by_hand.backward(saved).dtype == precision
+    for weight in (None, np.ones(4, precision)):
+        value, saved = by_hand.forward(y, p, sample_weight=weight)
+        assert value.dtype == precision
+        assert by_hand.backward(saved).dtype == precision

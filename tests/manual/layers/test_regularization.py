@@ -20,8 +20,14 @@ from manual.registry import twin
 
 
 @pytest.mark.parametrize(
-    ("way", "noise_shape"),
-    [({}, None), ({"run_eagerly": True}, (None, 1, 5)), ({"jit_compile": True}, None)],
+    ("way", "noise_shape", "precision"),
+    [
+        ({}, None, "float32"),
+        ({"run_eagerly": True}, (None, 1, 5), "float32"),
+        ({"run_eagerly": True}, None, "float64"),
+        ({"jit_compile": True}, (None, 1, 5), "float64"),
+    ],
+    indirect=["precision"],
 )
 def test_a_step_is_replayed_exactly(way: dict[str, bool], noise_shape: Any, precision: str) -> None:
     inputs = keras.Input((3, 4))
@@ -31,7 +37,8 @@ def test_a_step_is_replayed_exactly(way: dict[str, bool], noise_shape: Any, prec
     model = keras.Model(inputs, keras.layers.Dense(2)(x))
     model.compile("adam", "mse", **way)
     generator = np.random.default_rng(0)
-    data, targets = generator.normal(size=(20, 3, 4)), generator.normal(size=(20, 3, 2))
+    samples = 16 if way.get("jit_compile") else 20  # XLA compiles every size of a batch anew
+    data, targets = generator.normal(size=(samples, 3, 4)), generator.normal(size=(samples, 3, 2))
     report = lockstep(model, data, targets, batch_size=8)
     report.raise_if_different()
     # The half that trains alone draws nothing of its own either: its weights stay Keras's.
@@ -94,7 +101,7 @@ def test_every_stochastic_layer_is_replayed_through_fit(precision: str) -> None:
         flat = keras.layers.Flatten()(make()(inputs[-1]))
         outputs.append(keras.layers.Dense(2)(flat))
     model = keras.Model(inputs, keras.layers.Add()(outputs))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=precision == "float64")  # a graph is slow to build
     x = [generator.normal(size=(12, *shape)) for _, shape in STOCHASTIC.values()]
     y = generator.normal(size=(12, 2))
     report = lockstep(model, x, y, batch_size=5, validation_data=(x, y))

@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from compare import lockstep
-from compare.noise import Noisy
 from manual.layers import Input, PReLU
 from manual.layers import Softmax as SoftmaxByHand
-from manual.registry import twin
 
 LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "ReLU": (lambda: keras.layers.ReLU(), (5, 4)),
@@ -35,54 +33,14 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
 }
 
 
-def twin_of_layer(layer: Any, shape: tuple[int, ...]) -> Any:
-    made = twin("layer", type(layer).__name__).from_config(layer.get_config())
-    symbol = made(Input(shape[1:]))
-    assert symbol.shape == tuple(layer.compute_output_shape(shape))[1:]
-    return made
+@pytest.mark.parametrize("name", LAYERS)
+def test_equals_keras(name: str, layer_equals_keras: Any) -> None:
+    layer_equals_keras(*LAYERS[name])
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_equals_keras(
-    name: str, ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
-) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    weights = [generator.normal(size=w.shape).astype(ruler.precision) for w in layer.weights]
-    layer.set_weights(weights)
-    x = generator.normal(size=shape).astype(ruler.precision)
-    dy = generator.normal(size=shape).astype(ruler.precision)
-    y, actual = on_tape(layer, [x], dy, [weight.value for weight in layer.trainable_variables])
-    by_hand = loaded(twin_of_layer(layer, shape), weights, ruler.exact)
-    expected, saved = by_hand.forward(ruler.exact(x))
-    ruler.agrees(y, expected, "output")
-    ruler.agrees(actual[0], by_hand.backward(ruler.exact(dy), saved), "input gradient")
-    assert [w.name for w in layer.weights] == [p.name for p in by_hand.parameters]
-    for parameter, gradient in zip(by_hand.parameters, actual[1:], strict=True):
-        ruler.agrees(gradient, parameter.gradient, f"{parameter.name} gradient")
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_derivative_is_that_of_the_forward_map(
-    name: str, differences: Any, loaded: Any, smooth_points: Any
-) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    by_hand = twin_of_layer(layer, shape)
-    x, dy = smooth_points(*shape), smooth_points(*shape)
-    weights = [smooth_points(*parameter.shape) for parameter in by_hand.parameters]
-    exact = differences.exact
-
-    def function(points: list[Noisy]) -> Noisy:
-        loaded(by_hand, points[1:], exact)
-        return (by_hand.forward(points[0])[0] * dy).sum()
-
-    loaded(by_hand, weights, exact)
-    dx = by_hand.backward(exact(dy), by_hand.forward(exact(x))[1])
-    gradients = [dx, *(parameter.gradient for parameter in by_hand.parameters)]
-    differences.agree(function, [x, *weights], gradients)
+def test_derivative_is_that_of_the_forward_map(name: str, layer_derivative: Any) -> None:
+    layer_derivative(*LAYERS[name])
 
 
 @pytest.mark.parametrize("axis", [-1, (1, 2)], ids=str)
@@ -145,7 +103,8 @@ def test_in_lock_step(precision: str, generator: np.random.Generator) -> None:
             layers.Softmax(),
         ]
     )
-    model.compile("adam", "categorical_crossentropy")
+    # a graph is slow to build
+    model.compile("adam", "categorical_crossentropy", run_eagerly=precision == "float64")
     x, y = generator.normal(size=(11, 3, 4)), generator.dirichlet(np.ones(3), size=11)
     report = lockstep(model, x, y, batch_size=4)
     report.raise_if_different()

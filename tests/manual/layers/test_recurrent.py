@@ -7,13 +7,11 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from compare import lockstep
 from compare.errors import BadInput
-from compare.noise import Noisy
 from manual.layers import GRU, LSTM, Input, SimpleRNN
-from manual.registry import NoTwin, twin
+from manual.registry import NoTwin
 
 BATCH, LENGTH, INPUTS, UNITS = 4, 5, 3, 2
 MASK = np.array(
@@ -41,72 +39,30 @@ OPTIONS: dict[str, tuple[dict[str, Any], bool]] = {
 }
 
 
-def built(make: Any, **options: Any) -> tuple[Any, Any]:
-    """Return a Keras layer and its hand-written twin."""
-    layer = make(**options)
-    layer.build((None, LENGTH, INPUTS))
-    by_hand = twin("layer", type(layer).__name__).from_config(layer.get_config())
-    symbol = by_hand(Input((LENGTH, INPUTS)))
-    assert symbol.shape == tuple(layer.compute_output_shape((BATCH, LENGTH, INPUTS)))[1:]
-    assert [w.name for w in layer.weights] == [p.name for p in by_hand.parameters]
-    return layer, by_hand
-
-
 @pytest.mark.parametrize("option", OPTIONS)
 @pytest.mark.parametrize("kind", LAYERS)
-def test_equals_keras(
-    kind: str,
-    option: str,
-    ruler: Any,
-    on_tape: Any,
-    loaded: Any,
-    generator: np.random.Generator,
-) -> None:
+def test_equals_keras(kind: str, option: str, layer_equals_keras: Any) -> None:
     options, masked = OPTIONS[option]
-    layer, by_hand = built(LAYERS[kind], **options)
-    weights = [generator.normal(size=w.shape).astype(ruler.precision) for w in layer.weights]
-    layer.set_weights(weights)
-    x = generator.normal(size=(BATCH, LENGTH, INPUTS)).astype(ruler.precision)
-    dy = generator.normal(size=layer.compute_output_shape(x.shape)).astype(ruler.precision)
-    variables = [weight.value for weight in layer.trainable_variables]
-    mask = MASK if masked else None
-    given = None if mask is None else tf.constant(mask)
-    y, actual = on_tape(lambda tensor: layer(tensor, mask=given), [x], dy, variables)
-
-    loaded(by_hand, weights, ruler.exact)
-    expected, saved = by_hand.forward(ruler.exact(x), mask=mask)
-    ruler.agrees(y, expected, "output")
-    ruler.agrees(actual[0], by_hand.backward(ruler.exact(dy), saved), "input gradient")
-    for parameter, gradient in zip(by_hand.parameters, actual[1:], strict=True):
-        ruler.agrees(gradient, parameter.gradient, f"{parameter.name} gradient")
+    mask = {"mask": MASK} if masked else {}
+    layer_equals_keras(lambda: LAYERS[kind](**options), (BATCH, LENGTH, INPUTS), mask)
 
 
 @pytest.mark.parametrize("option", ["masked", "masked sequences, zero output", "backwards"])
 @pytest.mark.parametrize("kind", LAYERS)
 def test_derivative_is_that_of_the_forward_map(
-    kind: str, option: str, differences: Any, loaded: Any, smooth_points: Any
+    kind: str, option: str, layer_derivative: Any
 ) -> None:
     options, masked = OPTIONS[option]
-    layer, by_hand = built(LAYERS[kind], **options)
-    mask, exact = (MASK[1:3, :3] if masked else None), differences.exact
-    x = smooth_points(2, 3, INPUTS) / 4.0
-    weights = [smooth_points(*parameter.shape) / 4.0 for parameter in by_hand.parameters]
-    dy = smooth_points(*layer.compute_output_shape((2, 3, INPUTS)))
-
-    def function(points: list[Noisy]) -> Noisy:
-        loaded(by_hand, points[1:], exact)
-        return (by_hand.forward(points[0], mask=mask)[0] * dy).sum()
-
-    loaded(by_hand, weights, exact)
-    _, saved = by_hand.forward(exact(x), mask=mask)
-    dx = by_hand.backward(exact(dy), saved)
-    gradients = [dx, *(parameter.gradient for parameter in by_hand.parameters)]
-    differences.agree(function, [x, *weights], gradients)
+    mask = {"mask": MASK[1:3, :3]} if masked else {}
+    layer_derivative(lambda: LAYERS[kind](**options), (2, 3, INPUTS), mask, scale=0.25)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_the_precision_stays(kind: str, precision: str, generator: np.random.Generator) -> None:
-    _, by_hand = built(LAYERS[kind], dropout=0.2, recurrent_dropout=0.3, return_sequences=True)
+def test_the_precision_stays_with_dropout(
+    kind: str, precision: str, twin_of: Any, generator: np.random.Generator
+) -> None:
+    layer = LAYERS[kind](dropout=0.2, recurrent_dropout=0.3, return_sequences=True)
+    by_hand = twin_of(layer, (BATCH, LENGTH, INPUTS))
     for parameter in by_hand.parameters:
         parameter.value = parameter.value.astype(precision)
         parameter.gradient = parameter.gradient.astype(precision)
@@ -117,26 +73,30 @@ def test_the_precision_stays(kind: str, precision: str, generator: np.random.Gen
     assert {parameter.gradient.dtype.name for parameter in by_hand.parameters} == {precision}
 
 
-TRAINED: list[tuple[str, dict[str, Any], str]] = [
-    ("SimpleRNN", {"dropout": 0.3, "recurrent_dropout": 0.4}, "float32"),
-    ("LSTM", {"dropout": 0.3, "return_sequences": True}, "float32"),
-    ("LSTM", {"dropout": 0.3, "recurrent_dropout": 0.4}, "float64"),
-    ("GRU", {"recurrent_dropout": 0.4, "kernel_regularizer": "l2"}, "float64"),
+TRAINED: list[tuple[str, dict[str, Any], str, bool]] = [
+    ("SimpleRNN", {"dropout": 0.3, "recurrent_dropout": 0.4}, "float64", False),
+    ("LSTM", {"dropout": 0.3, "return_sequences": True}, "float32", False),
+    ("LSTM", {"dropout": 0.3, "recurrent_dropout": 0.4}, "float64", True),
+    ("GRU", {"recurrent_dropout": 0.4, "kernel_regularizer": "l2"}, "float32", True),
     (
         "GRU, reset before",
         {"dropout": 0.2, "recurrent_dropout": 0.4, "recurrent_constraint": "non_neg"},
         "float32",
+        True,
     ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("kind", "options", "precision"), TRAINED, indirect=["precision"], ids=lambda one: str(one)
+    ("kind", "options", "precision", "eagerly"),
+    TRAINED,
+    indirect=["precision"],
+    ids=lambda one: str(one),
 )
 def test_a_masked_training_with_dropout_is_replayed(
-    kind: str, options: dict[str, Any], precision: str
+    kind: str, options: dict[str, Any], precision: str, eagerly: bool
 ) -> None:
-    """In a graph, as `fit` runs by default, with a last batch of another size."""
+    """With a last batch of another size; also in a graph, which is slow to build."""
     model = keras.Sequential(
         [
             keras.Input((LENGTH, INPUTS)),
@@ -145,7 +105,7 @@ def test_a_masked_training_with_dropout_is_replayed(
             keras.layers.Dense(1),
         ]
     )
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", run_eagerly=eagerly)
     draw = np.random.default_rng(0)
     x = draw.normal(size=(8, LENGTH, INPUTS))
     x[::2, 3:] = 0.0

@@ -10,9 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from compare.noise import Noisy
 from manual.layers import Activation, Dense, Flatten, Input, InputLayer
-from manual.registry import NoTwin, twin
+from manual.registry import NoTwin
 
 LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "Dense": (lambda: keras.layers.Dense(4), (5, 3)),
@@ -34,16 +33,8 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
 SMALL = [name for name in LAYERS if name != "Dense, wide"]
 
 
-def twin_of_layer(layer: Any, shape: tuple[int, ...]) -> Any:
-    """Build the hand-written twin from Keras's own configuration."""
-    made = twin("layer", type(layer).__name__).from_config(layer.get_config())
-    symbol = made(Input(shape[1:]))
-    assert symbol.shape == tuple(layer.compute_output_shape(shape))[1:]
-    return made
-
-
 def test_every_layer_is_tested_somewhere(registered: Any) -> None:
-    files = Path(__file__).parent.glob("test_layers_*.py")
+    files = Path(__file__).parent.glob("test_*.py")
     tested = " ".join(file.read_text(encoding="utf-8") for file in files)
     known = set(registered("layer")) - {"InputLayer"}
     assert known
@@ -51,50 +42,13 @@ def test_every_layer_is_tested_somewhere(registered: Any) -> None:
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_equals_keras(
-    name: str, ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
-) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    weights = [generator.normal(size=w.shape).astype(ruler.precision) for w in layer.weights]
-    layer.set_weights(weights)
-    x = generator.normal(size=shape).astype(ruler.precision)
-    dy = generator.normal(size=layer.compute_output_shape(shape)).astype(ruler.precision)
-    variables = [weight.value for weight in layer.trainable_variables]
-    y, actual = on_tape(layer, [x], dy, variables)
-
-    by_hand = loaded(twin_of_layer(layer, shape), weights, ruler.exact)
-    expected, saved = by_hand.forward(ruler.exact(x))
-    ruler.agrees(y, expected, "output")
-    ruler.agrees(actual[0], by_hand.backward(ruler.exact(dy), saved), "input gradient")
-    assert [w.name for w in layer.weights] == [p.name for p in by_hand.parameters]
-    for parameter, gradient in zip(by_hand.parameters, actual[1:], strict=True):
-        ruler.agrees(gradient, parameter.gradient, f"{parameter.name} gradient")
+def test_equals_keras(name: str, layer_equals_keras: Any) -> None:
+    layer_equals_keras(*LAYERS[name])
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_derivative_is_that_of_the_forward_map(
-    name: str, differences: Any, loaded: Any, smooth_points: Any
-) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    by_hand = twin_of_layer(layer, shape)
-    x = smooth_points(*shape)
-    weights = [smooth_points(*parameter.shape) for parameter in by_hand.parameters]
-    dy = smooth_points(*layer.compute_output_shape(shape))
-    exact = differences.exact
-
-    def function(points: list[Noisy]) -> Noisy:
-        loaded(by_hand, points[1:], exact)
-        return (by_hand.forward(points[0])[0] * dy).sum()
-
-    loaded(by_hand, weights, exact)
-    _, saved = by_hand.forward(exact(x))
-    dx = by_hand.backward(exact(dy), saved)
-    gradients = [dx, *(parameter.gradient for parameter in by_hand.parameters)]
-    differences.agree(function, [x, *weights], gradients)
+def test_derivative_is_that_of_the_forward_map(name: str, layer_derivative: Any) -> None:
+    layer_derivative(*LAYERS[name])
 
 
 def test_the_gradients_of_two_calls_add_up(generator: np.random.Generator) -> None:
@@ -109,37 +63,6 @@ def test_the_gradients_of_two_calls_add_up(generator: np.random.Generator) -> No
     layer.backward(dz1, saved1)
     np.testing.assert_array_equal(layer.kernel.gradient, x2.T @ dz2 + x1.T @ dz1)
     np.testing.assert_array_equal(layer.bias.gradient, dz2.sum(axis=0) + dz1.sum(axis=0))
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_the_arguments_are_left_as_they_are(name: str, generator: np.random.Generator) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    by_hand = twin_of_layer(layer, shape)
-    x = generator.normal(size=shape)
-    kept = x.copy()
-    y, saved = by_hand.forward(x)
-    dy = generator.normal(size=y.shape)
-    kept_dy = dy.copy()
-    by_hand.backward(dy, saved)
-    np.testing.assert_array_equal(x, kept)
-    np.testing.assert_array_equal(dy, kept_dy)
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_the_precision_stays(name: str, precision: str) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    by_hand = twin_of_layer(layer, shape)
-    for parameter in by_hand.parameters:
-        parameter.value = parameter.value.astype(precision)
-        parameter.gradient = parameter.gradient.astype(precision)
-    y, saved = by_hand.forward(np.ones(shape, precision))
-    assert y.dtype == precision
-    assert by_hand.backward(np.ones_like(y), saved).dtype == precision
-    assert {parameter.gradient.dtype.name for parameter in by_hand.parameters} <= {precision}
 
 
 def test_a_dense_layers_own_activation_is_a_step_of_its_own() -> None:

@@ -9,9 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from compare.noise import Noisy
 from manual.layers import Add, Concatenate, Dot, Input, Maximum, Minimum, Multiply
-from manual.registry import NoTwin, twin
+from manual.registry import NoTwin
 
 Shapes = list[tuple[int, ...]]
 LAYERS: dict[str, tuple[Callable[[], Any], Shapes]] = {
@@ -54,58 +53,14 @@ LAYERS: dict[str, tuple[Callable[[], Any], Shapes]] = {
 }
 
 
-def twin_of_layer(layer: Any, shapes: Shapes) -> Any:
-    made = twin("layer", type(layer).__name__).from_config(layer.get_config())
-    symbol = made(*(Input(shape[1:]) for shape in shapes))
-    assert symbol.shape == tuple(layer.compute_output_shape(shapes))[1:]
-    return made
+@pytest.mark.parametrize("name", LAYERS)
+def test_equals_keras(name: str, layer_equals_keras: Any) -> None:
+    layer_equals_keras(*LAYERS[name])
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_equals_keras(name: str, ruler: Any, on_tape: Any, generator: np.random.Generator) -> None:
-    make, shapes = LAYERS[name]
-    layer = make()
-    xs = [generator.normal(size=shape).astype(ruler.precision) for shape in shapes]
-    dy = generator.normal(size=layer.compute_output_shape(shapes)).astype(ruler.precision)
-    y, actual = on_tape(lambda *tensors: layer(list(tensors)), xs, dy)
-
-    by_hand = twin_of_layer(layer, shapes)
-    expected, saved = by_hand.forward([ruler.exact(x) for x in xs])
-    ruler.agrees(y, expected, "output")
-    for place, (one, dx) in enumerate(
-        zip(actual, by_hand.backward(ruler.exact(dy), saved), strict=True)
-    ):
-        ruler.agrees(one, dx, f"gradient of input {place}")
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_derivative_is_that_of_the_forward_map(
-    name: str, differences: Any, smooth_points: Any
-) -> None:
-    make, shapes = LAYERS[name]
-    layer = make()
-    by_hand = twin_of_layer(layer, shapes)
-    xs = [smooth_points(*shape) for shape in shapes]
-    dy = smooth_points(*layer.compute_output_shape(shapes))
-    _, saved = by_hand.forward([differences.exact(x) for x in xs])
-
-    def function(points: list[Noisy]) -> Noisy:
-        return (by_hand.forward(points)[0] * dy).sum()
-
-    differences.agree(function, xs, by_hand.backward(differences.exact(dy), saved))
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_the_precision_stays_and_the_arguments_too(name: str, precision: str) -> None:
-    make, shapes = LAYERS[name]
-    by_hand = twin_of_layer(make(), shapes)
-    xs = [np.full(shape, place + 1.0, precision) for place, shape in enumerate(shapes)]
-    y, saved = by_hand.forward(xs)
-    assert y.dtype == precision
-    dxs = by_hand.backward(np.ones_like(y), saved)
-    assert [dx.dtype.name for dx in dxs] == [precision] * len(shapes)
-    for place, x in enumerate(xs):
-        np.testing.assert_array_equal(x, np.full(shapes[place], place + 1.0))
+def test_derivative_is_that_of_the_forward_map(name: str, layer_derivative: Any) -> None:
+    layer_derivative(*LAYERS[name])
 
 
 def test_the_same_input_twice_counts_twice() -> None:

@@ -13,8 +13,8 @@ import tensorflow as tf
 import compare
 import compare.halves
 from compare.noise import Noisy
-from manual.layers import Conv2D, Input, convolution
-from manual.registry import NoTwin, twin
+from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D, convolution
+from manual.registry import NoTwin
 
 Maker = Callable[[], Any]
 
@@ -105,127 +105,45 @@ LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
     ),
     "GlobalAveragePooling3D": (lambda: keras.layers.GlobalAveragePooling3D(), (3, 2, 4, 2, 2)),
 }  # fmt: skip
-NO_FLOAT64_IN_TENSORFLOW = {"MaxPooling3D", "AveragePooling3D"}
-
-
-def twin_of_layer(layer: Any, shape: tuple[int, ...]) -> Any:
-    """Build the hand-written twin from Keras's own configuration."""
-    made = twin("layer", type(layer).__name__).from_config(layer.get_config())
-    symbol = made(Input(shape[1:]))
-    assert symbol.shape == tuple(layer.compute_output_shape(shape))[1:]
-    return made
-
-
-def has_channels_first(layer: Any) -> bool:
-    return "Conv" in type(layer).__name__ and layer.data_format == "channels_first"
-
-
-def hold_against_keras(
-    layer: Any, x: np.ndarray, ruler: Any, on_tape: Any, loaded: Any, generator: Any
-) -> None:
-    """Run both twins on the same numbers, forward and backward."""
-    layer.build(x.shape)
-    weights = [generator.normal(size=w.shape).astype(ruler.precision) for w in layer.weights]
-    layer.set_weights(weights)
-    dy = generator.normal(size=layer.compute_output_shape(x.shape)).astype(ruler.precision)
-    variables = [weight.value for weight in layer.trainable_variables]
-    # TensorFlow's own kernels for the CPU take channels last only; XLA takes both.
-    call = tf.function(layer, jit_compile=True) if has_channels_first(layer) else layer
-    y, actual = on_tape(call, [x], dy, variables)
-    by_hand = loaded(twin_of_layer(layer, x.shape), weights, ruler.exact)
-    expected, saved = by_hand.forward(ruler.exact(x))
-    ruler.agrees(y, expected, "output")
-    ruler.agrees(actual[0], by_hand.backward(ruler.exact(dy), saved), "input gradient")
-    assert [w.name for w in layer.weights] == [p.name for p in by_hand.parameters]
-    for parameter, gradient in zip(by_hand.parameters, actual[1:], strict=True):
-        ruler.agrees(gradient, parameter.gradient, f"{parameter.name} gradient")
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_equals_keras(
-    name: str, ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
-) -> None:
-    if ruler.precision == "float64" and name in NO_FLOAT64_IN_TENSORFLOW:
-        pytest.skip("TensorFlow has no float64 kernel for it")
-    make, shape = LAYERS[name]
-    x = generator.normal(size=shape).astype(ruler.precision)
-    hold_against_keras(make(), x, ruler, on_tape, loaded, generator)
-
-
-@pytest.mark.parametrize("name", sorted(LAYERS))
-def test_derivative_is_that_of_the_forward_map(
-    name: str, differences: Any, loaded: Any, smooth_points: Any
-) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    by_hand = twin_of_layer(layer, shape)
-    x = smooth_points(*shape)
-    weights = [smooth_points(*parameter.shape) for parameter in by_hand.parameters]
-    dy = smooth_points(*layer.compute_output_shape(shape))
-    exact = differences.exact
-
-    def function(points: list[Noisy]) -> Noisy:
-        loaded(by_hand, points[1:], exact)
-        return (by_hand.forward(points[0])[0] * dy).sum()
-
-    loaded(by_hand, weights, exact)
-    _, saved = by_hand.forward(exact(x))
-    dx = by_hand.backward(exact(dy), saved)
-    gradients = [dx, *(parameter.gradient for parameter in by_hand.parameters)]
-    differences.agree(function, [x, *weights], gradients)
+def test_equals_keras(name: str, precision: str, layer_equals_keras: Any) -> None:
+    if (name, precision) == ("MaxPooling3D", "float64"):
+        pytest.skip("TensorFlow has no such operation")
+    layer_equals_keras(*LAYERS[name])
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_the_precision_stays_and_the_arguments_too(
-    name: str, precision: str, generator: np.random.Generator
-) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    by_hand = twin_of_layer(layer, shape)
-    for parameter in by_hand.parameters:
-        parameter.value = parameter.value.astype(precision)
-        parameter.gradient = parameter.gradient.astype(precision)
-    x = generator.normal(size=shape).astype(precision)
-    kept = x.copy()
-    y, saved = by_hand.forward(x)
-    assert y.dtype == precision
-    dy = np.ones_like(y)
-    dx = by_hand.backward(dy, saved)
-    assert dx.dtype == precision and dx.shape == x.shape
-    assert {parameter.gradient.dtype.name for parameter in by_hand.parameters} <= {precision}
-    np.testing.assert_array_equal(x, kept)
-    np.testing.assert_array_equal(dy, np.ones_like(y))
+def test_derivative_is_that_of_the_forward_map(name: str, layer_derivative: Any) -> None:
+    layer_derivative(*LAYERS[name])
 
 
 def test_the_gradient_of_tied_maxima_goes_to_the_first(
-    ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
+    hold_layer: Any, ruler: Any, generator: np.random.Generator
 ) -> None:
     """After a ReLU most windows hold several zeros: the common tie."""
     for size, strides, padding in (((2, 2), 2, "valid"), ((3, 2), 1, "same")):
         x = np.maximum(generator.normal(size=(3, 6, 7, 4)) - 0.5, 0.0).astype(ruler.precision)
-        layer = keras.layers.MaxPooling2D(size, strides, padding)
-        hold_against_keras(layer, x, ruler, on_tape, loaded, generator)
-    y, saved = twin_of_layer(keras.layers.MaxPooling2D(), (1, 2, 2, 1)).forward(
-        np.zeros((1, 2, 2, 1))
-    )
-    dx = twin_of_layer(keras.layers.MaxPooling2D(), (1, 2, 2, 1)).backward(np.ones(y.shape), saved)
+        hold_layer(keras.layers.MaxPooling2D(size, strides, padding), x)
+    layer = MaxPooling2D()
+    y, saved = layer.forward(np.zeros((1, 2, 2, 1)))
+    dx = layer.backward(np.ones(y.shape), saved)
     np.testing.assert_array_equal(dx[0, :, :, 0], [[1.0, 0.0], [0.0, 0.0]])
 
 
 def test_a_global_maximum_shares_its_gradient_among_ties(
-    ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
+    hold_layer: Any, ruler: Any, generator: np.random.Generator
 ) -> None:
     x = np.maximum(generator.integers(-3, 2, (4, 5, 3)), 0).astype(ruler.precision)
-    hold_against_keras(keras.layers.GlobalMaxPooling1D(), x, ruler, on_tape, loaded, generator)
+    hold_layer(keras.layers.GlobalMaxPooling1D(), x)
 
 
 def test_a_near_tie_leaves_the_winner_open() -> None:
     """Numbers that lie within their noise of each other: the gradient is as uncertain as they."""
     noise = np.array([1.0, 1.0, 1.0, 1.0]).reshape(1, 4, 1)
     x = Noisy(np.array([1.0, 1.0 + 2.0**-23, 3.0, 2.0]).reshape(1, 4, 1), noise, unit=2.0**-24)
-    layer = twin_of_layer(keras.layers.MaxPooling1D(), (1, 4, 1))
+    layer = MaxPooling1D()
     _, saved = layer.forward(x)
     dx = layer.backward(Noisy(np.ones((1, 2, 1)), unit=2.0**-24), saved)
     np.testing.assert_array_equal(dx.value[0, :, 0], [0.0, 1.0, 1.0, 0.0])
@@ -234,30 +152,23 @@ def test_a_near_tie_leaves_the_winner_open() -> None:
 
 
 def test_a_masked_mean_counts_the_steps_that_are_left(
-    ruler: Any, on_tape: Any, generator: np.random.Generator
+    hold_layer: Any, ruler: Any, generator: np.random.Generator
 ) -> None:
     x = generator.normal(size=(3, 4, 2)).astype(ruler.precision)
-    dy = generator.normal(size=(3, 2)).astype(ruler.precision)
     mask = np.array([[1, 1, 0, 0], [0, 1, 1, 1], [1, 0, 0, 0]], bool)
-    layer = keras.layers.GlobalAveragePooling1D()
-    y, (gradient,) = on_tape(lambda tensor: layer(tensor, mask=tf.constant(mask)), [x], dy)
-    by_hand = twin_of_layer(layer, x.shape)
-    expected, saved = by_hand.forward(ruler.exact(x), mask=mask)
-    ruler.agrees(y, expected, "output")
-    ruler.agrees(gradient, by_hand.backward(ruler.exact(dy), saved), "input gradient")
+    by_hand = hold_layer(keras.layers.GlobalAveragePooling1D(), x, mask=mask)
     assert by_hand.compute_mask(x, mask) is None
-    plain, _ = by_hand.forward(x, mask=mask)
-    assert plain.dtype == ruler.precision
 
 
-def test_keras_adds_the_bias_along_the_width_where_that_is_as_long_as_the_filters() -> None:
+def test_keras_adds_the_bias_along_the_width_where_that_is_as_long_as_the_filters(
+    twin_of: Any,
+) -> None:
     """A fault of Keras 3.15 on TensorFlow, with channels first; the twin adds it to the filters."""
     x = np.zeros((1, 1, 3, 2), np.float32)
     layer = keras.layers.Conv2D(2, 1, data_format="channels_first")
-    layer.build(x.shape)
+    by_hand = twin_of(layer, x.shape)
     layer.set_weights([np.zeros((1, 1, 1, 2)), np.array([1.0, 2.0])])
     found = tf.function(layer, jit_compile=True)(tf.constant(x)).numpy()
-    by_hand = twin_of_layer(layer, x.shape)
     by_hand.bias.value = np.array([1.0, 2.0])
     np.testing.assert_array_equal(by_hand.forward(x)[0][0, :, 0, 0], [1.0, 2.0])
     np.testing.assert_array_equal(found[0, :, 0, 0], [1.0, 1.0])
@@ -283,7 +194,7 @@ def test_pieces_that_fit_the_cache_give_what_the_whole_gives(
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_in_lock_step_through_a_fit(dtype: str) -> None:
-    """Each kind of layer in a graph-mode fit; ReLU zeros are tied in the pooling."""
+    """Each kind of layer in a fit; ReLU zeros are tied in the pooling."""
     layer = keras.layers
     with compare.halves.precision(dtype):
         keras.utils.set_random_seed(1)
@@ -311,7 +222,8 @@ def test_in_lock_step_through_a_fit(dtype: str) -> None:
         )
         draw = np.random.default_rng(2)
         for model in (images, series):
-            model.compile("sgd", "categorical_crossentropy")
+            # a graph is slow to build
+            model.compile("sgd", "categorical_crossentropy", run_eagerly=dtype == "float64")
             x = draw.normal(size=(20, *model.input_shape[1:]))
             report = compare.lockstep(model, x, np.eye(3)[draw.integers(0, 3, 20)], batch_size=8)
             assert report.ok, str(report.first)

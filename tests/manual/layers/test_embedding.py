@@ -120,17 +120,23 @@ def test_flatten_lets_no_mask_through() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "weighted", "precision"),
-    [(None, False, "float32"), ("int32", True, "float32"), (None, True, "float64")],
+    ("dtype", "weighted", "precision", "eagerly"),
+    [
+        (None, False, "float32", True),
+        ("int32", True, "float32", False),
+        (None, True, "float64", True),
+    ],
     indirect=["precision"],
 )
-def test_a_mask_reaches_the_loss_in_fit(dtype: Any, weighted: bool, precision: str) -> None:
+def test_a_mask_reaches_the_loss_in_fit(
+    dtype: Any, weighted: bool, precision: str, eagerly: bool
+) -> None:
     """Through a skip connection, whose two ends have the same mask; with a weight for each step."""
     inputs = keras.Input((4,), dtype=dtype)
     words = keras.layers.Embedding(5, 3, mask_zero=True)(inputs)
     seen = keras.layers.GRU(3, return_sequences=True)(words)
     model = keras.Model(inputs, keras.layers.Dense(2)(keras.layers.Add()([words, seen])))
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", run_eagerly=eagerly)
     draw = np.random.default_rng(2)
     weight = draw.uniform(0.5, 2.0, (10, 4)) if weighted else None
     y = draw.normal(size=(10, 4, 2))

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-from compare.noise import Noisy
 from manual.layers import EinsumDense, Input, Reshape, UpSampling2D
 from manual.layers.einsum_dense import spelled_out
 from manual.registry import NoTwin, twin
@@ -84,77 +83,14 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
 }
 
 
-def twin_of_layer(layer: Any, shape: tuple[int, ...]) -> Any:
-    made = twin("layer", type(layer).__name__).from_config(layer.get_config())
-    symbol = made(Input(shape[1:]))
-    assert symbol.shape == output_shape(layer, shape)[1:]
-    return made
-
-
-def output_shape(layer: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Ask Keras by a call: EinsumDense's compute_output_shape leaves open what was left open."""
-    return tuple(layer(np.zeros(shape)).shape)
+@pytest.mark.parametrize("name", LAYERS)
+def test_equals_keras(name: str, layer_equals_keras: Any) -> None:
+    layer_equals_keras(*LAYERS[name])
 
 
 @pytest.mark.parametrize("name", LAYERS)
-def test_equals_keras(
-    name: str, ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
-) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    layer.build(shape)
-    weights = [generator.normal(size=w.shape).astype(ruler.precision) for w in layer.weights]
-    layer.set_weights(weights)
-    x = generator.normal(size=shape).astype(ruler.precision)
-    dy = generator.normal(size=output_shape(layer, shape)).astype(ruler.precision)
-    y, actual = on_tape(layer, [x], dy, [weight.value for weight in layer.trainable_variables])
-
-    by_hand = loaded(twin_of_layer(layer, shape), weights, ruler.exact)
-    expected, saved = by_hand.forward(ruler.exact(x))
-    ruler.agrees(y, expected, "output")
-    ruler.agrees(actual[0], by_hand.backward(ruler.exact(dy), saved), "input gradient")
-    assert [w.name for w in layer.weights] == [p.name for p in by_hand.parameters]
-    for parameter, gradient in zip(by_hand.parameters, actual[1:], strict=True):
-        ruler.agrees(gradient, parameter.gradient, f"{parameter.name} gradient")
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_derivative_is_that_of_the_forward_map(
-    name: str, differences: Any, loaded: Any, smooth_points: Any
-) -> None:
-    make, shape = LAYERS[name]
-    layer = make()
-    by_hand = twin_of_layer(layer, shape)
-    x = smooth_points(*shape)
-    weights = [smooth_points(*parameter.shape) for parameter in by_hand.parameters]
-    dy = smooth_points(*output_shape(layer, shape))
-    exact = differences.exact
-
-    def function(points: list[Noisy]) -> Noisy:
-        loaded(by_hand, points[1:], exact)
-        return (by_hand.forward(points[0])[0] * dy).sum()
-
-    loaded(by_hand, weights, exact)
-    _, saved = by_hand.forward(exact(x))
-    dx = by_hand.backward(exact(dy), saved)
-    gradients = [dx, *(parameter.gradient for parameter in by_hand.parameters)]
-    differences.agree(function, [x, *weights], gradients)
-
-
-@pytest.mark.parametrize("name", LAYERS)
-def test_the_precision_stays(name: str, precision: str, generator: np.random.Generator) -> None:
-    make, shape = LAYERS[name]
-    by_hand = twin_of_layer(make(), shape)
-    for parameter in by_hand.parameters:
-        parameter.value = parameter.value.astype(precision)
-        parameter.gradient = parameter.gradient.astype(precision)
-    x = generator.normal(size=shape).astype(precision)
-    kept = x.copy()
-    y, saved = by_hand.forward(x)
-    assert y.dtype == precision
-    assert by_hand.backward(np.ones_like(y), saved).dtype == precision
-    assert all(parameter.gradient.dtype == precision for parameter in by_hand.parameters)
-    np.testing.assert_array_equal(x, kept)
+def test_derivative_is_that_of_the_forward_map(name: str, layer_derivative: Any) -> None:
+    layer_derivative(*LAYERS[name])
 
 
 def test_reshape_reads_the_last_axis_fastest() -> None:

@@ -1,0 +1,208 @@
+"""A layer alone, held against Keras's: its test is a table of layers and a line.
+
+A row of the table makes a layer of Keras, and gives the shape of its input (or a list, of several)
+and the options of the call. The hand-written twin is built from Keras's own configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from compare.judge import BOUND
+from compare.noise import Noisy
+from manual.layers import Input
+from manual.registry import twin
+
+Shape = tuple[int, ...]
+Options = Mapping[str, Any]
+NONE: Options = {}
+
+
+def called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
+    """Call a layer of Keras with its inputs as it wants them: alone, by name, or in a list.
+
+    A mask comes as from a layer before: it hangs on the tensor.
+    """
+    options = dict(options)
+    masks = options.pop("mask", None)
+    for tensor, mask in zip(tensors, masks if isinstance(masks, list) else [masks], strict=False):
+        if mask is not None:
+            tensor._keras_mask = tf.constant(mask)
+    if len(tensors) == 1:
+        return layer(tensors[0], **options)
+    if "key" in signature(layer.call).parameters:
+        query, value, key = (*tensors, None)[:3]
+        return layer(query, value, key=key, **options)
+    return layer(list(tensors), **options)
+
+
+def by_hand_called(by_hand: Any, xs: Sequence[Any], options: Options) -> tuple[Any, Any]:
+    return by_hand.forward(xs[0] if len(xs) == 1 else list(xs), **options)
+
+
+def gradients_of(by_hand: Any, dy: Any, saved: Any) -> list[Any]:
+    """Return the gradients for all inputs."""
+    dx = by_hand.backward(dy, saved)
+    return dx if isinstance(dx, list) else [dx]
+
+
+def compiled(layer: Any, precision: str) -> bool:
+    """Say whether only XLA can run the layer.
+
+    TensorFlow's own kernels for the CPU don't convolve with the channels first, and don't pool
+    float64 over three axes.
+    """
+    convolves = hasattr(layer, "kernel_size") and layer.data_format == "channels_first"
+    pools = hasattr(layer, "pool_size") and len(layer.pool_size) == 3
+    return convolves or (pools and precision == "float64")
+
+
+@pytest.fixture
+def twin_of() -> Callable[..., Any]:
+    """Return a function that builds a Keras layer for inputs, and its hand-written twin."""
+
+    def build(layer: Any, *shapes: Shape) -> Any:
+        if compiled(layer, layer.dtype):
+            layer.build(*shapes)
+            shape = layer.compute_output_shape(*shapes)
+        else:
+            shape = called(layer, [tf.zeros(shape, layer.dtype) for shape in shapes], {}).shape
+        name = keras.layers.serialize(layer)["class_name"]
+        by_hand = twin("layer", name).from_config(layer.get_config())
+        ours = by_hand(*(Input(shape[1:]) for shape in shapes))
+        assert ours.shape == tuple(shape)[1:]
+        for weight, parameter in zip(layer.weights, by_hand.parameters, strict=True):
+            assert weight.path.endswith(f"/{parameter.name}")
+        return by_hand
+
+    return build
+
+
+@pytest.fixture
+def hold_layer(
+    ruler: Any, on_tape: Any, loaded: Any, twin_of: Any, generator: np.random.Generator
+) -> Callable[..., Any]:
+    """Return a function that holds a Keras layer against its twin on the inputs that it gets.
+
+    On drawn weights and a drawn gradient: the output, the gradients of inputs and weights, and what
+    the layer remembers. Before, on plain arrays: their precision stays, and so do the arguments.
+    The twin that comes back holds the gradients with their noise.
+    """
+
+    def drawn(weight: Any) -> np.ndarray:
+        w = generator.normal(size=weight.shape).astype(ruler.precision)
+        return np.abs(w) if "variance" in weight.name else w
+
+    def hold(layer: Any, *xs: np.ndarray, **options: Any) -> Any:
+        by_hand = twin_of(layer, *(x.shape for x in xs))
+        weights = [drawn(weight) for weight in layer.weights]
+        layer.set_weights(weights)
+        loaded(by_hand, weights, lambda array: np.array(array, ruler.precision))
+        y, saved = by_hand_called(by_hand, xs, {"training": True, **options})
+        dy = generator.normal(size=y.shape).astype(ruler.precision)
+        kept = [array.copy() for array in (*xs, dy)]
+        arrays = [y, *gradients_of(by_hand, dy, saved)]
+        by_hand.update_state(saved)
+        arrays += [one for p in by_hand.parameters for one in (p.value, p.gradient)]
+        assert {array.dtype.name for array in arrays} == {ruler.precision}
+        for before, after in zip(kept, (*xs, dy), strict=True):
+            np.testing.assert_array_equal(after, before)
+
+        def call(*tensors: Any) -> Any:
+            return called(layer, tensors, options)
+
+        if compiled(layer, ruler.precision):
+            call = tf.function(call, jit_compile=True)
+        y, actual = on_tape(call, xs, dy, [weight.value for weight in layer.trainable_variables])
+        loaded(by_hand, weights, ruler.exact)
+        expected, saved = by_hand_called(by_hand, [ruler.exact(x) for x in xs], options)
+        ruler.agrees(y, expected, "output")
+        dxs = gradients_of(by_hand, ruler.exact(dy), saved)
+        trained = [one for one in by_hand.parameters if one.trainable]
+        whats = [f"input {place}" for place in range(len(xs))] + [one.name for one in trained]
+        found = [*dxs, *(one.gradient for one in trained)]
+        for what, theirs, ours in zip(whats, actual, found, strict=True):
+            ruler.agrees(theirs, ours, f"gradient of {what}")
+        if options.get("training") and layer.trainable:
+            by_hand.update_state(saved)
+        for weight, parameter in zip(layer.weights, by_hand.parameters, strict=True):
+            ruler.agrees(weight.numpy(), parameter.value, parameter.name)
+        return by_hand
+
+    return hold
+
+
+@pytest.fixture
+def layer_equals_keras(
+    hold_layer: Any, ruler: Any, generator: np.random.Generator
+) -> Callable[..., None]:
+    """Return a function that holds a row of a table against Keras, on drawn inputs."""
+
+    def check(make: Callable[[], Any], shapes: Any, options: Options = NONE, **more: Any) -> None:
+        shapes = shapes if isinstance(shapes, list) else [shapes]
+        xs = [generator.normal(size=shape).astype(ruler.precision) for shape in shapes]
+        hold_layer(make(), *xs, **options, **more)
+
+    return check
+
+
+@pytest.fixture
+def layer_derivative(
+    differences: Any, loaded: Any, twin_of: Any, smooth_points: Any
+) -> Callable[..., None]:
+    """Return a function that holds a row's derivative against differences of its forward map.
+
+    Of a weight whose gradient is zero (a key bias before a softmax) no such check can be sharp: it
+    has to be zero within the noise of what cancels. Their names are given as ``zero``.
+    """
+    exact = differences.exact
+
+    def check(
+        make: Callable[[], Any],
+        shapes: Any,
+        options: Options = NONE,
+        *,
+        scale: float = 1.0,
+        zero: Sequence[str] = (),
+    ) -> None:
+        shapes = shapes if isinstance(shapes, list) else [shapes]
+        by_hand = twin_of(make(), *shapes)
+        xs = [scale * smooth_points(*shape) for shape in shapes]
+        weights: list[Any] = [scale * smooth_points(*one.shape) for one in by_hand.parameters]
+        moving = []
+        for place, one in enumerate(by_hand.parameters):
+            if "variance" in one.name:
+                weights[place] = np.abs(weights[place])
+            if one.trainable and one.name not in zero:
+                moving.append(place)
+
+        def forward(points: Sequence[Any]) -> tuple[Any, Any]:
+            moved = list(weights)
+            for place, point in zip(moving, points[len(xs) :], strict=True):
+                moved[place] = point
+            loaded(by_hand, moved, exact)
+            return by_hand_called(by_hand, points[: len(xs)], options)
+
+        points = [*xs, *(weights[place] for place in moving)]
+        y, saved = forward([exact(point) for point in points])
+        dy = smooth_points(*y.shape)
+        dxs = gradients_of(by_hand, exact(dy), saved)
+        gradients = [*dxs, *(by_hand.parameters[place].gradient for place in moving)]
+
+        def function(points: list[Noisy]) -> Noisy:
+            total: Noisy = (forward(points)[0] * dy).sum()
+            return total
+
+        left = {one.name: one.gradient for one in by_hand.parameters if one.name in zero}
+        for gradient in left.values():
+            assert (np.abs(gradient.value) <= BOUND * gradient.unit * gradient.noise).all()
+        differences.agree(function, points, gradients)
+
+    return check

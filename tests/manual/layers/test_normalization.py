@@ -1,0 +1,150 @@
+"""Normalization alone: equal to Keras, in training and at inference, and right derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from manual.layers import BatchNormalization, GroupNormalization, Input, LayerNormalization
+from manual.registry import NoTwin
+
+pytestmark = pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")
+
+LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
+    "batch": (lambda: keras.layers.BatchNormalization(), (6, 3)),
+    "batch, without β": (lambda: keras.layers.BatchNormalization(center=False), (6, 3)),
+    "batch, without γ": (lambda: keras.layers.BatchNormalization(scale=False), (6, 3)),
+    "batch, bare": (lambda: keras.layers.BatchNormalization(center=False, scale=False), (6, 3)),
+    "batch of images": (lambda: keras.layers.BatchNormalization(epsilon=0.1), (2, 3, 2, 3)),
+    "batch, channels first": (lambda: keras.layers.BatchNormalization(axis=1), (2, 3, 2, 2)),
+    "batch, momentum": (lambda: keras.layers.BatchNormalization(momentum=0.3), (4, 3)),
+    "batch of one channel": (lambda: keras.layers.BatchNormalization(), (5, 2, 1)),
+    "batch of one sample": (lambda: keras.layers.BatchNormalization(), (1, 3)),
+    "layer": (lambda: keras.layers.LayerNormalization(), (4, 5)),
+    "layer, without β": (lambda: keras.layers.LayerNormalization(center=False), (4, 5)),
+    "layer, without γ": (lambda: keras.layers.LayerNormalization(scale=False), (4, 5)),
+    "layer of rank 3": (lambda: keras.layers.LayerNormalization(epsilon=1e-5), (2, 3, 4)),
+    "layer, two axes": (lambda: keras.layers.LayerNormalization(axis=[1, 2]), (2, 3, 4)),
+    "layer, as written": (lambda: keras.layers.LayerNormalization(axis=[1, -1]), (2, 3, 4)),
+    "layer, inner axis": (lambda: keras.layers.LayerNormalization(axis=1), (2, 3, 4)),
+    "layer, rms": (lambda: keras.layers.LayerNormalization(rms_scaling=True), (3, 4)),
+    "layer, rms, axes": (
+        lambda: keras.layers.LayerNormalization(axis=[1, 2], rms_scaling=True),
+        (2, 3, 4),
+    ),
+    "group": (lambda: keras.layers.GroupNormalization(2), (3, 4)),
+    "group of images": (lambda: keras.layers.GroupNormalization(2), (2, 2, 3, 4)),
+    "group, channels first": (lambda: keras.layers.GroupNormalization(2, axis=1), (2, 4, 3)),
+    "group, inner axis": (lambda: keras.layers.GroupNormalization(3, axis=-2), (2, 2, 6, 2)),
+    "group, instance": (lambda: keras.layers.GroupNormalization(-1, scale=False), (2, 3, 4)),
+    "group, without β": (lambda: keras.layers.GroupNormalization(1, center=False), (2, 3, 4)),
+    "unit": (lambda: keras.layers.UnitNormalization(), (4, 3)),
+    "unit, two axes": (lambda: keras.layers.UnitNormalization(axis=[1, 2]), (2, 3, 4)),
+    "rms": (lambda: keras.layers.RMSNormalization(), (4, 3)),
+    "rms, two axes": (lambda: keras.layers.RMSNormalization(axis=[1, 2], epsilon=0.1), (2, 3, 4)),
+    "rms, inner axis": (lambda: keras.layers.RMSNormalization(axis=1), (2, 3, 3)),
+}
+
+TRAINED_ON = [name for name in LAYERS if name != "batch of one sample"]  # there, all are β
+AT_INFERENCE = [name for name in LAYERS if name.startswith("batch")]  # others know none
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "inference"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_equals_keras(name: str, training: bool, layer_equals_keras: Any) -> None:
+    layer_equals_keras(*LAYERS[name], training=training)
+
+
+@pytest.mark.parametrize(
+    ("name", "training"),
+    [*((name, True) for name in TRAINED_ON), *((name, False) for name in AT_INFERENCE)],
+)
+def test_derivative_is_that_of_the_forward_map(
+    name: str, training: bool, layer_derivative: Any
+) -> None:
+    layer_derivative(*LAYERS[name], {"training": training})
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e4])
+@pytest.mark.parametrize("mean", [0.0, 100.0])
+def test_far_from_zero_the_noise_is_keras_s(
+    scale: float, mean: float, hold_layer: Any, ruler: Any, generator: np.random.Generator
+) -> None:
+    """Where mean ≫ deviation both halves lose the same digits, forwards and backwards."""
+    for layer, shape in (
+        (keras.layers.BatchNormalization(), (64, 5)),
+        (keras.layers.LayerNormalization(), (8, 40)),
+        (keras.layers.GroupNormalization(2), (4, 6, 8)),
+    ):
+        x = (scale * (mean + generator.normal(size=shape))).astype(ruler.precision)
+        hold_layer(layer, x, training=True)
+
+
+@pytest.mark.parametrize("axis", [-1, 1])
+def test_masked_time_steps_stay_out_of_the_statistics(axis: int, layer_equals_keras: Any) -> None:
+    mask = np.arange(5) < np.array([[5], [3], [1], [2]])
+    layer_equals_keras(
+        lambda: keras.layers.BatchNormalization(axis=axis, momentum=0.5),
+        (4, 5, 3),
+        training=True,
+        mask=mask,
+    )
+
+
+def test_frozen_it_behaves_as_at_inference(layer_equals_keras: Any) -> None:
+    layer_equals_keras(
+        lambda: keras.layers.BatchNormalization(trainable=False), (6, 3), training=True
+    )
+
+
+def test_a_batch_by_hand() -> None:
+    """Two samples, 1 and 3: mean 2, biased variance 1."""
+    layer = BatchNormalization(momentum=0.75, epsilon=0.0)
+    layer(Input((1,)))
+    y, saved = layer.forward(np.array([[1.0], [3.0]]), training=True)
+    np.testing.assert_array_equal(y, [[-1.0], [1.0]])
+    layer.update_state(saved)
+    np.testing.assert_array_equal(layer.moving_mean.value, [0.5])
+    np.testing.assert_array_equal(layer.moving_variance.value, [1.0])
+    # A gradient along ones or along x̂ alone does nothing: the output can't follow either.
+    np.testing.assert_array_equal(layer.backward(np.ones((2, 1)), saved), np.zeros((2, 1)))
+    np.testing.assert_array_equal(layer.backward(y, saved), np.zeros((2, 1)))
+    y, saved = layer.forward(np.array([[1.0], [3.0]]))
+    np.testing.assert_array_equal(y, [[0.5], [2.5]])
+
+
+@pytest.mark.parametrize("name", ["UnitNormalization", "RMSNormalization"])
+def test_a_vector_of_zeros(name: str, hold_layer: Any, twin_of: Any, ruler: Any) -> None:
+    layer = getattr(keras.layers, name)()
+    x = np.array([[0.0, 0.0, 0.0], [1.0, -2.0, 3.0]], ruler.precision)
+    with np.errstate(all="ignore"):  # the noise of √0 is looked for
+        hold_layer(layer, x)
+    by_hand = twin_of(layer, x.shape)
+    with np.errstate(all="raise"):  # plain numbers meet no 1/0
+        by_hand.backward(x, by_hand.forward(x)[1])
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: keras.layers.BatchNormalization(renorm=True), "renorm=True"),
+        (lambda: keras.layers.BatchNormalization(synchronized=True), "synchronized=True"),
+    ],
+)
+def test_what_has_no_twin_is_said(make: Callable[[], Any], said: str) -> None:
+    with pytest.raises(NoTwin, match=said):
+        BatchNormalization.from_config(make().get_config())
+
+
+def test_statistics_over_the_samples_have_no_twin() -> None:
+    with pytest.raises(NoTwin, match="the samples' own axis"):
+        LayerNormalization(axis=[0, 1])(Input((3,)))
+
+
+def test_groups_must_be_equal() -> None:
+    with pytest.raises(ValueError, match="'g' can't form 4 equal groups of 6 channels"):
+        GroupNormalization(4, name="g")(Input((6,)))
