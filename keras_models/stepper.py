@@ -85,11 +85,11 @@ class Stepper:
         Trace
             With three phases beside the others: ``"draw"``, the random numbers that each layer
             drew, as they came from the generator, under ``layer/0``, ``layer/1`` …; ``"mask"``, the
-            masks that layers were called with, 1 where a step counts; and ``"processed gradient"``,
-            what is left of a gradient after unscaling and clipping. That is missing where nothing
-            is done to it, and where gradients are accumulated: there it is made inside a branch of
-            the graph, which can't be read from outside, but the accumulators are slots and tell as
-            much.
+            masks that layers were called with, 1 where a step counts, and under ``loss/0`` … those
+            that the losses see; and ``"processed gradient"``, what is left of a gradient after
+            unscaling and clipping. That is missing where nothing is done to it, and where gradients
+            are accumulated: there it is made inside a branch of the graph, which can't be read from
+            outside, but the accumulators are slots and tell as much.
         """
         dtype = self._weights[0].dtype
         arrays = [weights[name] for name in self.names]
@@ -197,6 +197,10 @@ class Stepper:
         numbers: dict[tuple[str, str], Any] = {}
         numbers.update({("activation", name): value for name, value in seen.items()})
         numbers.update({("draw", name): value for name, value in drawn.items()})
+        for index, output in enumerate(tf.nest.flatten(y_pred)):
+            mask = getattr(output, "_keras_mask", None)
+            if mask is not None:
+                masks[f"loss/{index}"] = mask
         numbers.update({("mask", name): tf.cast(mask, loss.dtype) for name, mask in masks.items()})
         numbers["loss", "total"] = loss
         for name, gradient in zip(seen, of_activations, strict=True):
