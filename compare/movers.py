@@ -8,7 +8,7 @@ import numpy as np
 
 from compare.noise import Noisy
 from compare.reference import Reference
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
 from manual.optimizers.base import OptimizerPerTensor
 
 Index = tuple[int, ...]
