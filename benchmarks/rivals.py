@@ -8,11 +8,15 @@ the same sum in another order, and the other derivative of a ReLU at 0. There th
 ``gradcheck`` holds the central difference against the derivative, as that does. The rounding noise
 is that of the gradient as it is derived by hand; torch is asked only where it is installed
 (``pip install -e ".[rivals]"``).
+
+Some faults only show in training. There each way gets every gradient of three steps, from both
+halves, which start from the same weights and train on by themselves; the judge runs its lock-step.
+A first row is that of a right training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any
 
@@ -20,8 +24,14 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+import manual
+from compare import lockstep
 from compare.judge import judge, judge_at_kinks
 from compare.noise import Noisy, resolved
+from compare.twins import twin_network
+from keras_models import Recorder
+
+import keras  # isort: skip  (behind keras_models, which loads TensorFlow quietly)
 
 Numbers = np.ndarray
 UNIT = 2.0**-24
@@ -106,6 +116,75 @@ def at_a_kink(ways: dict[str, Callable[[Numbers, Numbers], bool]]) -> list[str]:
     return ["passes" if passes else "alarm" for passes in (*said.values(), ours is not None)]
 
 
+# ---------------------------------------------------------------------- faults within a training
+
+_right_backward, _right_adam = manual.Dense.backward, manual.optimizers.Adam.update
+
+
+def only_in_the_last_batch(self: Any, dz: Any, x: Any) -> Any:
+    """Average the last, smaller batch over the size of a full one."""
+    return _right_backward(self, dz * (len(dz) / BATCH), x)
+
+
+def only_at_step_2(self: Any, w: Any, g: Any, slots: Any, t: Any, learning_rate: float) -> None:
+    """Double the gradient at the second step."""
+    second = float(getattr(t, "value", t)) == 2
+    _right_adam(self, w, g * (2.0 if second else 1.0), slots, t, learning_rate)
+
+
+def only_in_memory(self: Any, w: Any, g: Any, slots: Any, t: Any, learning_rate: float) -> None:
+    """Update the weights rightly, and remember a velocity that is a thousandth too large."""
+    _right_adam(self, w, g, slots, t, learning_rate)
+    slots["velocity"] *= 1.0 + 2.0**-10
+
+
+IN_TRAINING: dict[str, tuple[Any, str, Any]] = {
+    "none: three steps of Adam": (manual.Dense, "backward", _right_backward),
+    "only in the last, smaller batch": (manual.Dense, "backward", only_in_the_last_batch),
+    "only at step 2": (manual.optimizers.Adam, "update", only_at_step_2),
+    "only in the optimizer's memory": (manual.optimizers.Adam, "update", only_in_memory),
+}
+BATCH, SAMPLES = 16, 40
+
+
+def trained() -> tuple[Any, Numbers, Numbers]:
+    """Return a compiled model and its data: two full batches, and one of half the size."""
+    keras.utils.set_random_seed(0)
+    hidden = keras.layers.Dense(8, "tanh", name="hidden")
+    model = keras.Sequential([keras.Input((6,)), hidden, keras.layers.Dense(3, name="out")])
+    model.compile(keras.optimizers.Adam(0.01), "mse")
+    x, y = np.random.default_rng(0).normal(size=(2, SAMPLES, 6)).astype(np.float32)
+    return model, x, y[:, :3]
+
+
+def gradients_of_both(twin: Any) -> Iterator[tuple[Numbers, Numbers]]:
+    """Train both halves on their own, and give their gradients, weight by weight."""
+    model, x, y = trained()
+    records: list[Any] = []
+    recorder = Recorder(records.append)
+    model.fit(x, y, batch_size=BATCH, shuffle=False, verbose=0, callbacks=[recorder])
+    recorder.restore()
+    for record in records:
+        twin.train_step(record.x, record.y)
+        for name, parameter in twin.parameters.items():
+            yield record.gradients[name], parameter.gradient.copy()
+
+
+def in_training(
+    ways: dict[str, Callable[[Numbers, Numbers], bool]], fault: tuple[Any, str, Any]
+) -> list[bool]:
+    """Say for each way, and the judge, whether it takes the two trainings for equal."""
+    owner, method, function = fault
+    right = getattr(owner, method)
+    setattr(owner, method, function)
+    try:
+        pairs = list(gradients_of_both(twin_network(trained()[0])))
+        report = lockstep(*trained(), batch_size=BATCH, shuffle=False)
+    finally:
+        setattr(owner, method, right)
+    return [all(way(*pair) for pair in pairs) for way in ways.values()] + [report.ok]
+
+
 def main() -> None:
     """Print the table."""
     x, dz = inputs()
@@ -132,6 +211,9 @@ def main() -> None:
         cells = ["missed" if way(small, wrong) else "caught" for way in ways.values()]
         ours = "missed" if judge(wrong, reference * float(scale)).agrees else "caught"
         table.add_row(name, *cells, ours)
+    for name, fault in IN_TRAINING.items():
+        passes, fails = ("passes", "alarm") if fault[2] is _right_backward else ("missed", "caught")
+        table.add_row(name, *(passes if one else fails for one in in_training(ways, fault)))
     Console(width=100).print(table)
 
 

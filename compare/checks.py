@@ -20,7 +20,7 @@ from compare.reference import Reference
 from compare.trace import PHASES
 from compare.updates import UpdateCheck
 from keras_models.alone import Alone
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
 from manual.network import Network, Pass
 
 
@@ -138,7 +138,16 @@ class StepCheck(UpdateCheck):
         node = self.network.nodes[index]
         inputs = [self.values[source].value for source in node.inputs]
         mask = self.places.mask_options(index).get("mask")
-        return alone.activation(node.name, inputs, self.record.before, mask)
+        if mask is not None and not isinstance(mask, list):
+            mask = self.places.arriving_mask(index)
+        return alone.activation(
+            node.name,
+            inputs,
+            self.record.before,
+            mask,
+            named=node.layer.tensor_arguments,
+            options=node.options,
+        )
 
     def loss(self, whole_loss: Noisy) -> dict[int, Noisy]:
         """Compare the loss: on Keras's outputs (tape), and on the data (fit)."""

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import difflib
-import gc
 import os
-import signal
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from compare.cases import HOMES, load
-
-if TYPE_CHECKING:
-    from compare.cases.base import Settings
-    from compare.casework import CaseResult
-
-INTERRUPTED = 130
+from compare.command import (
+    INTERRUPTED,
+    check_writable,
+    errors_for_people,
+    load_tensorflow,
+    stopping_on_ctrl_c,
+    write_whole,
+)
+from compare.running import run_all, write_results
 
 
 class CaseName(click.ParamType):
@@ -76,13 +74,13 @@ def run(
     The published numbers are checked where the case keeps its own settings.
     """
     if json_file is not None:
-        _check_writable(Path(json_file))
-    with _errors_for_people():
+        check_writable(Path(json_file))
+    with errors_for_people():
         from compare.cases.base import Settings
 
-        results, interrupted = _run_all(cases, Settings(**options), full)
+        results, interrupted = run_all(cases, Settings(**options), full)
     if json_file is not None:
-        _write_json(Path(json_file), results, interrupted)
+        write_results(Path(json_file), results, interrupted)
     if interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(0 if all(result.ok for result in results) else 1)
@@ -100,8 +98,8 @@ def explain(case: str, step: int, weight: str | None, dtype: str | None) -> None
     """
     from rich.console import Console
 
-    with _errors_for_people(), Console(stderr=True).status(f"training {case} up to step {step}"):
-        _load_tensorflow()
+    with errors_for_people(), Console(stderr=True).status(f"training {case} up to step {step}"):
+        load_tensorflow()
         from compare.cases.base import Settings
         from compare.explain import explain as explained
 
@@ -143,11 +141,11 @@ def check(
     if submission is not None and after is not None:
         raise click.UsageError("--after goes with --loss or --weight.")
     if json_file is not None:
-        _check_writable(Path(json_file))
+        check_writable(Path(json_file))
     from rich.console import Console
 
-    with _errors_for_people(), Console(stderr=True).status("checking"):
-        _load_tensorflow()
+    with errors_for_people(), Console(stderr=True).status("checking"):
+        load_tensorflow()
         from compare.handed_in import check_file, check_number
 
         if submission is not None:
@@ -156,7 +154,7 @@ def check(
             result = check_number(load(case), after, loss, weight)
     result.print(Console(highlight=False))
     if json_file is not None:
-        _write_whole(Path(json_file), result.to_json())
+        write_whole(Path(json_file), result.to_json())
     sys.exit(0 if result.ok else 1)
 
 
@@ -185,7 +183,7 @@ def score(
     caught, or a right run raised an alarm.
     """
     if json_file is not None:
-        _check_writable(Path(json_file))
+        check_writable(Path(json_file))
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
@@ -193,9 +191,9 @@ def score(
     columns = TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn()
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     interrupted = False
-    with _errors_for_people(), progress, _stopping_on_ctrl_c() as look:
+    with errors_for_people(), progress, stopping_on_ctrl_c() as look:
         task = progress.add_task("loading TensorFlow", total=None)
-        _load_tensorflow()
+        load_tensorflow()
         from compare.console import print_score
         from compare.errors import BadInput
         from compare.score import Score, catalogue, measure, sensitivity
@@ -223,149 +221,7 @@ def score(
     if json_file is not None:
         from compare.report import as_json
 
-        _write_whole(Path(json_file), as_json(counted.as_dict()))
+        write_whole(Path(json_file), as_json(counted.as_dict()))
     if interrupted:
         sys.exit(INTERRUPTED)
     sys.exit(1 if counted.false_alarms or not any(o.caught for o in counted.outcomes) else 0)
-
-
-def _run_all(
-    names: tuple[str, ...], settings: Settings, full: bool
-) -> tuple[list[CaseResult], bool]:
-    """Run the cases one after the other; on Ctrl-C, return what there is."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
-
-    console = Console(highlight=False)
-    results: list[CaseResult] = []
-    interrupted = False
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[status]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
-    try:
-        with progress, _stopping_on_ctrl_c() as look:
-            task = progress.add_task("loading TensorFlow", total=None, status="")
-            _load_tensorflow()
-            from compare.casework import CaseResult, run_case
-            from compare.console import LEGEND, Lines, print_case, say, summary
-
-            chosen = [load(name) for name in names]
-            for case in chosen:
-                for run in case.runs:
-                    settings.applied(run)  # refuse what doesn't fit before anything runs
-            for case in chosen:
-                name = case.name
-                result = CaseResult(case)
-                console.print(f"[bold]{name}[/]: {case.title}")
-
-                def show(what: str, done: int, total: int, name: str = name) -> None:
-                    look()
-                    progress.update(
-                        task, description=name, status=what, completed=done, total=total
-                    )
-
-                progress.update(task, description=name, completed=0, total=None, status="")
-                results.append(result)
-                run_case(
-                    case, settings, full=full, result=result, out=Lines(console), progress=show
-                )
-                print_case(console, result)
-                console.print()
-    except KeyboardInterrupt:
-        interrupted = True
-    if interrupted:
-        console.print("Interrupted. Compared so far:")
-    if results:
-        console.print(summary(results))
-        say(console, LEGEND)
-    return results, interrupted
-
-
-@contextmanager
-def _stopping_on_ctrl_c() -> Iterator[Callable[[], None]]:
-    """Give a function to call now and then: it raises what a Ctrl-C raised and nobody heard.
-
-    An interruption that arrives within a callback of TensorFlow's, or a finaliser, is swallowed.
-    """
-    asked: list[int] = []
-
-    def note(number: int, frame: Any) -> None:
-        asked.append(number)
-        raise KeyboardInterrupt
-
-    def look() -> None:
-        if asked:
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield look
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _load_tensorflow() -> None:
-    """Import the Keras half, and keep the garbage collector off what TensorFlow brought along.
-
-    It would look through those objects again and again, for a quarter of the time of a short run.
-    """
-    try:
-        import keras_models  # noqa: F401
-    except RuntimeError as error:
-        raise _InputError(str(error)) from None
-    gc.freeze()
-
-
-class _InputError(click.ClickException):
-    """One sentence on standard error, exit status 2."""
-
-    exit_code = 2
-
-
-@contextmanager
-def _errors_for_people() -> Iterator[None]:
-    """Turn an error that a person can mend into one sentence and exit status 2."""
-    from compare.errors import BadInput
-
-    try:
-        yield
-    except BadInput as error:
-        raise _InputError(str(error)) from None
-
-
-def _check_writable(path: Path) -> None:
-    folder = path.parent
-    if not folder.is_dir():
-        raise _InputError(f"The folder {str(folder)!r} for --json doesn't exist: create it.")
-    if not os.access(folder, os.W_OK):
-        raise _InputError(f"The folder {str(folder)!r} for --json can't be written to.")
-
-
-def _write_json(path: Path, results: list[CaseResult], interrupted: bool) -> None:
-    from compare.report import as_json
-
-    text = as_json(
-        {
-            "ok": all(result.ok for result in results) and not interrupted,
-            "interrupted": interrupted,
-            "cases": [result.as_dict() for result in results],
-        }
-    )
-    _write_whole(path, text)
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write the whole file or nothing: to a temporary name first."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

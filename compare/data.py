@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 
 from compare.errors import BadInput
 from manual.losses import BinaryCrossentropy, Circle, Loss, SparseCategoricalCrossentropy
+from manual.network import Network
 
 
 def checked_arrays(name: str, data: Any, dtype: str) -> list[np.ndarray]:
@@ -75,3 +77,43 @@ def check_labels(loss: Loss, y: np.ndarray, classes: int) -> None:
             "Targets of a binary cross-entropy are probabilities from 0 to 1. "
             f"Received: numbers from {y.min():g} to {y.max():g}."
         )
+
+
+def check_fit(
+    network: Network,
+    model: keras.Model,
+    xs: list[np.ndarray],
+    ys: list[np.ndarray],
+    sample_weight: list[np.ndarray] | None,
+) -> None:
+    """Refuse data that the model has no room for, before anything is trained."""
+    if len(xs) != len(network.inputs) or len(ys) != len(network.outputs):
+        raise BadInput(
+            f"The model has {len(network.inputs)} inputs and {len(network.outputs)} outputs. "
+            f"Received: {len(xs)} arrays for x and {len(ys)} for y."
+        )
+    for array, index in zip(xs, network.inputs, strict=True):
+        layer: Any = network.nodes[index].layer
+        if array.shape[1:] != layer.shape:
+            raise BadInput(
+                f"The input {layer.name!r} takes samples of shape {layer.shape}. "
+                f"Received: {array.shape[1:]}."
+            )
+    for array, head, tensor in zip(ys, network.heads, model.outputs, strict=True):
+        wanted = tuple(tensor.shape[1:])
+        sparse = head.loss.takes_classes
+        allowed = {wanted[:-1], (*wanted[:-1], 1)} if sparse else {wanted}
+        if not sparse and wanted[-1] == 1:
+            allowed.add(wanted[:-1])
+        if array.shape[1:] not in allowed:
+            raise BadInput(
+                f"The output {network.nodes[head.output].name!r} has the shape {wanted}, so that "
+                f"y needs samples of shape {' or '.join(map(str, sorted(allowed)))}. "
+                f"Received: {array.shape[1:]}."
+            )
+        check_labels(head.loss, array, wanted[-1])
+        if sample_weight and sample_weight[0][0].size != int(np.prod(wanted[:-1])):
+            raise BadInput(
+                f"The loss of the output {network.nodes[head.output].name!r} needs sample_weight "
+                f"of shape {(len(array), *wanted[:-1])}. Received: {sample_weight[0].shape}."
+            )

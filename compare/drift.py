@@ -17,7 +17,7 @@ import numpy as np
 from compare.collecting import Comparison, Trace
 from compare.reference import replay
 from compare.trace import PHASES
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
 from manual.network import Network
 
 

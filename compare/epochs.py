@@ -16,9 +16,10 @@ from compare.diagnosis import Diagnosis, judged
 from compare.judge import judge
 from compare.noise import Noisy, careful
 from compare.reference import Derivation, Reference, location_of
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
+from manual.heads import as_target
 from manual.layers import Layer
-from manual.network import Network, Pass, as_target
+from manual.network import Network, Pass
 from manual.randomness import Draws
 
 NO_SUM_OVERFLOWS = 1e15

@@ -13,10 +13,10 @@ from rich.console import Console
 
 from compare.asked import Answer, ask
 from compare.cases.base import Case
-from compare.casework import built, precision
 from compare.console import print_finding, say
 from compare.errors import BadInput
 from compare.explain import weight_place
+from compare.halves import built, precision
 from compare.report import Report
 from compare.submission import Returns, Step, check_step
 

@@ -113,6 +113,16 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
     )
 
 
+def may_agree(actual: Any, expected: Noisy) -> Any:
+    """Say of each number by itself whether `judge` could find that it agrees.
+
+    Yes as well where either side is not finite, or too large for the working precision.
+    """
+    noise = expected.noise * math.hypot(expected.unit, REFERENCE_UNIT) + SMALLEST[expected.unit]
+    differs = np.abs(actual - expected.value) > BOUND * noise
+    return ~(differs & np.isfinite(actual) & (np.abs(expected.value) <= LARGEST[expected.unit]))
+
+
 def judge_at_kinks(
     actual: Any, expected: Noisy, ends: Sequence[Noisy], *, between: bool, shared_out: bool = False
 ) -> Verdict | None:

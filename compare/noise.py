@@ -34,17 +34,15 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from compare.rounding import (
+from compare.rounding import CLOSE, RULES, close_together
+from compare.working_precision import (
     CAREFUL,
-    CLOSE,
     LARGEST,
-    RULES,
     SMALLEST,
     Numbers,
     Variance,
     added,
     careful,
-    close_together,
     may_overflow,
     mean_group_size,
     representation_error,

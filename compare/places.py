@@ -17,9 +17,10 @@ from compare.causes import Facts
 from compare.causes.optimizers import State
 from compare.noise import Noisy
 from compare.reference import Reference
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
+from manual.heads import Head, as_target
 from manual.layers import Activation, Dense, Embedding
-from manual.network import Head, Network, as_target
+from manual.network import Network
 
 Trace = dict[str, dict[str, np.ndarray]]
 Inputs = dict[str, Any]
@@ -66,6 +67,10 @@ class Surroundings:
         """Return the mask that a node is called with; None if there is none."""
         sources = self.network.nodes[index].inputs
         return self.mask(sources[0]) if sources else None
+
+    def loss_mask(self, head: Head) -> Any:
+        """Return the mask that a loss sees; None if it sees none."""
+        return self.mask(head.output)
 
     def drawn(self, name: str) -> list[Any]:
         """Return the random numbers that a node drew."""
@@ -129,7 +134,7 @@ class Surroundings:
             "y": as_target(np.asarray(target), p),
             "outputs": p.shape[-1],
             "sample_weight": self.sample_weight,
-            "mask": self.mask(head.output),
+            "mask": self.loss_mask(head),
             "logits": head.from_logits or bool(head.loss.from_logits),
             "loss_weight": head.weight,
         }
@@ -225,6 +230,11 @@ class Places(Surroundings):
         """Return Keras's own: one that is lost by hand shall be told from the right one."""
         found = self.tape.get("mask", {}).get(self.network.nodes[index].name)
         return super().arriving_mask(index) if found is None else found > 0.0
+
+    def loss_mask(self, head: Head) -> Any:
+        """Return Keras's own, as `arriving_mask` does."""
+        found = self.tape.get("mask", {}).get(f"loss/{self.network.heads.index(head)}")
+        return None if found is None else found > 0.0
 
     def mask_options(self, index: int) -> dict[str, Any]:
         """Return what a node's layer has to be told of the masks that arrive at it."""

@@ -139,11 +139,17 @@ def gradient_ruling(
         replay(network, drawn or {})
         return network.forward(x, training=True, replaced=replaced)
 
+    masks, moved = forward().masks, [False]
+
     def loss(run: Pass) -> float:
+        pairs = zip(map(np.asarray, run.masks), map(np.asarray, masks), strict=True)
+        moved.append(not all(np.array_equal(one, other) for one, other in pairs))
         return float(network.loss(run, y, sample_weight)[0])
 
     with np.errstate(all="ignore"):
         slope, error = _slope(network, forward, loss, what, direction)
+    if any(moved):  # a derivative takes them as they are
+        return undecided("the masks change along the way")
     if not np.isfinite(slope):
         return Ruling("nobody", slope, *says, error, "the loss is not finite")
     far = [abs(slope - one) for one in says]

@@ -16,7 +16,8 @@ import numpy as np
 
 from compare.noise import Noisy
 from manual.graph import Node
-from manual.network import Head, Network, Pass, as_target
+from manual.heads import Head, as_target
+from manual.network import Network, Pass
 from manual.optimizers import Step, tensors_of
 
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -227,7 +228,7 @@ class Reference:
         network, optimizer = self.network, self.network.optimizer
         assert optimizer is not None
         names = [name for name in network.slices if name in gradients]
-        tensors = tensors_of((name, network.parameters[name].shape) for name in names)
+        tensors = tensors_of((name, np.shape(gradients[name])) for name in names)
         t = self.exact(float(optimizer.updates(iterations) + 1))
         step = Step(iterations, t, self.exact(learning_rate))
         layouts = {slot: optimizer.layout(slot, tensors) for slot in optimizer.slot_names}

@@ -7,23 +7,34 @@ carried on through the right derivation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from compare.causes import Candidate, Cause, Facts, Place, candidates
-from compare.causes.base import fits, ranked
+from compare.causes.base import Hypothesis, fits, hypotheses_about, proposed, ranked
 from compare.causes.factors import constants
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.judge import judge, may_agree
+from compare.noise import Noisy, representation_error
 from compare.places import Surroundings
 from compare.reference import Reference
 
 Gradients = dict[str, Noisy]
-Mover = Callable[[Mapping[str, Noisy]], Mapping[str, Noisy]] | None
-"""From gradients to what was submitted, where that is new weights; None where gradients were."""
+
+
+class Mover(Protocol):
+    """From gradients to what was submitted: gradients again, or new weights."""
+
+    def __call__(self, gradients: Mapping[str, Noisy]) -> Mapping[str, Noisy]:
+        """Return what comes of gradients."""
+
+    def at(self, name: str, index: tuple[int, ...], gradients: Noisy) -> Noisy | None:
+        """Return what comes of each of several gradients of one element of a weight.
+
+        None where other elements have a say in it.
+        """
 
 
 @dataclass(frozen=True)
@@ -38,6 +49,27 @@ class Slip:
     @property
     def sentence(self) -> str:
         return f"{self.candidate.sentence}{f' ({self.where})' if self.where else ''}"
+
+
+class _Kind(NamedTuple):
+    """What makes slips at several places the same: who proposed them, and in which words."""
+
+    function: Hypothesis
+    sentence: str
+    formula: str
+    before: int
+    """How many of the same words the hypothesis had before it."""
+
+
+def _by_kind(function: Hypothesis, place: Place) -> dict[_Kind, Candidate]:
+    """Return what a hypothesis has to say about a place."""
+    found: dict[_Kind, Candidate] = {}
+    for candidate in proposed(function, place):
+        kind = _Kind(function, candidate.sentence, candidate.formula, 0)
+        while kind in found:
+            kind = kind._replace(before=kind.before + 1)
+        found[kind] = candidate
+    return found
 
 
 class Slips:
@@ -85,41 +117,39 @@ class Slips:
             for index, gradient in enumerate(self.at)
             if gradient is not None and not self.network.nodes[index].is_input
         ]
-        places = {index: self._place(index, self.at[index]) for index in nodes}
-        found: dict[tuple[str, str], list[int]] = {}
-        for index, place in places.items():
-            for candidate in candidates(place):
-                if candidate.slips == 1 or index in self._head:
-                    found.setdefault((candidate.sentence, candidate.formula), []).append(index)
-        for slip, where in found.items():
-            groups = [[index] for index in sorted(where, reverse=True)]
-            if len(where) > 1:
-                groups.insert(0, where)
-            for group in groups:
-                yield self._followed(slip, group)
+        found: dict[_Kind, dict[int, Candidate]] = {}
+        for index in nodes:
+            place = self._place(index, self.at[index])
+            for function in hypotheses_about(place):
+                for kind, candidate in _by_kind(function, place).items():
+                    if candidate.slips == 1 or index in self._head:
+                        found.setdefault(kind, {})[index] = candidate
+        for kind, made in found.items():
+            if len(made) > 1:
+                yield self._followed(kind, made)
+            for index in sorted(made, reverse=True):
+                yield self._followed(kind, {index: made[index]})
         yield from self._at_weights()
 
-    def _followed(self, slip: tuple[str, str], where: list[int]) -> Slip:
-        """Carry a slip (sentence, formula) at some nodes on to the gradients of all weights."""
-        made: list[Candidate] = []
+    def _followed(self, kind: _Kind, made: Mapping[int, Candidate]) -> Slip:
+        """Carry a slip at some nodes on to the gradients of all weights."""
+        last = max(made)  # the first on the way back: what arrives there is right
 
         def altered(index: int, gradient: Any) -> Any:
-            if index not in where:
+            if index not in made:
                 return gradient
-            for candidate in candidates(self._place(index, gradient)):
-                if (candidate.sentence, candidate.formula) == slip:
-                    made.append(candidate)
-                    return candidate.value
-            return gradient
+            if index == last:
+                return made[last].value
+            again = _by_kind(kind.function, self._place(index, gradient)).get(kind)
+            return gradient if again is None else again.value
 
         self.reference.clear_gradients()
         self.network.backward(self.run, self.upstream, altered=altered)
         found = self.reference.gradients()
         place = "in every layer"
-        if len(where) == 1:
-            layer = self.network.nodes[where[0]].layer.name
-            place = "" if where[0] in self._head else f"at {layer}"
-        return Slip(made[0], place, found, made[0].slips)
+        if len(made) == 1:
+            place = "" if last in self._head else f"at {self.network.nodes[last].layer.name}"
+        return Slip(made[last], place, found, made[last].slips)
 
     def _at_weights(self) -> Iterator[Slip]:
         """Give slips at the gradients themselves: of one weight, of all of a kind, and of all."""
@@ -190,46 +220,106 @@ class _Around(Surroundings):
         return self.slips.right
 
 
-def explained(
-    slips: Slips, submitted: Mapping[str, np.ndarray], moved: Mover = None
-) -> list[Cause]:
+def explained(slips: Slips, submitted: Mapping[str, np.ndarray], moved: Mover) -> list[Cause]:
     """Return the slips that give the submitted arrays, all of them, to within rounding.
 
     Parameters
     ----------
     slips : Slips
     submitted : mapping of str to array
-    moved : callable, optional
-        From gradients to what was submitted (new weights); by default gradients were.
+    moved : Mover
+        From gradients to what was submitted.
     """
-    causes = []
     with np.errstate(all="ignore"):
-        factors = list(_factors(slips.facts))
-        right = slips.right if moved is None else moved(slips.right)
-        for slip in slips.all():
-            cause = _all_fit(slip, slip.gradients, submitted, moved, right)
-            if cause is not None:
-                causes.append(cause)
-                continue
-            reached = [
-                name
-                for name, gradient in slip.gradients.items()
-                if not judge(gradient.value, slips.right[name]).agrees
-            ]
-            for factor, also in factors:
-                for where in dict.fromkeys([tuple(reached), tuple(slip.gradients)]):
-                    gradients = _Multiplied(slip.gradients, where, factor)
-                    cause = _all_fit(slip, gradients, submitted, moved, right)
+        held = _Held(slips, submitted, moved)
+        return ranked([cause for slip in slips.all() for cause in held.causes(slip)])
+
+
+class _Held:
+    """What was submitted, for slips to be held against.
+
+    A slip is held against one number first, it alone and with every factor that a second slip may
+    have brought in: most are ruled out by that.
+    """
+
+    def __init__(self, slips: Slips, submitted: Mapping[str, np.ndarray], moved: Mover) -> None:
+        self.gradients, self.moved = slips.right, moved
+        self.right = moved(slips.right)
+
+        def by_use(name: str) -> tuple[bool, int]:
+            """Put what rules out most, and costs least, first."""
+            return judge(submitted[name], self.right[name]).agrees, submitted[name].size
+
+        self.submitted = {name: submitted[name] for name in sorted(submitted, key=by_use)}
+        anywhere = Place("weight gradient", "", Noisy(0.0, unit=2.0**-53), None, {}, slips.facts)
+        self.second = {
+            factor: f"{sentence} (factor {name})" for factor, sentence, name in constants(anywhere)
+        }
+        unit = next(iter(slips.right.values())).unit
+        factors = [1.0, *self.second]
+        errors = [representation_error(factor, unit) for factor in factors]
+        self.factors: Any = Noisy(factors, errors, unit=unit)
+
+    def causes(self, slip: Slip) -> Iterator[Cause]:
+        """Give the slip as a cause if it fits; else with each factor that makes it fit."""
+        all_, reached = list(self.submitted), self._reached(slip)
+        alone, *multiplied = self._possible(slip, all_)
+        cause = self._fits(slip, slip.gradients) if alone else None
+        if cause is not None:
+            yield cause
+            return
+        for where in [reached, all_] if 0 < len(reached) < len(all_) else [all_]:
+            if where[0] != all_[0]:
+                _, *multiplied = self._possible(slip, where)
+            for (factor, also), possible in zip(self.second.items(), multiplied, strict=True):
+                if possible:
+                    cause = self._fits(slip, _Multiplied(slip.gradients, where, factor))
                     if cause is not None:
                         both = f"{cause.sentence}, and {also}"
-                        causes.append(replace(cause, sentence=both, slips=slip.slips + 1))
-    return ranked(causes)
+                        yield replace(cause, sentence=both, slips=slip.slips + 1)
+
+    def _reached(self, slip: Slip) -> list[str]:
+        """Return the weights whose gradients aren't what they should be."""
+        return [
+            name
+            for name in self.submitted
+            if slip.gradients[name] is not self.gradients[name]
+            and not judge(slip.gradients[name].value, self.gradients[name]).agrees
+        ]
+
+    def _possible(self, slip: Slip, names: Sequence[str]) -> list[bool]:
+        """Say which factors the largest number of one gradient leaves possible."""
+        for name in names:
+            gradient = slip.gradients[name]
+            largest = int(np.abs(gradient.value).argmax())
+            index = tuple(int(i) for i in np.unravel_index(largest, gradient.shape))
+            given = self.moved.at(name, index, self.factors * gradient[index])
+            if given is not None:
+                return list(may_agree(self.submitted[name][index], given))
+        return [True] * len(self.factors)
+
+    def _fits(self, slip: Slip, gradients: Mapping[str, Noisy]) -> Cause | None:
+        """Return the slip as a cause if every array that comes of it fits: that of the worst one.
+
+        If what is right fits as well, in doubt as the slip's numbers are, it explains nothing.
+        """
+        given = self.moved(gradients)
+        worst: Cause | None = None
+        for name, array in self.submitted.items():
+            cause = fits(replace(slip.candidate, value=given[name], sentence=slip.sentence), array)
+            if cause is None:
+                return None
+            if worst is None or cause.distance > worst.distance:
+                worst = cause
+        if all(judge(self.right[name].value, given[name]).agrees for name in self.submitted):
+            return None
+        return worst
 
 
 class _Multiplied(Mapping[str, Noisy]):
     """Gradients of which some are multiplied with a constant, each when it is asked for."""
 
-    def __init__(self, gradients: Gradients, where: tuple[str, ...], factor: float) -> None:
+    def __init__(self, gradients: Gradients, where: Sequence[str], factor: float) -> None:
         self.gradients, self.where, self.factor = gradients, where, factor
 
     def __getitem__(self, name: str) -> Noisy:
@@ -241,34 +331,3 @@ class _Multiplied(Mapping[str, Noisy]):
 
     def __len__(self) -> int:
         return len(self.gradients)
-
-
-def _factors(facts: Facts) -> Iterator[tuple[float, str]]:
-    """Give the constants that a second slip may have multiplied everything with."""
-    anywhere = Place("weight gradient", "", Noisy(0.0, unit=2.0**-53), None, {}, facts)
-    for factor, sentence, name in constants(anywhere):
-        yield factor, f"{sentence} (factor {name})"
-
-
-def _all_fit(
-    slip: Slip,
-    gradients: Mapping[str, Noisy],
-    submitted: Mapping[str, np.ndarray],
-    moved: Mover,
-    right: Mapping[str, Noisy],
-) -> Cause | None:
-    """Return the slip as a cause if every array that comes of it fits: that of the worst one.
-
-    If what is right fits as well, in doubt as the slip's numbers are, it explains nothing.
-    """
-    given = gradients if moved is None else moved(gradients)
-    worst: Cause | None = None
-    for name, array in submitted.items():
-        cause = fits(replace(slip.candidate, value=given[name], sentence=slip.sentence), array)
-        if cause is None:
-            return None
-        if worst is None or cause.distance > worst.distance:
-            worst = cause
-    if all(judge(right[name].value, given[name]).agrees for name in submitted):
-        return None
-    return worst

@@ -14,20 +14,20 @@ import numpy as np
 from compare.causes import Cause
 from compare.checks import compare_step
 from compare.collecting import Comparison
-from compare.data import check_lengths, checked_arrays
+from compare.data import check_fit, check_lengths, checked_arrays
 from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
-from compare.engine import check_fit
 from compare.errors import BadInput
 from compare.judge import judge, judge_at_kinks
+from compare.movers import Unmoved, Updated
 from compare.noise import Noisy, resolved
 from compare.places import Places
 from compare.referee import gradient_ruling
 from compare.reference import Derivation, Reference
 from compare.report import Report
-from compare.slips import Slips, explained
+from compare.slips import Mover, Slips, explained
 from compare.twins import model_config, twin_network, working_dtype
 from keras_models import naming
-from keras_models.callbacks import StepRecord
+from keras_models.recorder import StepRecord
 from keras_models.stepper import Stepper
 
 Arrays = Sequence[Any] | Mapping[str, Any]
@@ -128,8 +128,9 @@ def check_step(
     with np.errstate(all="ignore"):
         batch = record.x, record.y, record.sample_weight
         slips = Slips(reference, *batch, drawn, record.after, facts)
-    moved = None if returns == "gradients" else _Mover(reference, record)
-    right = slips.right if moved is None else moved(slips.right)
+    asked_gradients = returns == "gradients"
+    moved: Mover = Unmoved() if asked_gradients else Updated(reference, record)
+    right = moved(slips.right)
 
     @cache
     def both_ways() -> list[Mapping[str, Noisy]]:
@@ -138,8 +139,7 @@ def check_step(
         for way in (False, True):
             with np.errstate(all="ignore"), resolved(way):
                 reference.whole(record.x, record.y, record.sample_weight, drawn)
-            gradients = reference.gradients()
-            ways.append(gradients if moved is None else moved(gradients))
+            ways.append(moved(reference.gradients()))
         return ways
 
     @cache
@@ -148,14 +148,14 @@ def check_step(
 
     def diagnosis(name: str) -> Diagnosis:
         ruling = None
-        if moved is None:
+        if asked_gradients:
             theirs = submitted[name]
             plain = reference.plain(record.before)
             ours = right[name].value
             ruling = gradient_ruling(plain, *batch, name, ours, theirs, THE_SUBMISSION, drawn)
         return Diagnosis(SUBMISSION, causes(), ruling)
 
-    phase = "weight gradient" if moved is None else "weight"
+    phase = "weight gradient" if asked_gradients else "weight"
     for name in reversed(list(submitted)):
         verdict = judge(submitted[name], right[name])
         if not verdict.agrees:
@@ -166,7 +166,7 @@ def check_step(
         layer = next(one for one in network.layers if one.name == layer_name)
         by: Derivation = (
             reference.derivation(layer, f"{weight} gradient", "backward")
-            if moved is None
+            if asked_gradients
             else reference.derivation(reference.network.optimizer, "weight", "update")
         )
         diagnose = partial(diagnosis, name)
@@ -211,29 +211,6 @@ def _right_step(
         loss=tape["loss"]["total"],
     )
     return record, tape
-
-
-class _Mover:
-    """From gradients to the weights after the right update."""
-
-    def __init__(self, reference: Reference, record: StepRecord) -> None:
-        self.reference, self.record = reference, record
-
-    def __call__(self, gradients: Mapping[str, Noisy]) -> dict[str, Noisy]:
-        record, parameters = self.record, self.reference.network.parameters
-        with np.errstate(all="ignore"):
-            update = self.reference.update(
-                record.before,
-                gradients,
-                record.slots_before,
-                record.iterations,
-                record.learning_rate,
-            )
-        moved, start = {}, 0
-        for name in update.names:
-            part = slice(start, start + parameters[name].size)
-            moved[name], start = update.weights[part].reshape(parameters[name].shape), part.stop
-        return moved
 
 
 # ---------------------------------------------------------------------- what is handed in

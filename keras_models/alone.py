@@ -32,7 +32,14 @@ class Alone:
         self._copy: keras.Model | None = None
 
     def activation(
-        self, node: str, inputs: Sequence[np.ndarray], weights: Arrays, mask: Any = None
+        self,
+        node: str,
+        inputs: Sequence[np.ndarray],
+        weights: Arrays,
+        mask: Any = None,
+        *,
+        named: Sequence[str] = (),
+        options: Mapping[str, Any] | None = None,
     ) -> np.ndarray:
         """Return a node's output for the given inputs, in training.
 
@@ -41,31 +48,39 @@ class Alone:
         node : str
             As in a trace: ``hidden/pre_activation`` is Dense without its activation function, and
             ``hidden`` that function alone.
+        mask : array, or list with one entry per input, optional
+        named : sequence of str
+            What the layer calls its inputs, if it takes them one by one and not as a list.
+        options : mapping, optional
+            What the layer was called with besides.
         """
         with _float64():
             model = self._with(weights)
             name, _, part = node.partition("/")
             layer = model.get_layer(name.partition("@")[0])
-            if any(variable.name == "seed_generator_state" for variable in layer.variables):
-                raise CannotRun("the layer draws random numbers")
             function = vars(layer).get("activation")
             applied = function not in (None, keras.activations.linear)
             of_its_own = isinstance(layer, keras.layers.Activation)
             tensors = [keras.ops.convert_to_tensor(array, "float64") for array in inputs]
             if applied and not part and not of_its_own:
                 return np.asarray(function(tensors[0]))
-            options = {} if mask is None else {"mask": keras.ops.convert_to_tensor(mask)}
+            given = {**(options or {}), **_masks(mask, tensors if named else [], named)}
             if layer._call_has_training_arg:
-                options["training"] = True
+                given["training"] = True
+            taken: Any = tensors[0] if len(tensors) == 1 else tensors
             if applied and not of_its_own:
                 layer.activation = keras.activations.linear
+            before = _random_states(layer)
             try:
-                return np.asarray(
-                    layer.call(tensors[0] if len(tensors) == 1 else tensors, **options)
+                found = np.asarray(
+                    layer.call(*tensors, **given) if named else layer.call(taken, **given)
                 )
             finally:
                 if applied and not of_its_own:
                     layer.activation = function
+            if _random_states(layer) != before:
+                raise CannotRun("the layer draws random numbers")
+            return found
 
     def update(
         self,
@@ -118,15 +133,43 @@ class Alone:
         if self._copy is None:
             self._copy = keras.models.clone_model(
                 self._model,
-                clone_function=lambda layer: type(layer).from_config(
-                    {**layer.get_config(), "dtype": "float64"}
-                ),
+                clone_function=_in_float64,
             )
             self._copy.compile_from_config(self._model.get_compile_config())
             self._copy.optimizer.build(self._copy.trainable_variables)
         for name, variable in naming.weights(self._copy).items():
             variable.assign(weights[name])
         return self._copy
+
+
+def _in_float64(layer: Any) -> Any:
+    """Make a layer anew in float64; an operation, of which masks are made, has no dtype."""
+    wide = {"dtype": "float64"} if isinstance(layer, keras.layers.Layer) else {}
+    return type(layer).from_config({**layer.get_config(), **wide})
+
+
+def _masks(mask: Any, tensors: Sequence[Any], named: Sequence[str]) -> dict[str, Any]:
+    """Return masks as the layer takes them: by the names of its inputs, or as it takes these."""
+    if mask is None:
+        return {}
+    each = [
+        None if one is None else keras.ops.convert_to_tensor(one)
+        for one in (mask if isinstance(mask, list) else [mask])
+    ]
+    if not named:
+        return {"mask": each if isinstance(mask, list) else each[0]}
+    for tensor, one in zip(tensors, each, strict=True):
+        tensor._keras_mask = one  # where MultiHeadAttention looks for that of its query
+    return {f"{name}_mask": one for name, one in zip(named, each, strict=False)}
+
+
+def _random_states(layer: keras.Layer) -> list[list[int]]:
+    """Return how far a layer's random generators are."""
+    return [
+        np.asarray(variable).tolist()
+        for variable in layer.variables
+        if variable.name == "seed_generator_state"
+    ]
 
 
 @contextmanager

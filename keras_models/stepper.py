@@ -15,9 +15,9 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.ops import gen_stateless_random_ops_v2 as generators
 
 from keras_models import naming
+from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
 
 Trace = dict[str, dict[str, np.ndarray]]
@@ -85,11 +85,11 @@ class Stepper:
         Trace
             With three phases beside the others: ``"draw"``, the random numbers that each layer
             drew, as they came from the generator, under ``layer/0``, ``layer/1`` …; ``"mask"``, the
-            masks that layers were called with, 1 where a step counts; and ``"processed gradient"``,
-            what is left of a gradient after unscaling and clipping. That is missing where nothing
-            is done to it, and where gradients are accumulated: there it is made inside a branch of
-            the graph, which can't be read from outside, but the accumulators are slots and tell as
-            much.
+            masks that layers were called with, 1 where a step counts, and under ``loss/0`` … those
+            that the losses see; and ``"processed gradient"``, what is left of a gradient after
+            unscaling and clipping. That is missing where nothing is done to it, and where gradients
+            are accumulated: there it is made inside a branch of the graph, which can't be read from
+            outside, but the accumulators are slots and tell as much.
         """
         dtype = self._weights[0].dtype
         arrays = [weights[name] for name in self.names]
@@ -192,11 +192,15 @@ class Stepper:
         trainable = model.trainable_variables
         gradients = tape.gradient(scaled, [*trainable, *seen.values()])
         of_weights, of_activations = gradients[: len(trainable)], gradients[len(trainable) :]
-        processed = _applied(optimizer, of_weights, trainable)
+        processed = applied(optimizer, of_weights, trainable)
 
         numbers: dict[tuple[str, str], Any] = {}
         numbers.update({("activation", name): value for name, value in seen.items()})
         numbers.update({("draw", name): value for name, value in drawn.items()})
+        for index, output in enumerate(tf.nest.flatten(y_pred)):
+            mask = getattr(output, "_keras_mask", None)
+            if mask is not None:
+                masks[f"loss/{index}"] = mask
         numbers.update({("mask", name): tf.cast(mask, loss.dtype) for name, mask in masks.items()})
         numbers["loss", "total"] = loss
         for name, gradient in zip(seen, of_activations, strict=True):
@@ -243,10 +247,8 @@ class Stepper:
             name = layer.name + (f"@{call + 1}" if call else "")
             remaining.setdefault(id(layer), []).append(name)
         layers = list({id(layer): layer for layer, _ in self._calls}.values())
-        undo = [
-            _record_layer(layer, remaining[id(layer)], seen, masks, current) for layer in layers
-        ]
-        undo += [_record_draws(operation, drawn, current) for operation in DRAWING]
+        undo = [record_layer(layer, remaining[id(layer)], seen, masks, current) for layer in layers]
+        undo += [record_draws(operation, drawn, current) for operation in DRAWING]
         try:
             yield seen, drawn, masks
         finally:
@@ -268,86 +270,3 @@ class Stepper:
             return (step + 1,)
 
         tf.while_loop(lambda step: step < last, one_step, [first])
-
-
-def _applied(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
-    """Apply the gradients; return what clipping left of them, if it can be asked and is read."""
-    options = ("clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")
-    readable = not optimizer.gradient_accumulation_steps
-    kept = readable and any(getattr(optimizer, option) is not None for option in options)
-    processed: list[Any] = []
-    own = optimizer._clip_gradients
-
-    def clip(gradients: Any) -> Any:
-        clipped = own(gradients)
-        if kept:
-            processed[:] = clipped
-        return clipped
-
-    optimizer._clip_gradients = clip
-    try:
-        optimizer.apply(gradients, variables)
-    finally:
-        del optimizer._clip_gradients
-    return processed
-
-
-DRAWING = ("stateless_random_uniform_v2", "stateless_random_normal_v2")
-"""TensorFlow's operations behind every random number of a Keras layer, before any scaling."""
-
-
-def _record_draws(operation: str, drawn: dict[str, Any], current: list[str]) -> Callable[[], None]:
-    """Make a drawing operation note what it gives under the layer's name; return what undoes it."""
-    own = getattr(generators, operation)
-
-    def draw(*args: Any, **kwargs: Any) -> Any:
-        numbers = own(*args, **kwargs)
-        count = sum(name.rsplit("/", 1)[0] == current[0] for name in drawn)
-        drawn[f"{current[0]}/{count}"] = numbers
-        return numbers
-
-    setattr(generators, operation, draw)
-    return lambda: setattr(generators, operation, own)
-
-
-def _record_layer(
-    layer: Any,
-    names: list[str],
-    seen: dict[str, Any],
-    masks: dict[str, Any],
-    current: list[str],
-) -> Callable[[], None]:
-    """Make a layer note its outputs and masks, one name per call; return what undoes it.
-
-    ``current`` says which call is being made.
-    """
-    calls = iter(names)
-    own_call = layer.call
-    # A recurrent layer's activations belong to its cell, and are no step of their own.
-    activation = vars(layer).get("activation") or keras.activations.linear
-    has_activation = activation is not keras.activations.linear and not isinstance(
-        layer, keras.layers.Activation
-    )
-
-    def call(*args: Any, **kwargs: Any) -> Any:
-        current[:] = [next(calls)]
-        if tf.is_tensor(kwargs.get("mask")):
-            masks[current[0]] = kwargs["mask"]
-        y = own_call(*args, **kwargs)
-        seen[current[0]] = y
-        return y
-
-    def noted_activation(z: Any) -> Any:
-        seen[f"{current[0]}/pre_activation"] = z
-        return activation(z)
-
-    layer.call = call
-    if has_activation:
-        layer.activation = noted_activation
-
-    def restore() -> None:
-        del layer.call
-        if has_activation:
-            layer.activation = activation
-
-    return restore

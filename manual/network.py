@@ -12,8 +12,8 @@ import numpy as np
 
 from manual.arrays import Array
 from manual.graph import Node, in_causal_order, nodes_of, symbols_from_config
-from manual.layers import Activation, Layer, Parameter, Symbol
-from manual.losses import Loss
+from manual.heads import Head, as_target, attached
+from manual.layers import Layer, Parameter, Symbol
 from manual.optimizers import Optimizer, Tensor
 from manual.registry import from_keras
 
@@ -32,29 +32,6 @@ class Pass:
     masks: list[Array | None]
     gradients: list[Array | None] = field(default_factory=list)
     shares: list[dict[int, Array]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Head:
-    """Where a loss is attached.
-
-    Attributes
-    ----------
-    output : int
-        The node whose output the loss judges.
-    reads : int
-        The node whose output the loss computes from: the logits behind a sigmoid or softmax where
-        the loss is a cross-entropy, else ``output`` itself.
-    """
-
-    output: int
-    reads: int
-    loss: Loss
-    weight: float
-
-    @property
-    def from_logits(self) -> bool:
-        return self.reads != self.output
 
 
 class Network:
@@ -320,22 +297,7 @@ class Network:
         optimizer : str, Optimizer or Keras configuration
         loss_weights : sequence of float, optional
         """
-        losses = list(loss) if isinstance(loss, (list, tuple)) else [loss] * len(self.outputs)
-        weights = list(loss_weights) if loss_weights else [None] * len(losses)
-        if not len(losses) == len(weights) == len(self.outputs):
-            raise ValueError(
-                f"The network has {len(self.outputs)} outputs. "
-                f"Received: {len(losses)} losses and {len(weights)} loss weights."
-            )
-        self.heads = []
-        for output, one, weight in zip(self.outputs, losses, weights, strict=True):
-            attached = one if isinstance(one, Loss) else from_keras("loss", one)
-            node = self.nodes[output]
-            fused = isinstance(node.layer, Activation) and attached.reads_logits_of(
-                node.layer.function
-            )
-            reads = node.inputs[0] if fused else output
-            self.heads.append(Head(output, reads, attached, 1.0 if weight is None else weight))
+        self.heads = attached(loss, loss_weights, self.nodes, self.outputs)
         self.optimizer = (
             optimizer if isinstance(optimizer, Optimizer) else from_keras("optimizer", optimizer)
         )
@@ -444,15 +406,6 @@ class Network:
     def evaluate(self, x: Array | Sequence[Array], y: Array | Sequence[Array]) -> float:
         """Return the loss on data, taken as one batch, without learning from it."""
         return float(self.loss(self.forward(x), y)[0])
-
-
-def as_target(y: Array, p: Array) -> Array:
-    """Give a target the dtype of its prediction and, where it has none, its last axis of one."""
-    if y.dtype != p.dtype:
-        y = y.astype(p.dtype)
-    if y.ndim == p.ndim - 1 and p.shape[-1] == 1:
-        return y[..., None]
-    return y
 
 
 def batches(order: Array, batch_size: int) -> Iterator[Array]:

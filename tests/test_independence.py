@@ -13,7 +13,7 @@ import pytest
 
 import keras_models.networks
 import manual.networks
-from compare.casework import precision
+from compare.halves import precision
 
 ROOT = Path(manual.__file__).parent.parent
 FORBIDDEN = {

@@ -11,6 +11,7 @@ FAMILIES = (
     "convolution",
     "dense",
     "dropout",
+    "einsum_dense",
     "inference",
     "masks",
     "merging",

@@ -35,16 +35,31 @@ def allowed(inputs: Mapping[str, Any], window: int | None, shape: Any, k: Knobs)
     t, s = np.arange(shape[-2])[:, None], np.arange(shape[-1])
     masks = [*(inputs.get("masks") or ()), None, None, None][:3]
     options = inputs.get("options") or {}
-    found = [] if masks[0] is None else [masks[0][:, None, :, None]]
-    found += [mask[:, None, None, :] for mask in masks[1:] if mask is not None]
-    if options.get("attention_mask") is not None:
-        found.append(options["attention_mask"].reshape(-1, 1, *shape[-2:]))
+    given = {"query": masks[0], "value": masks[1], "key": masks[2]}
+    given["attention_mask"] = options.get("attention_mask")
+    laid_out = {"query": (-1, 1, shape[-2], 1), "attention_mask": (-1, 1, *shape[-2:])}
+    found = [
+        mask.reshape(*laid_out.get(name, (-1, 1, 1, shape[-1])))
+        for name, mask in given.items()
+        if mask is not None and name not in k.get("without_mask", ())
+    ]
     if window is not None:
-        found.append((np.abs(t - s) < window)[None, None])
-    if k.get("masks_ignored"):
-        found = []
+        near = {
+            "missing": s < np.inf,
+            "wide": np.abs(t - s) <= window,
+            "narrow": np.abs(t - s) < window - 1,
+            "causal": (s <= t) & (t - s < window),
+        }
+        close = near.get(k.get("window", ""), np.abs(t - s) < window)
+        found.append(np.broadcast_to(close, shape[-2:])[None, None])
     if options.get("use_causal_mask"):
-        causal = {"missing": s < np.inf, "strict": s < t, "late": s <= t + 1, "turned": s >= t}
+        causal = {
+            "missing": s < np.inf,
+            "strict": s < t,
+            "late": s <= t + 1,
+            "turned": s >= t,
+            "at the end": s <= t + len(s) - len(t),
+        }
         found.append(
             np.broadcast_to(causal.get(k.get("causal", ""), s <= t), shape[-2:])[None, None]
         )
@@ -58,19 +73,29 @@ def allowed(inputs: Mapping[str, Any], window: int | None, shape: Any, k: Knobs)
     return ~M if k.get("inverted") else M
 
 
-def weights(S: Any, M: Any, k: Knobs) -> Any:
-    """Return A = softmax(S), where the query may look."""
+def weights(S: Any, M: Any, k: Knobs, unseen: Any = NEVER) -> Any:
+    """Return A = softmax(S), where the query may look; ``unseen`` is the score where it may not."""
     if M is not None:
         hidden = {"raised": -NEVER, "zeroed": 0.0, "seen": S}
         if k.get("hidden") == "lowered":
             M = ~M | M.all(axis=-1, keepdims=True)
-        S = np.where(M, S, hidden.get(k.get("hidden", ""), NEVER))
+        S = np.where(M, S, hidden.get(k.get("hidden", ""), unseen))
     axis = {"queries": -2, "heads": 1}.get(k.get("softmax_over", ""), -1)
     if k.get("no_softmax"):
         return S
     e = np.exp(S - S.max(axis=axis, keepdims=True))
     A = e if k.get("unnormalised") else e / e.sum(axis=axis, keepdims=True)
     return np.where(M, A, 0.0) if M is not None and k.get("hidden") == "seen" else A
+
+
+def dropped(array: Any, inputs: Mapping[str, Any], rate: float, how: str) -> Any:
+    """Return what dropout leaves of the weights, or of their gradient."""
+    drawn = inputs.get("drawn")
+    if not drawn or how == "left out":
+        return array
+    kept = drawn[0] < rate if how == "inverted" else drawn[0] >= rate
+    scale = {"not enlarged": 1.0, "multiplied": 1.0 - rate}.get(how, 1.0 / (1.0 - rate))
+    return np.where(kept, array * scale, 0.0)
 
 
 def score_gradient(dA: Any, A: Any, k: Knobs) -> Any:
@@ -109,6 +134,8 @@ class Heads:
         if self.k.get("exchanged_inputs"):
             one, other = self.k["exchanged_inputs"]
             self.x[one], self.x[other] = self.x[other], self.x[one]
+        for name, source in self.k.get("projects", {}).items():
+            self.x[name] = self.x[source]
         self.separate_key = len(x) == 3
 
     def kernel(self, name: str) -> Any:
@@ -155,9 +182,10 @@ class Heads:
         if n == groups:
             return dK
         b, _, s, h = dK.shape
-        if self.k.get("one_of_group"):
-            return dK.reshape(b, groups, n // groups, s, h)[:, :, 0]
-        return dK.reshape(b, groups, n // groups, s, h).sum(axis=2)
+        shares = dK.reshape(b, groups, n // groups, s, h)
+        if "one_of_group" in self.k:
+            return shares[:, :, self.k["one_of_group"]]
+        return shares.mean(axis=2) if self.k.get("mean_of_group") else shares.sum(axis=2)
 
     def scale(self, size: int) -> float:
         """Return 1/√h, rounded to float32 as Keras does."""
@@ -187,25 +215,19 @@ class Heads:
         A = used = weights(S, M, k)
         if self.map.dropout:
             used = used if M is None else np.where(M, used, 0.0)
-            used = self.dropped(used, k.get("dropout", ""))
+            used = dropped(used, self.inputs, self.map.dropout, k.get("dropout", ""))
         C = used @ V
         b, _, t, _ = C.shape
         merged = np.moveaxis(C, 1, 2).reshape(b, t, -1)
         if k.get("split") in ("merged", "both"):
             merged = C.reshape(b, t, -1)
+        if k.get("split") == "joined interleaved":
+            merged = np.moveaxis(C, 1, 3).reshape(b, t, -1)
         W = self.kernel("attention_output")
         y = merged @ (W.T if k.get("output_turned") and W.shape[0] == W.shape[1] else W)
         bias = self.bias("attention_output")
         y = (y if bias is None else y + bias).reshape(*self.inputs["y"].shape)
         return {"Q": Q, "K": K, "V": V, "S": S, "A": A, "M": M, "used": used, "C": C, "y": y}
-
-    def dropped(self, array: Any, how: str) -> Any:
-        drawn = self.inputs.get("drawn")
-        if not drawn or how == "left out":
-            return array
-        rate = self.map.dropout
-        enlarged = 1.0 if how == "not enlarged" else 1.0 / (1.0 - rate)
-        return np.where(drawn[0] >= rate, array * enlarged, 0.0)
 
     def backward(self, right: Arrays) -> Arrays:
         """Run back from the right forward pass.
@@ -223,7 +245,7 @@ class Heads:
         other = {"K": K, "C": C}.get(k.get("for_values", ""), V)
         dA = dC @ turned(other if other.shape == V.shape else V)
         dA = dA if right["M"] is None or not self.map.dropout else np.where(right["M"], dA, 0.0)
-        dA = self.dropped(dA, k.get("dropout", ""))
+        dA = dropped(dA, self.inputs, self.map.dropout, k.get("dropout", ""))
         dS = score_gradient(dA, used if k.get("dropped_twice") else A, k)
         dS = dS if right["M"] is None else np.where(right["M"], dS, 0.0)
         scale, plain = self.scale(size), float(np.float32(size**-0.5))

@@ -110,10 +110,20 @@ def hypothesis(*phases: str) -> Callable[[Hypothesis], Hypothesis]:
 
 def candidates(place: Place) -> Iterator[Candidate]:
     """Return everything that any hypothesis has to say about a place, in the right shape."""
-    for function in _hypotheses.get(place.phase, []):
-        for candidate in function(place):
-            if np.shape(candidate.value) == place.right.shape:
-                yield replace(candidate, value=_with_noise(candidate.value, place.right.unit))
+    for function in hypotheses_about(place):
+        yield from proposed(function, place)
+
+
+def hypotheses_about(place: Place) -> list[Hypothesis]:
+    """Return the hypotheses that are registered for a place's phase."""
+    return _hypotheses.get(place.phase, [])
+
+
+def proposed(function: Hypothesis, place: Place) -> Iterator[Candidate]:
+    """Return what one hypothesis has to say about a place, in the right shape."""
+    for candidate in function(place):
+        if np.shape(candidate.value) == place.right.shape:
+            yield replace(candidate, value=_with_noise(candidate.value, place.right.unit))
 
 
 def _with_noise(value: Any, unit: float) -> Noisy:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
+from compare.causes.functions import SELU_SCALE
 from manual.layers import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 
 Scale = tuple[str, float, str]
@@ -35,11 +37,14 @@ def dropout(place: Place) -> Iterator[Candidate]:
                 continue
             slips = bool(masked) + bool(scaled)
             value = passing * factor
-            value = value if keep is None else np.where(keep, value, 0.0)
+            if keep is not None:
+                if any(n not in (1, size) for n, size in zip(keep.shape, value.shape, strict=True)):
+                    continue
+                value = np.where(keep, value, 0.0)
             shown = f"{letter}{mask}{formula}"
             if masked == NOT_APPLIED and scaled == SCALING:
                 said, slips = "nothing is dropped, and nothing scaled", 1
-            if masked == SWAPPED and scaled == BY_RATE:
+            if masked in (SWAPPED, OF_THE_KEPT) and scaled == BY_RATE:
                 said, slips = "the rate is taken for the share that is kept", 1
             yield Candidate(said, value, shown, slips=slips)
     yield Candidate("everything is dropped", passing * 0.0, "0")
@@ -48,6 +53,7 @@ def dropout(place: Place) -> Iterator[Candidate]:
 
 NOT_APPLIED = "the mask is not applied"
 SWAPPED = "the mask is inverted: what should be kept is dropped"
+OF_THE_KEPT = "the rate is taken for the share that is kept, in the mask"
 SCALING = "the scaling by 1 / (1 − rate) is missing"
 BY_RATE = "the scale is 1 / rate"
 
@@ -77,17 +83,19 @@ def _masks(place: Place, u: Any, rate: float) -> Iterator[tuple[str, Any, str]]:
     yield "", kept, " · m"
     yield NOT_APPLIED, None, ""
     yield SWAPPED, u < rate, " · (1 − m)"
-    yield (
-        "the rate is taken for the share that is kept, in the mask",
-        u >= 1.0 - rate,
-        " · [u ≥ 1 − rate]",
-    )
+    yield OF_THE_KEPT, u >= 1.0 - rate, " · [u ≥ 1 − rate]"
     yield "elements are kept where u < 1 − rate", u < 1.0 - rate, " · [u < 1 − rate]"
     for axis, size in enumerate(u.shape):
         if size > 1:
             what = {0: "all samples", u.ndim - 1: "all features"}.get(axis, f"all of axis {axis}")
             first = u[(slice(None),) * axis + (slice(0, 1),)]
             yield f"one mask serves {what}", first >= rate, f" · m, that of the first for {what}"
+    for whole, by in permutations(range(1, u.ndim), 2):
+        if u.shape[whole] == 1 and u.shape[by] > 1:
+            order = list(range(u.ndim))
+            order[whole], order[by] = by, whole
+            sentence = f"the mask is the same along axis {by} instead of axis {whole}"
+            yield sentence, np.transpose(u, order) >= rate, " · m′"
 
 
 def _another_draw(
@@ -186,9 +194,20 @@ def alpha_dropout(place: Place) -> Iterator[Candidate]:
         return
     (u,), rate = place.inputs["drawn"], place.map.rate
     low = -1.7580993408473766  # −λα of Klambauer et al. 2017
-    a = 1.0 / math.sqrt((1.0 - rate) * (1.0 + rate * low * low))
+    keep = 1.0 - rate
+
+    def stretch(keep: float, low: float) -> float:
+        return 1.0 / math.sqrt(keep * (1.0 + (1.0 - keep) * low * low))
+
+    a, m = stretch(keep, low), u >= rate
     b = -a * low * rate
-    m, keep = u >= rate, 1.0 - rate
+    others = (
+        ("1 − rate is missing before rate α′²", (keep + rate * low * low) ** -0.5),
+        ("1 − rate is missing", (1.0 + rate * low * low) ** -0.5),
+        ("rate and 1 − rate are swapped", stretch(rate, low)),
+        ("the root is missing", a * a),
+        ("the square of α′ is missing", (keep * (1.0 - rate * low)) ** -0.5),
+    )
     if letter == "dy":
         for sentence, value, formula in (
             ("the scaling by a is missing", np.where(m, passing, 0.0), "dy · m"),
@@ -198,6 +217,8 @@ def alpha_dropout(place: Place) -> Iterator[Candidate]:
             ("the shift by b is in the gradient", np.where(m, passing * a, 0.0) + b, "a dy m + b"),
         ):
             yield Candidate(sentence, value, formula)
+        for sentence, other in others:
+            yield Candidate(f"{sentence} in a", np.where(m, passing * other, 0.0), "another a")
         return
     dropped = np.where(m, passing, low)
     for sentence, value, formula in (
@@ -216,3 +237,11 @@ def alpha_dropout(place: Place) -> Iterator[Candidate]:
         ("nothing is dropped", passing, "x"),
     ):
         yield Candidate(sentence, value, formula)
+    for sentence, other in others:
+        value = dropped * other - other * low * rate
+        yield Candidate(f"{sentence} in a", value, "another a")
+    bare = low / SELU_SCALE
+    value = np.where(m, passing, bare) * stretch(keep, bare) - stretch(keep, bare) * bare * rate
+    yield Candidate("what is dropped becomes −α, without λ", value, "α′ = −α")
+    turned = np.where(m, passing, -low) * a + a * low * rate
+    yield Candidate("α′ is +λα throughout", turned, "α′ = λα")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,18 +18,37 @@ def _numbers(place: Place) -> Any:
     return place.inputs["x"].value.astype(int)
 
 
+SHIFTS = ((-1, "small", "− 1"), (1, "large", "+ 1"))
+
+
 @hypothesis("activation")
 def looked_up(place: Place) -> Iterator[Candidate]:
     """Propose other rows of the table than E[x]."""
     if not isinstance(place.map, Embedding) or not place.has("x", "embeddings"):
         return
     x, E = _numbers(place), place.inputs["embeddings"]
-    for shift, told in ((-1, "small"), (1, "large")):
+    for shift, told, by in SHIFTS:
         wrapped = (x + shift) % len(E)
-        yield Candidate(f"the index is one too {told}", E[wrapped], f"y = E[x {shift:+d}]")
+        yield Candidate(f"the index is one too {told}", E[wrapped], f"y = E[x {by}]")
     yield Candidate(
         "the padding's vector is set to 0", np.where((x == 0)[..., None], 0.0, E[x]), "E[0] = 0"
     )
+    root = float(np.sqrt(E.shape[-1]))
+    sentence = "the vectors are multiplied by √d, as in the Transformer"
+    yield Candidate(sentence, E[x] * root, "y = √d E[x]")
+    yield Candidate("the vectors are divided by √d", E[x] / root, "y = E[x] / √d")
+
+
+def _last(rows: Any) -> Any:
+    return rows[-1]
+
+
+def _gathered(x: Any, dy: Any, like: Any, how: Callable[[Any], Any]) -> Any:
+    """Make one row of all that belong to an index."""
+    found = like * 0.0
+    for index in np.unique(x):
+        found[index] = how(dy[x == index])
+    return found
 
 
 @hypothesis("weight gradient")
@@ -40,20 +59,25 @@ def table_gradient(place: Place) -> Iterator[Candidate]:
     x = _numbers(place).reshape(-1)
     dy = place.inputs["dz"].reshape(-1, place.right.shape[-1])
     right: Any = place.right
-    last, first, mean = (right * 0.0 for _ in range(3))
-    for index in np.unique(x):
-        rows = dy[x == index]
-        last[index], first[index], mean[index] = rows[-1], rows[0], rows.mean(axis=0)
     sentence = "the gradient of an index that comes twice is overwritten instead of added"
-    yield Candidate(sentence, last, "dE[x] = dy")
+    yield Candidate(sentence, _gathered(x, dy, right, _last), "dE[x] = dy")
+    sentence = "within a sample, the gradient of an index that comes twice is overwritten"
+    samples = len(place.inputs["x"])
+    each: Any = right * 0.0
+    for some, theirs in zip(
+        x.reshape(samples, -1), dy.reshape(samples, -1, dy.shape[-1]), strict=True
+    ):
+        each = each + _gathered(some, theirs, right, _last)
+    yield Candidate(sentence, each, "dE[xₙ] += dyₙ, sample by sample")
     sentence = "only the first gradient of an index that comes twice is there"
-    yield Candidate(sentence, first, "dE[x] = dy")
+    yield Candidate(sentence, _gathered(x, dy, right, lambda rows: rows[0]), "dE[x] = dy")
     sentence = "the gradients of an index that comes twice are averaged"
+    mean = _gathered(x, dy, right, lambda rows: rows.mean(axis=0))
     yield Candidate(sentence, mean, "dE[k] = mean of dy where x = k")
     rows = np.arange(len(right))
-    for shift, told in ((-1, "small"), (1, "large")):
+    for shift, told, by in SHIFTS:
         rolled = right[(rows - shift) % len(right)]
-        yield Candidate(f"the index is one too {told}", rolled, f"dE[x {shift:+d}] += dy")
+        yield Candidate(f"the index is one too {told}", rolled, f"dE[x {by}] += dy")
     sentence = "the padding's row is not trained, as with PyTorch's padding_idx"
     yield Candidate(sentence, np.where((rows == 0)[:, None], 0.0, right), "dE[0] = 0")
 
@@ -61,10 +85,12 @@ def table_gradient(place: Place) -> Iterator[Candidate]:
 @hypothesis("activation", "activation gradient")
 def masked_out(place: Place) -> Iterator[Candidate]:
     """Propose another choice of the steps that Masking zeroes, forward and back."""
-    if not isinstance(place.map, Masking) or not place.has("x", "dz"):
+    if not isinstance(place.map, Masking) or not place.has("x"):
         return
     x, value = place.inputs["x"], place.map.mask_value
-    source = x if place.phase == "activation" else place.inputs["dz"]
+    source = x if place.phase == "activation" else place.inputs.get("dz")
+    if source is None:
+        return
     differs = x.value != np.float32(value)
     some, every = differs.any(axis=-1, keepdims=True), differs.all(axis=-1, keepdims=True)
     yield Candidate("the masked steps are not set to 0", source, "m = 1")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, candidates, hypothesis
+from manual.layers.dot import Dot
 from manual.layers.merging import (
     Add,
     Average,
     Concatenate,
-    Dot,
     Extreme,
     Maximum,
     Merge,

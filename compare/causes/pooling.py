@@ -309,15 +309,17 @@ def globally_pooled(place: Place) -> Iterator[Candidate]:
     x = in_place(layer, place.inputs["x"])
     row = x.reshape(x.shape[0], -1, x.shape[-1])
     mask = place.inputs.get("mask")
+    of_maximum = isinstance(layer, GlobalMaxPooling)
     found = {
-        "the mean is taken instead of the maximum": row.mean(axis=1),
         "the maximum is taken instead of the mean": row.max(axis=1),
         "the places are added up, not averaged": row.sum(axis=1),
         "the minimum is taken": -((-row).max(axis=1)),
         "only the first place is taken": row[:, 0],
         "only the last place is taken": row[:, -1],
     }
-    if isinstance(layer, GlobalAveragePooling) and mask is not None:
+    if of_maximum:
+        found["the mean is taken instead of the maximum"] = row.mean(axis=1)
+    if not of_maximum and mask is not None:
         kept = np.where(mask[..., None], row, 0.0)
         found["the mask is ignored"] = row.mean(axis=1)
         found["masked steps are counted in the mean"] = kept.mean(axis=1)

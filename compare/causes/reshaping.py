@@ -9,15 +9,8 @@ import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
 from manual.layers.core import Flatten
-from manual.layers.reshaping import (
-    Cropping,
-    Permute,
-    RepeatVector,
-    Rescaling,
-    Reshape,
-    UpSampling,
-    ZeroPadding,
-)
+from manual.layers.reshaping import Permute, RepeatVector, Rescaling, Reshape
+from manual.layers.spatial import Cropping, UpSampling, ZeroPadding
 
 
 def by_column(array: Any, shape: Sequence[int]) -> Any:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from compare.causes.attention import FORWARD_KNOBS, SOFTMAX_KNOBS, possible
+from compare.causes.attention import possible
 from compare.causes.attention_formulas import (
     Arrays,
     Knobs,
     allowed,
+    dropped,
     score_gradient,
     turned,
     weights,
 )
+from compare.causes.attention_slips import (
+    DROPOUT_KNOBS,
+    FORWARD_KNOBS,
+    SHARE_KNOBS,
+    SOFTMAX_KNOBS,
+    TURNED_KNOBS,
+    VALUE_KNOBS,
+)
 from compare.causes.base import Candidate, Place, hypothesis
 from manual.layers.attention import AdditiveAttention, ScoredAttention
+
+FAR = 1e9
+"""What Keras takes off the score of a key that must not be looked at."""
 
 
 class Compared:
@@ -43,14 +55,15 @@ class Compared:
 
     def forward(self) -> Arrays:
         k, scale = self.k, self.number("scale")
-        both = self.q[:, :, None] + self.key[:, None]
+        q, key = self.q[:, :, None], self.key[:, None]
+        both = q - key if k.get("subtracted") else q + key
         bent = both
-        if isinstance(self.map, AdditiveAttention):
-            bent = both if k.get("no_tanh") else np.tanh(both)
-            S = (bent * scale).sum(axis=-1)
-        elif self.added:
-            bent = both * scale if k.get("no_tanh") else np.tanh(both * scale)
-            S = bent.sum(axis=-1) * self.number("concat_score_weight")
+        if self.added:
+            inside = isinstance(self.map, AdditiveAttention) == bool(k.get("scale_moved"))
+            both_scaled = both * scale if inside else both
+            bent = both_scaled if k.get("no_tanh") else np.tanh(both_scaled)
+            S = (bent if inside else bent * scale).sum(axis=-1)
+            S = S * self.number("concat_score_weight")
         else:
             S = self.q @ turned(self.key) * scale
         if k.get("root"):
@@ -60,37 +73,31 @@ class Compared:
         masks = [*(self.inputs.get("masks") or ()), None, None][:2]
         seen = {"masks": [None, masks[1]], "options": self.inputs.get("options")}
         M = allowed(seen, None, S[:, None].shape, k)
-        A = weights(S[:, None], M, k)[:, 0]
-        used = self.dropped(A, k.get("dropout", ""))
+        A = weights(S[:, None], M, k, S[:, None] - FAR)[:, 0]
+        used = dropped(A, self.inputs, self.map.dropout, k.get("dropout", ""))
         y = used @ self.v
         if masks[0] is not None and not k.get("query_mask_ignored"):
             y = np.where(masks[0][:, :, None], y, 0.0)
         return {"both": both, "bent": bent, "S": S, "A": A, "used": used, "y": y}
 
-    def dropped(self, array: Any, how: str) -> Any:
-        drawn = self.inputs.get("drawn")
-        if not drawn or how == "left out":
-            return array
-        enlarged = 1.0 if how == "not enlarged" else 1.0 / (1.0 - self.map.dropout)
-        return np.where(drawn[0] >= self.map.dropout, array * enlarged, 0.0)
-
     def backward(self, right: Arrays) -> Arrays:
         """Run back from the right forward pass; the gradients by name, of the inputs as ``dx``."""
         k, dy, scale = self.k, self.inputs["dz"], self.number("scale")
         mask = (self.inputs.get("masks") or [None])[0]
-        if mask is not None:
+        if mask is not None and not k.get("query_mask_ignored"):
             dy = np.where(mask[:, :, None], dy, 0.0)
         A, used = right["A"], right["used"]
         square = A.shape[-1] == A.shape[-2]
-        dA = self.dropped(dy @ turned(self.v), k.get("dropout", ""))
+        dA = dropped(dy @ turned(self.v), self.inputs, self.map.dropout, k.get("dropout", ""))
         dS = score_gradient(dA[:, None], A[:, None], k)[:, 0]
         if k.get("root"):
             dS = dS / float(np.sqrt(self.q.shape[-1]))
-        dv = (used if k.get("dV_untransposed") and square else turned(used)) @ dy
+        for_dv = {"S": right["S"], "A": A}.get(k.get("for_dV", ""), used)
+        dv = (for_dv if k.get("dV_untransposed") and square else turned(for_dv)) @ dy
         found: Arrays = {}
         if self.added:
             bent = right["bent"]
-            local = bent * 0.0 + 1.0 if k.get("no_tanh_derivative") else 1.0 - bent * bent
+            local = LOCAL.get(k.get("local", ""), LOCAL[""])(right["both"], bent)
             weight = self.number("concat_score_weight")
             inside = (dS * weight)[..., None] * local
             found["concat_score_weight"] = (dS * bent.sum(axis=-1)).sum()
@@ -118,6 +125,14 @@ class Compared:
         return {**found, "dx": total}
 
 
+LOCAL: dict[str, Callable[[Any, Any], Any]] = {
+    "": lambda z, a: 1.0 - a * a,
+    "missing": lambda z, a: a * 0.0 + 1.0,
+    "no square": lambda z, a: 1.0 - a,
+    "at z": lambda z, a: 1.0 - z * z,
+}
+"""What stands for the derivative of tanh."""
+
 FORWARD: dict[str, tuple[Knobs, str]] = {
     **FORWARD_KNOBS,
     "the scores are divided by √d, which this attention doesn't do": ({"root": True}, ""),
@@ -126,36 +141,25 @@ FORWARD: dict[str, tuple[Knobs, str]] = {
     "the scale is forgotten": ({"forgotten": "scale"}, ""),
     "the weight of the scores is forgotten": ({"forgotten": "concat_score_weight"}, ""),
     "tanh is forgotten": ({"no_tanh": True}, "S = Σ scale · (q + k)"),
+    "the key is subtracted from the query": ({"subtracted": True}, "tanh(q − k)"),
+    "the scale stands on the wrong side of tanh": ({"scale_moved": True}, ""),
     "the query's mask is ignored": ({"query_mask_ignored": True}, "y = A · v"),
-    "the dropout of the weights is left out": ({"dropout": "left out"}, ""),
-    "the weights that dropout keeps are not enlarged": ({"dropout": "not enlarged"}, ""),
+    **DROPOUT_KNOBS,
 }
 BACKWARD: dict[str, tuple[Knobs, str]] = {
     **SOFTMAX_KNOBS,
     "the scores' gradient is divided by √d, which this attention doesn't do": ({"root": True}, ""),
-    "the gradient of the key: the scores' gradient is not transposed": (
-        {"dK_untransposed": True},
-        "dk = dS · q",
-    ),
-    "the gradient of the query: the scores' gradient is transposed": (
-        {"dQ_turned": True},
-        "dq = dSᵀ · k",
-    ),
-    "the gradient of the value: the weights are not transposed": (
-        {"dV_untransposed": True},
-        "dv = A · dy",
-    ),
+    **TURNED_KNOBS,
     "the gradients of query and key are swapped": ({"swapped": True}, ""),
+    **VALUE_KNOBS,
     "the scale is forgotten": ({"forgotten": "scale"}, ""),
     "the weight of the scores is forgotten": ({"forgotten": "concat_score_weight"}, ""),
-    "the derivative of tanh is missing": ({"no_tanh_derivative": True}, "D = dS · scale"),
-    "the gradient through the query is forgotten": ({"without": ("query",)}, ""),
-    "the gradient through the key is forgotten": ({"without": ("key",)}, ""),
-    "the gradient through the value is forgotten": ({"without": ("value",)}, ""),
-    "only the gradient through the query is there": ({"without": ("key", "value")}, ""),
-    "only the gradient through the value is there": ({"without": ("query", "key")}, ""),
-    "the dropout of the weights is left out": ({"dropout": "left out"}, ""),
-    "the weights that dropout keeps are not enlarged": ({"dropout": "not enlarged"}, ""),
+    "the derivative of tanh is missing": ({"local": "missing"}, "D = dS · scale"),
+    "1 − a stands for the derivative of tanh": ({"local": "no square"}, "1 − tanh"),
+    "the derivative of tanh is computed from what it is applied to": ({"local": "at z"}, "1 − z²"),
+    "the query's mask is ignored": ({"query_mask_ignored": True}, ""),
+    **SHARE_KNOBS,
+    **DROPOUT_KNOBS,
 }
 """Sentence, what is turned, and the formula that comes of it."""
 
@@ -177,6 +181,15 @@ def scored_gradient(place: Place) -> Iterator[Candidate]:
     if not isinstance(place.map, ScoredAttention) or not place.has("x", "y", "dz"):
         return
     right = Compared(place).forward()
+    if place.phase == "weight gradient":
+        samples, queries, keys = right["S"].shape
+        for n, told in (
+            (samples * queries * keys, "all scores"),
+            (queries * keys, "the scores of a sample"),
+            (samples, "the samples"),
+        ):
+            sentence = f"the gradient is averaged over {told} instead of summed"
+            yield Candidate(sentence, place.right / float(n), f"1/{n} Σ")
     quantity = "dx" if place.phase == "activation gradient" else place.name.split("/", 1)[1]
     for sentence, (knobs, formula) in BACKWARD.items():
         made = possible(partial(Compared(place, knobs).backward, right))

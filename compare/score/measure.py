@@ -14,8 +14,8 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from compare.casework import precision
 from compare.engine import lockstep
+from compare.halves import precision
 from compare.report import Finding, Report
 from compare.score.bugs import Bug, catalogue
 from compare.score.networks import BATCH

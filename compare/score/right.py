@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.casework import precision
 from compare.engine import lockstep
+from compare.halves import precision
 from compare.report import Report
 
 Generator = np.random.Generator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from compare.casework import precision
+from compare.halves import precision
 from compare.judge import BOUND
 from compare.score.bugs import Bug
 from compare.score.bugs.dense import changed_in

@@ -5,18 +5,10 @@ from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
 from manual.layers.convolution import Conv1D, Conv2D, Conv3D
 from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
+from manual.layers.dot import Dot
 from manual.layers.einsum_dense import EinsumDense
 from manual.layers.embedding import Embedding, Masking
-from manual.layers.merging import (
-    Add,
-    Average,
-    Concatenate,
-    Dot,
-    Maximum,
-    Minimum,
-    Multiply,
-    Subtract,
-)
+from manual.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from manual.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from manual.layers.normalization import (
     BatchNormalization,
@@ -49,15 +41,11 @@ from manual.layers.regularization import (
     SpatialDropout2D,
     SpatialDropout3D,
 )
-from manual.layers.reshaping import (
+from manual.layers.reshaping import Identity, Permute, RepeatVector, Rescaling, Reshape
+from manual.layers.spatial import (
     Cropping1D,
     Cropping2D,
     Cropping3D,
-    Identity,
-    Permute,
-    RepeatVector,
-    Rescaling,
-    Reshape,
     UpSampling1D,
     UpSampling2D,
     UpSampling3D,

@@ -8,7 +8,7 @@ import pytest
 
 from compare.cases import load
 from compare.cases.base import HALF_SQUARED_SUM, reproduces
-from compare.casework import built, precision
+from compare.halves import built, precision
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:

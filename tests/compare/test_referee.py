@@ -114,3 +114,45 @@ def test_it_says_why_it_cannot_decide() -> None:
     with pytest.raises(CannotRun, match="Keras can't run it in float64: "):
         Alone(model).activation("pool", [np.ones((1, 4, 4, 4, 1))], {})
     assert keras.config.floatx() == "float32"
+
+
+CAUSAL = {"use_causal_mask": True}
+
+
+@pytest.mark.parametrize(
+    ("layer", "by_name", "options"),
+    [
+        (lambda: keras.layers.LSTM(3, return_sequences=True, name="l"), None, {}),
+        (lambda: keras.layers.Attention(use_scale=True, name="l"), False, CAUSAL),
+        (lambda: keras.layers.MultiHeadAttention(2, 3, name="l"), True, CAUSAL),
+    ],
+)
+def test_keras_runs_alone_as_it_was_called(
+    layer: Callable[[], keras.layers.Layer],
+    by_name: bool | None,
+    options: dict[str, Any],
+    precision: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """With its masks, its options, and its inputs by name; what it might draw, it doesn't."""
+    own, generator = Stepper.step, np.random.default_rng(1)
+
+    def step(self: Any, *args: Any, **options: Any) -> Any:
+        trace = own(self, *args, **options)
+        trace["activation"]["l"] = trace["activation"]["l"] * 1.001
+        return trace
+
+    monkeypatch.setattr(Stepper, "step", step)
+    source = keras.Input((4, 3))
+    x = keras.layers.Masking(name="masking")(source)
+    taken = [x] if by_name is None else [x, x] if by_name else [[x, x]]
+    model = keras.Model(source, layer()(*taken, **options))
+    model.compile("sgd", "mse", run_eagerly=True)
+    data = generator.normal(size=(6, 4, 3))
+    data[::2, 3] = 0.0
+    report = lockstep(model, data, data, batch_size=6)
+    assert report.first is not None and (report.first.phase, report.first.name) == (
+        "activation",
+        "l",
+    )
+    assert ruling_of(report).supports == "the hand derivation"

@@ -19,7 +19,7 @@ from compare.noise import Noisy
 from compare.reference import UNIT_ROUNDOFF
 from keras_models.losses import loss_config
 from manual import registry
-from manual.network import as_target
+from manual.heads import as_target
 from manual.registry import from_keras
 
 SEED = 20240229

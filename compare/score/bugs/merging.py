@@ -12,7 +12,7 @@ from compare.score.bugs.base import Bug, Function
 from compare.score.networks import SAMPLES, WIDTH, Choice, Planted, generator, spread
 from manual import layers
 from manual.layers.merging import Merge, aligned, summed_to
-from manual.layers.reshaping import UpSampling, ZeroPadding
+from manual.layers.spatial import UpSampling, ZeroPadding
 
 _right_backward, _right_upsampling = Merge.backward, UpSampling.backward
 

@@ -33,6 +33,10 @@ def simple(kind: str, *arguments: Any, **options: Any) -> Callable[[], Any]:
     return lambda: getattr(layers, kind)(*arguments, name="layer", **options)
 
 
+def along(equation: str, output_shape: Any, bias_axes: str) -> Callable[[], Any]:
+    return simple("EinsumDense", equation, output_shape, bias_axes=bias_axes)
+
+
 CASES: dict[str, Case] = {
     "attention": (mha(), CROSS, {}, "", ()),
     "attention, causal": (mha(), SELF, CAUSAL, "", ()),
@@ -67,6 +71,14 @@ CASES: dict[str, Case] = {
     ),
     "additive": (simple("AdditiveAttention"), CROSS, {}, "", ()),
     "additive, of the query": (simple("AdditiveAttention"), CROSS, {}, "", (0,)),
+    "attention, window": (mha(sliding_window=2), SELF, CAUSAL, "", ()),
+    "dot, masked, dropped": (simple("Attention", dropout=0.25), SELF, CAUSAL, "", ()),
+    "einsum": (along("abc,cde->abde", (5, 3, 2), "de"), [(3, 5, 4)], {}, "", ()),
+    "einsum, of the input": (along("abc,cde->abde", (5, 3, 2), "de"), [(3, 5, 4)], {}, "", (0,)),
+    "einsum, kernel": (along("abc,cd->abd", (5, 4), "d"), [(3, 5, 4)], {}, "kernel", ()),
+    "einsum, bias": (along("abc,bcd->abd", (5, 3), "bd"), [(3, 5, 4)], {}, "bias", ()),
+    "einsum, ellipsis": (along("...x,xy->...y", 4, "y"), [(3, 2, 5, 4)], {}, "", (0,)),
+    "einsum, two sums": (along("abcd,cde->abe", (5, 3), "e"), [(3, 5, 2, 4)], {}, "bias", ()),
     "Add": (simple("Add"), [(3, 4)] * 3, {}, "", (1,)),
     "Add, repeated": (simple("Add"), [(3, 5, 4), (3, 1, 4)], {}, "", (1,)),
     "Subtract": (simple("Subtract"), [(3, 4)] * 2, {}, "", (1,)),
@@ -137,6 +149,7 @@ def place_of(case: Case, unit: float) -> Place:
         "drawn": drawn,
         **{parameter.name: parameter.value for parameter in layer.parameters},
     }
+    around |= {"W": around.get("kernel"), "b": around.get("bias")}
     if weight:
         gradient = next(p.gradient for p in layer.parameters if p.name == weight)
         return Place("weight gradient", f"layer/{weight}", gradient, layer, around, FACTS)

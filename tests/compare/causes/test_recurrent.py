@@ -11,13 +11,8 @@ import pytest
 from compare.causes import Candidate, Facts, Place, diagnose
 from compare.causes.base import fits, ranked
 from compare.causes.masks import looked_up, masked_out, mean_over_all, table_gradient
-from compare.causes.recurrent import (
-    back_through_time,
-    forward,
-    gradients,
-    setting_of,
-    what_a_step_does,
-)
+from compare.causes.recurrence import forward, gradients, shares_of
+from compare.causes.recurrent import back_through_time, setting_of, what_a_step_does
 from compare.judge import judge
 from compare.noise import Noisy
 from manual.layers import GRU, LSTM, Embedding, Input, Masking, SimpleRNN
@@ -34,6 +29,22 @@ LAYERS: dict[str, tuple[Callable[[], Any], bool]] = {
     "LSTM, masked": (lambda: LSTM(3, name="l", return_sequences=True, go_backwards=True), True),
     "GRU": (lambda: GRU(3, name="l", return_sequences=True, zero_output_for_mask=True), True),
     "GRU, reset before": (lambda: GRU(3, name="l", reset_after=False), False),
+    "SimpleRNN, softmax, dropout": (
+        lambda: SimpleRNN(3, "softmax", name="l", dropout=0.4, recurrent_dropout=0.3),
+        True,
+    ),
+    "LSTM, softsign, dropout": (
+        lambda: LSTM(3, "softsign", "hard_sigmoid", name="l", recurrent_dropout=0.3),
+        False,
+    ),
+    "GRU, elu, dropout, reset before": (
+        lambda: GRU(3, "elu", name="l", dropout=0.4, recurrent_dropout=0.3, reset_after=False),
+        False,
+    ),
+    "GRU, gelu, dropout": (
+        lambda: GRU(3, "gelu", name="l", dropout=0.4, recurrent_dropout=0.2, use_bias=False),
+        True,
+    ),
 }
 
 
@@ -52,10 +63,18 @@ def places(kind: str) -> Iterator[Place]:
         parameter.gradient = exact(np.zeros(parameter.shape))
         around[parameter.name] = parameter.value
         around[f"{parameter.name}_new"] = parameter.value + 0.125
-    around |= {"W": around["kernel"], "W_new": around["kernel_new"], "b": around["bias"]}
+    around |= {"W": around["kernel"], "W_new": around["kernel_new"], "b": around.get("bias")}
     x = exact(draw.normal(size=(4, 5, 3)))
+    for gates, rate in (
+        (layer.gates if layer.recurrent_dropout else 1, layer.dropout),
+        (layer.gates, layer.recurrent_dropout),
+    ):
+        around.setdefault("drawn", []).extend(
+            exact(draw.random((4, 3))) for _ in range(gates if rate else 0)
+        )
+    layer.draws.replay(around["drawn"])
     with np.errstate(all="ignore"):
-        y, saved = layer.forward(x, mask=around["mask"])
+        y, saved = layer.forward(x, training=True, mask=around["mask"])
         dy = exact(draw.normal(size=y.shape))
         dx = layer.backward(dy, saved)
     around |= {"x": x, "y": y, "dz": dy}
@@ -87,7 +106,7 @@ def test_with_no_knob_turned_the_rule_is_right(kind: str) -> None:
             found, kept = forward(setting, {})
             if place.phase != "activation":
                 quantity = "x" if place.name == "x" else place.name.removeprefix("l/")
-                found = gradients(setting, kept, {})[quantity]
+                found = gradients(setting, shares_of(setting, kept, {}), {})[quantity]
         assert judge(found.value, place.right).agrees, place.name
 
 
@@ -209,7 +228,7 @@ def test_each_named_slip_says_what_it_is() -> None:
     } <= named
 
 
-def test_a_layer_with_dropout_is_left_alone() -> None:
-    layer = LSTM(3, dropout=0.5)
+def test_a_layer_with_an_unknown_function_is_left_alone() -> None:
+    layer = LSTM(3, "sparsemax")
     anything = {"x": 1, "dz": 1, "W": 1, "recurrent_kernel": 1}
     assert setting_of(Place("activation", "l", exact(0.0), layer, anything, FACTS)) is None

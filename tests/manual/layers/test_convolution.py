@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 import compare
-import compare.casework
+import compare.halves
 from compare.noise import Noisy
 from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D, convolution
 from manual.registry import NoTwin
@@ -195,7 +195,7 @@ def test_pieces_that_fit_the_cache_give_what_the_whole_gives(
 def test_in_lock_step_through_a_fit(dtype: str) -> None:
     """Each kind of layer in a fit; ReLU zeros are tied in the pooling."""
     layer = keras.layers
-    with compare.casework.precision(dtype):
+    with compare.halves.precision(dtype):
         keras.utils.set_random_seed(1)
         images = keras.Sequential(
             [

@@ -1,0 +1,90 @@
+"""What every command does beside its work: errors for people, Ctrl-C, whole files."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+INTERRUPTED = 130
+"""The exit status after Ctrl-C."""
+
+
+@contextmanager
+def stopping_on_ctrl_c() -> Iterator[Callable[[], None]]:
+    """Give a function to call now and then: it raises what a Ctrl-C raised and nobody heard.
+
+    An interruption that arrives within a callback of TensorFlow's, or a finaliser, is swallowed.
+    """
+    asked: list[int] = []
+
+    def note(number: int, frame: Any) -> None:
+        asked.append(number)
+        raise KeyboardInterrupt
+
+    def look() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield look
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def load_tensorflow() -> None:
+    """Import the Keras half, and keep the garbage collector off what TensorFlow brought along.
+
+    It would look through those objects again and again, for a quarter of the time of a short run.
+    """
+    try:
+        import keras_models  # noqa: F401
+    except RuntimeError as error:
+        raise InputError(str(error)) from None
+    gc.freeze()
+
+
+class InputError(click.ClickException):
+    """One sentence on standard error, exit status 2."""
+
+    exit_code = 2
+
+
+@contextmanager
+def errors_for_people() -> Iterator[None]:
+    """Turn an error that a person can mend into one sentence and exit status 2."""
+    from compare.errors import BadInput
+
+    try:
+        yield
+    except BadInput as error:
+        raise InputError(str(error)) from None
+
+
+def check_writable(path: Path) -> None:
+    """Refuse a file that can't be written before anything is trained."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise InputError(f"The folder {str(folder)!r} for --json doesn't exist: create it.")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"The folder {str(folder)!r} for --json can't be written to.")
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write the whole file or nothing: to a temporary name first."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,84 @@
+"""Runs the cases that a command asks for, with a line about how far they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from compare.cases import load
+from compare.command import load_tensorflow, stopping_on_ctrl_c, write_whole
+
+if TYPE_CHECKING:
+    from compare.cases.base import Settings
+    from compare.casework import CaseResult
+
+
+def run_all(
+    names: tuple[str, ...], settings: Settings, full: bool
+) -> tuple[list[CaseResult], bool]:
+    """Run the cases one after the other; on Ctrl-C, return what there is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    console = Console(highlight=False)
+    results: list[CaseResult] = []
+    interrupted = False
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[status]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    try:
+        with progress, stopping_on_ctrl_c() as look:
+            task = progress.add_task("loading TensorFlow", total=None, status="")
+            load_tensorflow()
+            from compare.casework import CaseResult, run_case
+            from compare.console import LEGEND, Lines, print_case, say, summary
+
+            chosen = [load(name) for name in names]
+            for case in chosen:
+                for run in case.runs:
+                    settings.applied(run)  # refuse what doesn't fit before anything runs
+            for case in chosen:
+                name = case.name
+                result = CaseResult(case)
+                console.print(f"[bold]{name}[/]: {case.title}")
+
+                def show(what: str, done: int, total: int, name: str = name) -> None:
+                    look()
+                    progress.update(
+                        task, description=name, status=what, completed=done, total=total
+                    )
+
+                progress.update(task, description=name, completed=0, total=None, status="")
+                results.append(result)
+                run_case(
+                    case, settings, full=full, result=result, out=Lines(console), progress=show
+                )
+                print_case(console, result)
+                console.print()
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
+        console.print("Interrupted. Compared so far:")
+    if results:
+        console.print(summary(results))
+        say(console, LEGEND)
+    return results, interrupted
+
+
+def write_results(path: Path, results: list[CaseResult], interrupted: bool) -> None:
+    """Write what the cases gave, also after an interruption."""
+    from compare.report import as_json
+
+    text = as_json(
+        {
+            "ok": all(result.ok for result in results) and not interrupted,
+            "interrupted": interrupted,
+            "cases": [result.as_dict() for result in results],
+        }
+    )
+    write_whole(path, text)

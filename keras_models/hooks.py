@@ -1,0 +1,93 @@
+"""Hooks on layers, random draws and the optimizer: they note what passes, and change nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+from tensorflow.python.ops import gen_stateless_random_ops_v2 as generators
+
+
+def applied(optimizer: Any, gradients: Sequence[Any], variables: Sequence[Any]) -> list[Any]:
+    """Apply the gradients; return what clipping left of them, if it can be asked and is read."""
+    options = ("clipnorm", "global_clipnorm", "clipvalue", "loss_scale_factor")
+    readable = not optimizer.gradient_accumulation_steps
+    kept = readable and any(getattr(optimizer, option) is not None for option in options)
+    processed: list[Any] = []
+    own = optimizer._clip_gradients
+
+    def clip(gradients: Any) -> Any:
+        clipped = own(gradients)
+        if kept:
+            processed[:] = clipped
+        return clipped
+
+    optimizer._clip_gradients = clip
+    try:
+        optimizer.apply(gradients, variables)
+    finally:
+        del optimizer._clip_gradients
+    return processed
+
+
+DRAWING = ("stateless_random_uniform_v2", "stateless_random_normal_v2")
+"""TensorFlow's operations behind every random number of a Keras layer, before any scaling."""
+
+
+def record_draws(operation: str, drawn: dict[str, Any], current: list[str]) -> Callable[[], None]:
+    """Make a drawing operation note what it gives under the layer's name; return what undoes it."""
+    own = getattr(generators, operation)
+
+    def draw(*args: Any, **kwargs: Any) -> Any:
+        numbers = own(*args, **kwargs)
+        count = sum(name.rsplit("/", 1)[0] == current[0] for name in drawn)
+        drawn[f"{current[0]}/{count}"] = numbers
+        return numbers
+
+    setattr(generators, operation, draw)
+    return lambda: setattr(generators, operation, own)
+
+
+def record_layer(
+    layer: Any,
+    names: list[str],
+    seen: dict[str, Any],
+    masks: dict[str, Any],
+    current: list[str],
+) -> Callable[[], None]:
+    """Make a layer note its outputs and masks, one name per call; return what undoes it.
+
+    ``current`` says which call is being made.
+    """
+    calls = iter(names)
+    own_call = layer.call
+    # A recurrent layer's activations belong to its cell, and are no step of their own.
+    activation = vars(layer).get("activation") or keras.activations.linear
+    has_activation = activation is not keras.activations.linear and not isinstance(
+        layer, keras.layers.Activation
+    )
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        current[:] = [next(calls)]
+        if tf.is_tensor(kwargs.get("mask")):
+            masks[current[0]] = kwargs["mask"]
+        y = own_call(*args, **kwargs)
+        seen[current[0]] = y
+        return y
+
+    def noted_activation(z: Any) -> Any:
+        seen[f"{current[0]}/pre_activation"] = z
+        return activation(z)
+
+    layer.call = call
+    if has_activation:
+        layer.activation = noted_activation
+
+    def restore() -> None:
+        del layer.call
+        if has_activation:
+            layer.activation = activation
+
+    return restore

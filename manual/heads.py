@@ -1,0 +1,78 @@
+"""Where losses are attached to a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from manual.arrays import Array
+from manual.graph import Node
+from manual.layers import Activation
+from manual.losses import Loss
+from manual.registry import from_keras
+
+
+@dataclass(frozen=True)
+class Head:
+    """Where a loss is attached.
+
+    Attributes
+    ----------
+    output : int
+        The node whose output the loss judges.
+    reads : int
+        The node whose output the loss computes from: the logits behind a sigmoid or softmax where
+        the loss is a cross-entropy, else ``output`` itself.
+    """
+
+    output: int
+    reads: int
+    loss: Loss
+    weight: float
+
+    @property
+    def from_logits(self) -> bool:
+        return self.reads != self.output
+
+
+def attached(
+    loss: Any,
+    loss_weights: Sequence[float | None] | None,
+    nodes: Sequence[Node],
+    outputs: Sequence[int],
+) -> list[Head]:
+    """Attach a loss to each output: behind the logits where it is a cross-entropy that reads them.
+
+    Parameters
+    ----------
+    loss : str, Loss, Keras configuration, or a list of these with one entry per output
+    loss_weights : sequence of float, or None
+    nodes : sequence of Node
+    outputs : sequence of int
+        Which nodes are outputs.
+    """
+    losses = list(loss) if isinstance(loss, (list, tuple)) else [loss] * len(outputs)
+    weights = list(loss_weights) if loss_weights else [None] * len(losses)
+    if not len(losses) == len(weights) == len(outputs):
+        raise ValueError(
+            f"The network has {len(outputs)} outputs. "
+            f"Received: {len(losses)} losses and {len(weights)} loss weights."
+        )
+    heads = []
+    for output, one, weight in zip(outputs, losses, weights, strict=True):
+        own = one if isinstance(one, Loss) else from_keras("loss", one)
+        layer = nodes[output].layer
+        fused = isinstance(layer, Activation) and own.reads_logits_of(layer.function)
+        reads = nodes[output].inputs[0] if fused else output
+        heads.append(Head(output, reads, own, 1.0 if weight is None else weight))
+    return heads
+
+
+def as_target(y: Array, p: Array) -> Array:
+    """Give a target the dtype of its prediction and, where it has none, its last axis of one."""
+    if y.dtype != p.dtype:
+        y = y.astype(p.dtype)
+    if y.ndim == p.ndim - 1 and p.shape[-1] == 1:
+        return y[..., None]
+    return y
