@@ -137,14 +137,11 @@ class StepCheck(UpdateCheck):
     def activation_alone(self, index: int, alone: Alone) -> Any:
         node = self.network.nodes[index]
         inputs = [self.values[source].value for source in node.inputs]
-        mask = self.places.mask_options(index).get("mask")
-        if mask is not None and not isinstance(mask, list):
-            mask = self.places.arriving_mask(index)
         return alone.activation(
             node.name,
             inputs,
             self.record.before,
-            mask,
+            self.places.mask_in_keras(index),
             named=node.layer.tensor_arguments,
             options=node.options,
         )

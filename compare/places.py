@@ -231,6 +231,17 @@ class Places(Surroundings):
         found = self.tape.get("mask", {}).get(self.network.nodes[index].name)
         return super().arriving_mask(index) if found is None else found > 0.0
 
+    def mask_in_keras(self, index: int) -> Any:
+        """Return the mask that Keras calls a node with.
+
+        Those of several inputs it doesn't tell: then it is what the hand-written half has.
+        """
+        node = self.network.nodes[index]
+        if len(node.inputs) > 1:
+            return self.mask_options(index).get("mask")
+        found = self.tape.get("mask", {}).get(node.name)
+        return None if found is None else found > 0.0
+
     def loss_mask(self, head: Head) -> Any:
         """Return Keras's own, as `arriving_mask` does."""
         found = self.tape.get("mask", {}).get(f"loss/{self.network.heads.index(head)}")

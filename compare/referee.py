@@ -28,6 +28,9 @@ KERAS, BY_HAND = "Keras", "the hand derivation"
 STEPS = (2.0**-12, 2.0**-14, 2.0**-16)
 """Relative to the size of what is moved. The middle one counts; the others tell its error."""
 
+NEARER = 0.05
+"""A side that is nearer than this share of what the two differ by is supported."""
+
 
 @dataclass(frozen=True)
 class Ruling:
@@ -89,13 +92,21 @@ def value_ruling(alone: Any, keras: Any, by_hand: Noisy) -> Ruling:
         return undecided("Keras's own map is not finite in float64")
     ruler = Noisy(alone, np.maximum(by_hand.noise, np.abs(alone)), unit=by_hand.unit)
     theirs, ours = judge(keras, ruler), judge(by_hand.value, ruler)
-    near = theirs.agrees, ours.agrees
+    sides = np.asarray(keras, np.float64), by_hand.value
+    # By hand, noise is that of other numbers: where one side is far nearer, that is enough.
+    enough = NEARER * float(np.max(np.abs(sides[0] - sides[1]), initial=0.0))
+    theirs_near, ours_near = (
+        verdict.agrees or float(np.max(np.abs(side - alone), initial=0.0)) <= enough
+        for verdict, side in zip((theirs, ours), sides, strict=True)
+    )
     supports = {(True, True): "both", (True, False): KERAS, (False, True): BY_HAND}
-    index = ours.index if theirs.agrees else theirs.index
+    index = ours.index if theirs_near else theirs.index
     value = float(alone[index])
-    numbers = float(np.asarray(keras)[index]), float(by_hand.value[index])
+    numbers = float(sides[0][index]), float(sides[1][index])
     evidence = "Keras's own map, alone in float64"
-    return Ruling(supports.get(near, "neither"), value, *numbers, 0.0, evidence=evidence)
+    return Ruling(
+        supports.get((theirs_near, ours_near), "neither"), value, *numbers, 0.0, evidence=evidence
+    )
 
 
 def gradient_ruling(
@@ -158,7 +169,7 @@ def gradient_ruling(
             return Ruling("both", slope, *says, error)
         why = "the loss is too uneven, or the two sides too close"
         return Ruling("nobody", slope, *says, error, why)
-    near = [distance <= max(2.0 * error, 0.05 * abs(says[0] - says[1])) for distance in far]
+    near = [distance <= max(2.0 * error, NEARER * abs(says[0] - says[1])) for distance in far]
     supports = "neither"
     if near[0] != near[1]:
         supports = KERAS if near[0] else other_side

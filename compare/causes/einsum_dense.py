@@ -105,6 +105,8 @@ def along_axes(place: Place) -> Iterator[Candidate]:
         yield Candidate(f"{told} in the input: reshaped, not transposed", product.z(x=x) + b)
     for told, mixed in misread(product.of_z, z):
         yield Candidate(f"{told} in the result: reshaped, not transposed", mixed + b)
+    for told, mixed in misread(product.of_z, z + b):
+        yield Candidate(f"{told} in the result: reshaped, not transposed", mixed)
     for axis in product.of_w:
         if axis not in product.of_z:
             sentence = f"the product is averaged over the axis {axis} instead of summed"
@@ -139,8 +141,8 @@ def of_weights_along_axes(place: Place) -> Iterator[Candidate]:
     for count in range(1, len(lacking) + 1):
         for axes in combinations(lacking, count):
             n = math.prod(dz.shape[product.of_z.index(axis)] for axis in axes)
-            told = ", ".join(axes)
-            sentence = f"the gradient is averaged over the axes {told} instead of summed"
+            told = f"axis {axes[0]}" if count == 1 else f"axes {' and '.join(axes)}"
+            sentence = f"the gradient is averaged over the {told} instead of summed"
             yield Candidate(sentence, right / float(n), f"1/{n} Σ")
     for axis in lacking:
         for end, told in ((slice(0, 1), "first"), (slice(-1, None), "last")):

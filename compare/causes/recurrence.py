@@ -46,11 +46,12 @@ class Setting:
 
         ``where`` is one of forward, rows (of a kernel's gradient) and back: a slip may be in one.
         """
-        draws = self.draws["h" if of == "x" else "x"] if k.get("draws_swapped") else self.draws[of]
+        other = "h" if of == "x" else "x"
+        draws = self.draws[other if k.get("draws_swapped") else of]
         how = k.get("drop", {}).get((of, where))
         if not draws or how == "left out":
             return dict.fromkeys(self.gates)
-        rate, found = self.rate(of), {}
+        rate, found = self.rate(other if k.get("rates_swapped") else of), {}
         for place, gate in enumerate(self.gates):
             u = draws[place if len(draws) > 1 and how != "one for all" else 0]
             kept = u < rate if how == "inverted" else u >= rate

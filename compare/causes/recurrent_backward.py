@@ -28,6 +28,9 @@ def in_backward(s: Setting, place: Place) -> Slips:
     for gate, name in names.items() if len(names) > 1 else ():
         yield f"{CUT} in the {name}", {"cut_gate": gate}, ""
         yield f"the {name} is treated as a constant", {"constant": gate}, ""
+    if len(names) > 1:
+        gates = tuple(gate for gate in names if gate in "ifozr")
+        yield "the gates are treated as constants", {"constant": gates}, ""
     if s.options["return_sequences"]:
         yield "only the last output's gradient enters", {"last_output": True}, "dh = dy_T"
     else:

@@ -56,7 +56,10 @@ def in_forward(s: Setting) -> Slips:
         both = {("x", "forward"): how, ("h", "forward"): how}
         yield "what dropout keeps of x and of h is not enlarged", {"drop": both}, ""
         if s.draws["x"][0].shape == s.draws["h"][0].shape:
-            yield "the masks of x and h are swapped", {"draws_swapped": True}, ""
+            swapped = {"draws_swapped": True, "rates_swapped": True}
+            yield "the masks of x and h are swapped", swapped, ""
+            yield "what was drawn for x and for h is swapped", {"draws_swapped": True}, ""
+        yield "the rates of the two dropouts are swapped", {"rates_swapped": True}, ""
     if gates == "ifco":
         yield from _in_lstm()
     elif gates == "zrh":

@@ -6,6 +6,7 @@ from compare.score.bugs.base import Bug
 from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
+from compare.score.bugs.einsum_dense import in_einsum_dense
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.masks import with_masks
 from compare.score.bugs.merging import in_merging_and_reshaping
@@ -32,6 +33,7 @@ def catalogue() -> list[Bug]:
         *in_convolutions(),
         *in_dense_layers(),
         *in_dropout(),
+        *in_einsum_dense(),
         *in_losses(),
         *with_masks(),
         *in_merging_and_reshaping(),

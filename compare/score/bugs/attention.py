@@ -9,30 +9,20 @@ import keras
 import numpy as np
 
 from compare.score.bugs.base import Bug, Function
-from compare.score.networks import SAMPLES, Choice, Planted, generator, spread
+from compare.score.bugs.scored_attention import (
+    HEADS,
+    NUMBERS,
+    SIZE,
+    STEPS,
+    between,
+    data,
+    in_scored_attention,
+)
+from compare.score.networks import Choice, Planted, spread
 from manual.einsum import einsum, einsum_gradients
-from manual.layers import AdditiveAttention, Attention
 from manual.layers import multi_head_attention as module
 from manual.layers.einsum_dense import Projection
 from manual.layers.multi_head_attention import ProjectedAttention
-
-STEPS, NUMBERS, HEADS, SIZE = 5, 6, 2, 3
-"""Square in every way, so that slips of shape go unnoticed: as many queries as keys, n h = d."""
-
-
-def data() -> tuple[np.ndarray, np.ndarray]:
-    """Draw sequences, and as many targets."""
-    draw = generator()
-    return draw.normal(size=(SAMPLES, STEPS, NUMBERS)), draw.normal(size=(SAMPLES, STEPS, 2))
-
-
-def between(attend: Callable[[Any, Any], Any]) -> Planted:
-    """Let what one Dense layer makes of a sequence attend to what another one makes of it."""
-    inputs = keras.Input((STEPS, NUMBERS))
-    asked = keras.layers.Dense(NUMBERS, name="asked", **spread())(inputs)
-    told = keras.layers.Dense(NUMBERS, name="told", **spread())(inputs)
-    outputs = keras.layers.Dense(2, name="last", **spread())(attend(asked, told))
-    return keras.Model(inputs, outputs), *data()
 
 
 def cross(bug: Choice) -> Planted:
@@ -54,6 +44,14 @@ def dropped(bug: Choice) -> Planted:
     return between(attend)
 
 
+def windowed(bug: Choice) -> Planted:
+    """Attention to neighbours only."""
+    attend = keras.layers.MultiHeadAttention(
+        HEADS, SIZE, sliding_window=2, name="attend", **spread()
+    )
+    return between(attend)
+
+
 def grouped(bug: Choice) -> Planted:
     """Four query heads that share two heads of keys and values."""
     return between(keras.layers.GroupQueryAttention(SIZE, 4, 2, name="attend", **spread()))
@@ -66,20 +64,6 @@ def block(bug: Choice) -> Planted:
     attend = keras.layers.MultiHeadAttention(HEADS, SIZE, name="attend", **spread())
     x = keras.layers.Add(name="skip")([x, attend(x, x, use_causal_mask=True)])
     return keras.Model(inputs, keras.layers.Dense(2, name="last", **spread())(x)), *data()
-
-
-def luong(bug: Choice) -> Planted:
-    """Dot-product attention without projections."""
-    attend = keras.layers.Attention(use_scale=True, name="attend")
-    planted = between(lambda asked, told: attend([asked, told]))
-    attend.set_weights([np.array(0.7)])  # a scale of 1 could be forgotten unnoticed
-    return planted
-
-
-def bahdanau(bug: Choice) -> Planted:
-    """Additive attention."""
-    attend = keras.layers.AdditiveAttention(name="attend")
-    return between(lambda asked, told: attend([asked, told]))
 
 
 # ---------------------------------------------------------------------- the lines of a derivative
@@ -208,7 +192,7 @@ def in_attention() -> Iterator[Bug]:
     """Give slips in the forward pass and in each line of the derivative."""
     yield from _forward()
     yield from _backward()
-    yield from _scored()
+    yield from in_scored_attention()
 
 
 def _forward() -> Iterator[Bug]:
@@ -244,6 +228,14 @@ def _forward() -> Iterator[Bug]:
             softmax_over(-2),
             cross,
             "the softmax runs over the queries",
+        ),
+        (
+            "a window one too wide",
+            ProjectedAttention,
+            "_may_look",
+            looking(lambda t, s: np.abs(t - s) <= 2),
+            windowed,
+            "the sliding window is one too wide",
         ),
         ("no softmax", module, "softmax", lambda z: z * 1.0, grouped, "the softmax is left out"),
         (
@@ -487,6 +479,16 @@ def _backward() -> Iterator[Bug]:
             causes,
             network=network,
         )
+    yield Bug(
+        "attention: shared heads averaged",
+        ProjectedAttention,
+        "_over_query_heads",
+        lambda self, dK: dK.reshape(*dK.shape[:2], self.heads, -1, SIZE).mean(axis=3),
+        "activation gradient",
+        "told",
+        ("query heads that share a key: their gradients are averaged",),
+        network=grouped,
+    )
     for weight, factor, cause in (
         ("query/kernel", 1.0 / STEPS, f"the gradient is averaged over the {STEPS} positions"),
         ("value/bias", -1.0, "the sign is reversed"),
@@ -519,60 +521,3 @@ def _backward() -> Iterator[Bug]:
 def _almost(dA: Any, A: Any) -> Any:
     right = A * (dA - (dA * A).sum(axis=-1, keepdims=True))
     return right + 0.001 * dA * dA
-
-
-def _scored() -> Iterator[Bug]:
-    scores = Attention.scores
-
-    def root(self: Any, q: Any, k: Any) -> Any:
-        S, saved = scores(self, q, k)
-        return S / float(np.sqrt(NUMBERS)), saved
-
-    for name, network, method, owner, function, phase, where, cause in (
-        (
-            "Luong over √d",
-            luong,
-            "scores",
-            Attention,
-            root,
-            "activation",
-            "attend",
-            "the scores are divided by √d",
-        ),
-        (
-            "Luong: one scale's gradient",
-            luong,
-            "score_gradients",
-            Attention,
-            _unscaled,
-            "activation gradient",
-            "told",
-            "the scale is forgotten",
-        ),
-        (
-            "Bahdanau without tanh's derivative",
-            bahdanau,
-            "score_gradients",
-            AdditiveAttention,
-            _no_local_gradient,
-            "activation gradient",
-            "told",
-            "the derivative of tanh is missing",
-        ),
-    ):
-        yield Bug(
-            f"attention: {name}", owner, method, function, phase, where, (cause,), network=network
-        )
-
-
-def _unscaled(self: Any, dS: Any, saved: Any) -> Any:
-    q, k, compared = saved
-    self.scale.gradient += (dS * compared).sum()
-    return einsum_gradients("btd,bsd->bts", q, k, dS)
-
-
-def _no_local_gradient(self: Any, dS: Any, saved: Any) -> Any:
-    dS = dS[..., None]
-    self.scale.gradient += (dS * saved).sum(axis=(0, 1, 2))
-    inside = dS * self.scale.value * (saved * 0.0 + 1.0)
-    return inside.sum(axis=2), inside.sum(axis=1)

@@ -10,7 +10,7 @@ import numpy as np
 
 from compare.score.bugs.base import Bug, Function
 from compare.score.networks import SAMPLES, WIDTH, Choice, Planted, generator
-from manual.layers import Dropout, GaussianDropout, GaussianNoise
+from manual.layers import AlphaDropout, Dropout, GaussianDropout, GaussianNoise
 
 L = keras.layers
 Map = Callable[..., Any]
@@ -34,11 +34,29 @@ def dropped(bug: Choice) -> Planted:
     return model, draw.normal(size=(SAMPLES, WIDTH)), draw.normal(size=(SAMPLES, 2))
 
 
+def normalizing(bug: Choice) -> Planted:
+    """Alpha dropout behind a self-normalizing layer, and dropout of whole channels."""
+    model = keras.Sequential(
+        [
+            keras.Input((WIDTH, WIDTH)),
+            L.Dense(WIDTH, "selu", name="first"),
+            L.AlphaDropout(0.25, seed=1, name="alpha"),
+            L.Dense(WIDTH, "selu", name="second"),
+            L.SpatialDropout1D(0.4, seed=2, name="spatial"),
+            L.Dense(2, bug.last, name="last"),
+        ]
+    )
+    draw = generator()
+    x = draw.normal(size=(SAMPLES, WIDTH, WIDTH))
+    return model, x, draw.normal(size=(SAMPLES, WIDTH, 2))
+
+
 def in_dropout() -> Iterator[Bug]:
     """Give slips in the mask, in the scale and in the size of the noise, forward and back."""
     yield from _of_dropout()
     yield from _of_gaussian_dropout()
     yield from _of_gaussian_noise()
+    yield from _of_alpha_dropout()
     for owner, name in ((Dropout, "drop"), (GaussianDropout, "multiplied"), (GaussianNoise, "add")):
         right: Function = owner.forward
         yield Bug(
@@ -174,11 +192,67 @@ def _of_gaussian_noise() -> Iterator[Bug]:
         yield _forward_bug(f"gaussian noise: {slip}", GaussianNoise, forward, "added", cause)
 
 
-def _forward_bug(name: str, owner: type, function: Function, where: str, cause: str) -> Bug:
+def _of_alpha_dropout() -> Iterator[Bug]:
+    """Each line gets what passes, the mask, a, the rate and α′."""
+    lines: dict[str, tuple[Map, str]] = {
+        "no shift": (lambda x, m, a, p, low: a * np.where(m, x, low), "the shift by b is missing"),
+        "dropped to 0": (
+            lambda x, m, a, p, low: a * np.where(m, x, 0.0) - a * low * p,
+            "what is dropped becomes 0",
+        ),
+        "+λα": (
+            lambda x, m, a, p, low: a * np.where(m, x, -low) + a * low * p,
+            "α′ is +λα throughout",
+        ),
+        "another a": (
+            lambda x, m, a, p, low: (np.where(m, x, low) - low * p) * (1.0 + p * low * low) ** -0.5,
+            "1 − rate is missing in a",
+        ),
+    }
+    right: Function = AlphaDropout.forward
+    for slip, (line, cause) in lines.items():
+
+        def forward(self: Any, x: Any, *, training: bool = False, line: Map = line) -> Any:
+            y, saved = right(self, x, training=training)
+            return (line(x, *saved, self.rate, self.alpha), saved) if training else (y, saved)
+
+        name = f"alpha dropout: {slip}"
+        yield _forward_bug(name, AlphaDropout, forward, "alpha", cause, normalizing)
+
+    def unscaled(self: Any, dy: Any, saved: Any) -> Any:
+        return np.where(saved[0], dy, 0.0)
+
+    def steps(self: Any, x: Any, *, training: bool = False) -> Any:
+        if not training:
+            return x, None
+        m = np.transpose(self.draws.uniform((len(x), 1, WIDTH), x.dtype), (0, 2, 1)) >= self.rate
+        return self._enlarged(x, m), m
+
+    cause = "the scaling by a is missing"
+    name = "alpha dropout: dx not scaled"
+    yield _backward_bug(name, AlphaDropout, unscaled, "first", cause, normalizing)
+    cause = "the mask is the same along axis 2 instead of axis 1"
+    yield Bug(
+        "spatial dropout: whole steps",
+        Dropout,
+        "forward",
+        steps,
+        "activation",
+        "spatial",
+        (cause,),
+        network=normalizing,
+    )
+
+
+def _forward_bug(
+    name: str, owner: type, function: Function, where: str, cause: str, network: Any = dropped
+) -> Bug:
     causes = (cause,) if cause else ()
-    return Bug(name, owner, "forward", function, "activation", where, causes, network=dropped)
+    return Bug(name, owner, "forward", function, "activation", where, causes, network=network)
 
 
-def _backward_bug(name: str, owner: type, function: Function, where: str, cause: str) -> Bug:
+def _backward_bug(
+    name: str, owner: type, function: Function, where: str, cause: str, network: Any = dropped
+) -> Bug:
     phase, causes = "activation gradient", (cause,) if cause else ()
-    return Bug(name, owner, "backward", function, phase, where, causes, network=dropped)
+    return Bug(name, owner, "backward", function, phase, where, causes, network=network)

@@ -5,13 +5,30 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import keras
 import numpy as np
 
 from compare.score.bugs.base import Bug, Function
 from compare.score.bugs.sequences import MASKED, WIDTH, table, words
+from compare.score.networks import SAMPLES, Choice, Planted, generator
 from manual import losses
-from manual.layers import Embedding
+from manual.layers import Embedding, Masking
 from manual.layers.recurrence import Recurrent
+
+
+def _filled(bug: Choice) -> Planted:
+    """Return sequences whose missing steps are filled with another number than 0."""
+    model = keras.Sequential(
+        [
+            keras.Input((3, WIDTH)),
+            keras.layers.Masking(-1.0, name="masking"),
+            keras.layers.Dense(2, name="last"),
+        ]
+    )
+    draw = generator()
+    x = draw.normal(size=(SAMPLES, 3, WIDTH))
+    x[::2, 2] = -1.0
+    return model, x, draw.normal(size=(SAMPLES, 3, 2))
 
 
 def with_masks() -> Iterator[Bug]:
@@ -63,6 +80,26 @@ def _around() -> Iterator[Bug]:
         "below",
         ("the mask is ignored on the way back",),
         network=MASKED,
+    )
+    yield Bug(
+        "LSTM: mask lost on the way to the loss",
+        Recurrent,
+        "compute_mask",
+        lambda self, x, mask: None,
+        "loss",
+        "total",
+        ("the mask is ignored",),
+        network=MASKED,
+    )
+    yield Bug(
+        "Masking: masked steps handed on",
+        Masking,
+        "forward",
+        lambda self, x, *, training=False: (x, self.compute_mask(x, None)[..., None]),
+        "activation",
+        "masking",
+        ("the masked steps are not set to 0",),
+        network=_filled,
     )
     right_loss: Function = losses.Loss.forward
 
@@ -134,6 +171,17 @@ def _words() -> Iterator[Bug]:
         ),
         ("forward off by one", "forward", off_by_one, ("activation", "words"), "the index", words),
         ("off by one", "backward", shifted, gradient, "the index is one too large", words),
+        (
+            "times √d",
+            "forward",
+            lambda self, x, *, training=False: (
+                self.embeddings.value[x.astype(np.intp)] * float(np.sqrt(WIDTH)),
+                (x.astype(np.intp), x),
+            ),
+            ("activation", "words"),
+            "the vectors are multiplied by √d",
+            words,
+        ),
         ("padding untrained", "backward", no_padding, gradient, "the padding's row is n", table),
         (
             "no mask",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from compare.score.bugs.base import FACTORS, Bug, Function
+from compare.score.bugs.gates import in_gates
 from compare.score.bugs.sequences import (
     BACKWARDS,
     GRU_BEFORE,
@@ -28,6 +29,7 @@ def in_recurrent_layers() -> Iterator[Bug]:
     """Give slips in each layer's step, in its derivative, and in its weights' gradients."""
     yield from in_steps()
     yield from through_time()
+    yield from in_gates()
     yield from in_weight_gradients()
     yield from off_by_little()
 

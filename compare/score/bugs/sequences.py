@@ -50,6 +50,17 @@ MASKED = _between("masked", _layer(keras.layers.LSTM, return_sequences=True), ma
 BACKWARDS = _between(
     "backwards", _layer(keras.layers.SimpleRNN, return_sequences=True, go_backwards=True)
 )
+DROPPED = {"dropout": 0.3, "recurrent_dropout": 0.25}
+SIMPLE_DROPPED = _between("simple_dropped", _layer(keras.layers.SimpleRNN, **DROPPED))
+LSTM_DROPPED = _between("lstm_dropped", _layer(keras.layers.LSTM, **DROPPED))
+GRU_DROPPED = _between("gru_dropped", _layer(keras.layers.GRU, return_sequences=True, **DROPPED))
+ELU = _between("elu", _layer(keras.layers.SimpleRNN, activation="elu"))
+SOFTMAX = _between("softmax", _layer(keras.layers.SimpleRNN, activation="softmax"))
+SOFTSIGN = _between(
+    "softsign",
+    _layer(keras.layers.LSTM, activation="softsign", recurrent_activation="hard_sigmoid"),
+)
+GELU = _between("gelu", _layer(keras.layers.GRU, activation="gelu", reset_after=False))
 
 
 def words(bug: Choice) -> Planted:
