@@ -6,6 +6,7 @@ from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diag
 
 FAMILIES = (
     "activation",
+    "reshaping",
     "arrangement",
     "attention",
     "convolution",
@@ -18,9 +19,9 @@ FAMILIES = (
     "normalization",
     "normalization_gradients",
     "pooling",
+    "global_pooling",
     "prelu",
     "recurrent",
-    "reshaping",
     "scored_attention",
     "factors",
     "loss",
