@@ -15,6 +15,7 @@ FAMILIES = (
     "inference",
     "masks",
     "merging",
+    "scalar_products",
     "occurrences",
     "normalization",
     "normalization_gradients",

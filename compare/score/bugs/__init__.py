@@ -8,7 +8,7 @@ from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.masks import with_masks
-from compare.score.bugs.merging import in_merging_and_reshaping
+from compare.score.bugs.merging import in_merging
 from compare.score.bugs.more_activations import in_more_activations
 from compare.score.bugs.more_losses import in_more_losses
 from compare.score.bugs.normalization import in_normalization
@@ -18,6 +18,7 @@ from compare.score.bugs.pooling import in_pooling
 from compare.score.bugs.processing import in_processing, rounding
 from compare.score.bugs.recurrent import in_recurrent_layers
 from compare.score.bugs.regularizers import in_regularizers
+from compare.score.bugs.reshaping import in_reshaping
 from compare.score.bugs.rules import in_rules
 from compare.score.bugs.traps import traps
 
@@ -34,7 +35,7 @@ def catalogue() -> list[Bug]:
         *in_dropout(),
         *in_losses(),
         *with_masks(),
-        *in_merging_and_reshaping(),
+        *in_merging(),
         *in_more_activations(),
         *in_more_losses(),
         *in_normalization(),
@@ -45,6 +46,7 @@ def catalogue() -> list[Bug]:
         *rounding(),
         *in_recurrent_layers(),
         *in_regularizers(),
+        *in_reshaping(),
         *in_rules(),
         *traps(),
     ]
