@@ -19,6 +19,8 @@ FAMILIES = (
     "occurrences",
     "normalization",
     "normalization_gradients",
+    "moving_averages",
+    "lengths",
     "pooling",
     "global_pooling",
     "prelu",

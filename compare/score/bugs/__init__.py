@@ -6,6 +6,7 @@ from compare.score.bugs.base import Bug
 from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
+from compare.score.bugs.lengths import in_lengths
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.masks import with_masks
 from compare.score.bugs.merging import in_merging
@@ -33,6 +34,7 @@ def catalogue() -> list[Bug]:
         *in_convolutions(),
         *in_dense_layers(),
         *in_dropout(),
+        *in_lengths(),
         *in_losses(),
         *with_masks(),
         *in_merging(),
