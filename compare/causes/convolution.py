@@ -11,6 +11,7 @@ import numpy as np
 from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.correlation import (
     Correlation,
+    by_reshape,
     given,
     in_place,
     right_and_slips,
@@ -36,12 +37,13 @@ def forward(place: Place) -> Iterator[Candidate]:
             along = given(layer, z) + b
             yield Candidate("the bias is added along the last axis of space", along, "z + b[w]")
     bias = 0.0 if b is None else b
+    yield from by_reshape(layer, place.inputs["x"], lambda x: right.forward(x, W) + bias)
     for sentence, slip in slips.items():
         formula = formula_of(right, slip, "z[p] = Σ x[{i}] · W[{o}] + b")
         yield Candidate(sentence, given(layer, slip.forward(x, W) + bias), formula)
-    for sentence, how, turned in turned_kernels(layer, W):
+    for sentence, how, turned, many in turned_kernels(layer, W):
         value = right.forward(x, turned) + bias
-        yield Candidate(sentence, given(layer, value), f"z = Σ x · {how} + b")
+        yield Candidate(sentence, given(layer, value), f"z = Σ x · {how} + b", many)
     if x.shape[-1] > 1 and layer.groups == 1:
         first = right.forward(x[..., :1], W[..., :1, :])
         yield Candidate("only the first channel is seen", given(layer, first + bias))
@@ -70,12 +72,14 @@ def input_gradient(place: Place) -> Iterator[Candidate]:
             formula = formula_of(right, slip, "dx[{i}] += dz[p] · W[{o}]ᵀ")
             value = given(layer, slip.input_gradient(x, dz, W))
             yield Candidate(names.get(sentence, sentence), value, formula)
-    for sentence, how, turned in turned_kernels(layer, W):
+    for sentence, how, turned, many in turned_kernels(layer, W):
         value = given(layer, right.input_gradient(x, dz, turned))
-        yield Candidate(sentence, value, f"dx = Σ dz · ({how})ᵀ")
-    overwritten = given(layer, right.input_gradient(x, dz, W, overwritten=True))
+        yield Candidate(sentence, value, f"dx = Σ dz · ({how})ᵀ", many)
     sentence = "where windows overlap, the last one's share overwrites the others'"
-    yield Candidate(sentence, overwritten, "dx[i] = dz[p] · W[o]ᵀ instead of +=")
+    for loop in ("windows", "offsets"):
+        value = given(layer, right.input_gradient(x, dz, W, overwritten=loop))
+        yield Candidate(sentence, value, f"dx[i] = dz[p] · W[o]ᵀ instead of +=, over all {loop}")
+    yield from by_reshape(layer, place.inputs["dz"], lambda dz: right.input_gradient(x, dz, W))
     for what, sentence, formula in wrong_factors(place):
         value = given(layer, right.input_gradient(x, in_place(layer, what), W))
         yield Candidate(sentence, value, f"dx = Σ {formula} · W[o]ᵀ")
@@ -112,10 +116,14 @@ def kernel_gradient(place: Place) -> Iterator[Candidate]:
         formula = formula_of(right, slip, "dW[{o}] = Σ x[{i}]ᵀ · dz[p]")
         value = slip.kernel_gradient(x, dz, W)
         yield Candidate(names.get(sentence, sentence), value, formula)
-    for sentence, how, turned in turned_kernels(layer, dW):
-        yield Candidate(sentence.replace("the kernel", "the kernel's gradient", 1), turned, how)
+    for sentence, how, turned, many in turned_kernels(layer, dW):
+        said = sentence.replace("the kernel", "the kernel's gradient", 1)
+        yield Candidate(said, turned, how, many)
+    flipped = dW[(slice(None, None, -1),) * len(right.size)]
     for count, sentence, formula in counts(right, dz):
         yield Candidate(sentence, dW / count, f"dW / {formula}")
+        both = f"the kernel's gradient is flipped, and {sentence}"
+        yield Candidate(both, flipped / count, f"dW[−o] / {formula}", slips=2)
     for what, sentence, formula in shares(dz):
         yield Candidate(sentence, right.kernel_gradient(x, what, W), f"dW = Σ xᵀ · {formula}")
     for what, sentence, formula in wrong_factors(place):

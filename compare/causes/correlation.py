@@ -6,13 +6,15 @@ slip; `compare.causes.convolution` proposes them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
 import numpy as np
 
+from compare.causes.base import Candidate
+from compare.causes.reshaping import BORDERS
 from manual.layers.convolution import Convolution
 
 Sizes = tuple[int, ...]
@@ -33,8 +35,9 @@ class Correlation:
         What stands around the input: NumPy's name of a padding.
     flipped : bool
         Whether the kernel is read backwards on its spatial axes.
-    interleaved : bool
-        Whether filter f belongs to group f mod groups instead of ⌊f / (filters / groups)⌋.
+    interleaved : str
+        Whether filter f, or channel f, belongs to group f mod groups instead of ⌊f / (filters /
+        groups)⌋: ``"filters"``, ``"channels"`` or neither.
     """
 
     space: Sizes
@@ -46,7 +49,7 @@ class Correlation:
     groups: int = 1
     mode: Any = "constant"
     flipped: bool = False
-    interleaved: bool = False
+    interleaved: str = ""
 
     def meetings(self) -> Iterator[tuple[Sizes, tuple[slice, ...]]]:
         """Give each offset, and where on the surrounded input all positions meet it."""
@@ -81,10 +84,15 @@ class Correlation:
             total = total + self.mixed(wide[where], W[offset])
         return total
 
-    def input_gradient(self, x: Any, dz: Any, W: Any, *, overwritten: bool = False) -> Any:
-        """dx[p s + o d − before] += dz[p] · W[o]ᵀ, for each offset."""
+    def input_gradient(self, x: Any, dz: Any, W: Any, *, overwritten: str = "") -> Any:
+        """dx[p s + o d − before] += dz[p] · W[o]ᵀ, for each offset.
+
+        ``overwritten`` says in which loop ``=`` stands for ``+=``: one over the offsets, or one
+        over the windows, whose last one has the smallest offset.
+        """
         wide = np.zeros_like(self.surrounded(x))
-        for offset, where in self.meetings():
+        meetings = list(self.meetings())
+        for offset, where in meetings[::-1] if overwritten == "windows" else meetings:
             share = self.mixed_back(dz, W[offset])
             wide[where] = share if overwritten else wide[where] + share
         inner = tuple(slice(self.margin, self.margin + n) for n in self.space)
@@ -101,13 +109,13 @@ class Correlation:
     def blocks(self, channels: int, filters: int) -> Iterator[tuple[slice, Any]]:
         """Give the channels and the filters of each group; ``channels`` is a group's."""
         for g in range(self.groups):
-            each = filters // self.groups
-            mine = (
-                slice(g, None, self.groups)
-                if self.interleaved
-                else slice(g * each, g * each + each)
+            dealt, each = slice(g, None, self.groups), filters // self.groups
+            yield (
+                dealt
+                if self.interleaved == "channels"
+                else slice(g * channels, (g + 1) * channels),
+                dealt if self.interleaved == "filters" else slice(g * each, g * each + each),
             )
-            yield slice(g * channels, (g + 1) * channels), mine
 
     def mixed(self, x: Any, w: Any) -> Any:
         """X · w, each group alone."""
@@ -122,8 +130,11 @@ class Correlation:
         """Dz · wᵀ, each group alone."""
         if self.groups == 1:
             return dz @ w.T
-        pairs = self.blocks(*w.shape)
-        return np.concatenate([dz[..., filters] @ w[:, filters].T for _, filters in pairs], -1)
+        blocks = self.blocks(*w.shape)
+        parts = [dz[..., filters] @ w[:, filters].T for _, filters in blocks]
+        if self.interleaved == "channels":
+            return np.stack(parts, -1).reshape(*dz.shape[:-1], -1)
+        return np.concatenate(parts, -1)
 
     def mixed_up(self, x: Any, dz: Any, channels: int) -> Any:
         """xᵀ · dz, each group alone."""
@@ -158,7 +169,8 @@ def right_and_slips(layer: Convolution, x: Any, dz: Any) -> tuple[Correlation, S
         "the kernel is flipped": replace(right, flipped=True),
         "the strides are ignored": replace(right, strides=ones),
         "the dilation is ignored": replace(right, dilation=ones),
-        "the groups' filters are interleaved": replace(right, interleaved=True),
+        "the groups' filters are interleaved": replace(right, interleaved="filters"),
+        "the groups' channels are interleaved": replace(right, interleaved="channels"),
     }
     if windows.padding == "same":
         slips |= {
@@ -189,6 +201,9 @@ def right_and_slips(layer: Convolution, x: Any, dz: Any) -> tuple[Correlation, S
             "the padding lies after the end: every step sees the future": replace(
                 right, before=none
             ),
+            "the dilation is forgotten in the padding": replace(
+                right, before=tuple(k - 1 for k in windows.size)
+            ),
         }
     for by, way in ((1, "one place too early"), (-1, "one place too late")):
         moved = tuple(b + by for b in before)
@@ -198,29 +213,30 @@ def right_and_slips(layer: Convolution, x: Any, dz: Any) -> tuple[Correlation, S
             name = f"on axis {axis + 1} the windows begin {way}: the padding is off by one"
             slips[name] = replace(right, before=one)
     if any(before) or windows.padding != "valid":
-        for mode, what in (
-            ("edge", "the border's own numbers are repeated"),
-            ("reflect", "the input is mirrored"),
-            ("wrap", "the input is wrapped around"),
-        ):
+        for mode, what in BORDERS.items():
             if min(space) > 1:
                 slips[f"around the input {what} instead of zeros"] = replace(right, mode=mode)
     return right, {name: slip for name, slip in slips.items() if slip != right}
 
 
-def turned_kernels(layer: Convolution, W: Any) -> Iterator[tuple[str, str, Any]]:
-    """Give every wrong way of reading the kernel that keeps its shape."""
+def turned_kernels(layer: Convolution, W: Any) -> Iterator[tuple[str, str, Any, int]]:
+    """Give every wrong way of reading the kernel that keeps its shape, and how many slips it is."""
     rank = len(layer.windows.size)
     axes = list(range(W.ndim))
+    swapped = []
     if rank == 2 and W.shape[0] == W.shape[1]:
         turned = np.transpose(W, [1, 0, 2, 3])
-        yield "the kernel's height and width are swapped", "W[o₂, o₁]", turned
+        swapped.append(("the kernel's height and width are swapped", "W[o₂, o₁]", turned))
     if W.shape[-1] == W.shape[-2]:
         turned = np.transpose(W, [*axes[:-2], axes[-1], axes[-2]])
-        yield "input and output channels of the kernel are swapped", "W[o]ᵀ", turned
+        swapped.append(("input and output channels of the kernel are swapped", "W[o]ᵀ", turned))
+    for sentence, how, turned in swapped:
+        yield sentence, how, turned, 1
+        flipped = turned[(slice(None, None, -1),) * rank]
+        yield f"{sentence}, and it is flipped", how.replace("o", "−o"), flipped, 2
     for axis in range(rank if rank > 1 else 0):
         turned = W[(slice(None),) * axis + (slice(None, None, -1),)]
-        yield f"the kernel is flipped along its axis {axis} only", "W[−o]", turned
+        yield f"the kernel is flipped along its axis {axis} only", "W[−o]", turned, 1
     if W.shape[-2] > 1 and np.prod(W.shape[:-2]) > 1:
         *size, channels, filters = W.shape
         read = W.reshape(channels, *size, filters)
@@ -228,6 +244,7 @@ def turned_kernels(layer: Convolution, W: Any) -> Iterator[tuple[str, str, Any]]
             "the kernel is read channel by channel, where it lies offset by offset",
             "im2col in the order c, o instead of o, c",
             np.moveaxis(read, 0, -2),
+            1,
         )
 
 
@@ -239,3 +256,24 @@ def in_place(layer: Any, array: Any) -> Any:
 def given(layer: Any, array: Any) -> Any:
     """Return an array with its channels last as the layer has it."""
     return np.moveaxis(array, -1, 1) if layer.data_format == "channels_first" else array
+
+
+def by_reshape(layer: Any, array: Any, function: Callable[[Any], Any]) -> Iterator[Candidate]:
+    """Propose that channels that come first were moved by a reshape, on the way in, out or both.
+
+    Parameters
+    ----------
+    layer : SpatialLayer
+    array : array
+        What the map takes, as the layer has it.
+    function : callable
+        The right map, of arrays with their channels last.
+    """
+    if layer.data_format != "channels_first":
+        return
+    sentence = "the channels' axis is moved by a reshape, which mixes channels and places"
+    misread = function(array.reshape(array.shape[0], *array.shape[2:], array.shape[1]))
+    yield Candidate(sentence, given(layer, misread), "reshape instead of transpose")
+    for value in (misread, function(in_place(layer, array))):
+        misplaced = value.reshape(value.shape[0], value.shape[-1], *value.shape[1:-1])
+        yield Candidate(sentence, misplaced, "reshape instead of transpose")

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, candidates, hypothesis
-from manual.layers.dot import Dot
 from manual.layers.merging import (
     Add,
     Average,
@@ -88,6 +87,14 @@ def back_to(place: Place, gradients: Sequence[Any]) -> Any:
     return total
 
 
+def other_factors(x: Sequence[Any], where: int) -> Any:
+    """Return the product of all inputs but one."""
+    product = x[where] * 0.0 + 1.0
+    for part in (*x[:where], *x[where + 1 :]):
+        product = product * part
+    return product
+
+
 @hypothesis("activation gradient")
 def joined_gradient(place: Place) -> Iterator[Candidate]:
     """Propose other derivatives of a sum, a product, a mean, an extreme."""
@@ -101,6 +108,9 @@ def joined_gradient(place: Place) -> Iterator[Candidate]:
 
     if kind is Multiply:
         yield Candidate("the other factor is missing", each(dy), "dx₁ = dy")
+        alone = back_to(place, [other_factors(x, where) for where in range(n)])
+        sentence = "the gradient from the right is not multiplied in"
+        yield Candidate(sentence, alone, "dx₁ = x₂")
         own = back_to(place, [dy * part for part in x])
         yield Candidate("the input's own value stands for the other factor", own, "dx₁ = dy · x₁")
         yield Candidate(
@@ -143,6 +153,20 @@ def joined_gradient(place: Place) -> Iterator[Candidate]:
             "repeated numbers get the mean of their gradients instead of the sum",
             place.right / copies,
         )
+        for end, which in ((0, "first"), (-1, "last")):
+            one = back_to(place, [dy * at_one_end(part, dy, end) for part in x])
+            yield Candidate(f"of repeated numbers only the {which} copy's gradient is there", one)
+
+
+def at_one_end(part: Any, dy: Any, end: int) -> Any:
+    """Mark the first, or last, copy of what is repeated."""
+    marks = np.ones(dy.shape)
+    for axis, (size, whole) in enumerate(zip(part.shape, dy.shape, strict=True)):
+        if size != whole:
+            only = np.zeros(whole)
+            only[end] = 1.0
+            marks = marks * only.reshape(-1, *(1,) * (dy.ndim - axis - 1))
+    return marks
 
 
 @hypothesis("activation")
@@ -157,6 +181,11 @@ def joined(place: Place) -> Iterator[Candidate]:
         largest, smallest = np.maximum(largest, part), np.minimum(smallest, part)
     if kind is Average:
         yield Candidate("the division by the number of inputs is missing", total, "y = Σ xᵢ")
+        running = x[0]
+        for part in x[1:]:
+            running = (running + part) / 2.0
+        sentence = "each input is averaged with the mean so far, which gives the last most weight"
+        yield Candidate(sentence, running, "y = ((x₁ + x₂) / 2 + x₃) / 2")
     if kind is Subtract:
         yield Candidate("the inputs are subtracted the wrong way round", x[1] - x[0], "y = x₂ − x₁")
     for sentence, value in (
@@ -182,12 +211,19 @@ def concatenated(place: Place) -> Iterator[Candidate]:
             if order != tuple(range(len(x))):
                 value = np.concatenate([x[where] for where in order], axis=axis)
                 yield Candidate("the inputs are joined in another order", value)
+        if len({part.shape for part in x}) == 1:
+            value = np.stack(list(x), axis=axis + 1).reshape(*place.right.shape)
+            yield Candidate("the inputs are interleaved, not one after the other", value)
         return
     if not place.has("dz", "which"):
         return
     dy = place.inputs["dz"]
     for where in place.inputs["which"]:
         size, total = x[where].shape[axis], dy.shape[axis]
+        if len({part.shape for part in x}) == 1:
+            value = dy[(slice(None),) * axis + (slice(where, None, len(x)),)]
+            sentence = "every n-th number goes back to an input, as if they had been interleaved"
+            yield Candidate(sentence, value)
         right = sum(part.shape[axis] for part in x[:where])
         for start in range(total - size + 1):
             if start != right:
@@ -198,64 +234,3 @@ def concatenated(place: Place) -> Iterator[Candidate]:
                     value,
                     f"dx = dy[{start}:{start + size}] instead of dy[{right}:{right + size}]",
                 )
-
-
-# ---------------------------------------------------------------------- scalar products
-
-
-def lined_up(place: Place) -> tuple[Any, Any]:
-    """Return both inputs of Dot as (samples, other axes in one, the axis that is summed over)."""
-    found = []
-    for part, axis in zip(place.inputs["x"], place.map.axes, strict=True):
-        last = np.moveaxis(part, axis, -1)
-        found.append(last.reshape(last.shape[0], -1, last.shape[-1]))
-    return found[0], found[1]
-
-
-def unit(x: Any) -> Any:
-    """Divide by the length along the last axis."""
-    return x / np.maximum(np.sqrt((x * x).sum(axis=-1, keepdims=True)), 1e-7)
-
-
-@hypothesis("activation", "activation gradient")
-def scalar_products(place: Place) -> Iterator[Candidate]:
-    """Propose scalar products without their normalisation, or with one that isn't asked for."""
-    if not isinstance(place.map, Dot) or not place.has("x", "y"):
-        return
-    first, second = lined_up(place)
-    if place.phase == "activation":
-        shape = place.right.shape
-        for one, other, sentence in (
-            (first, second, "the inputs are not normalised"),
-            (unit(first), unit(second), "the inputs are normalised without being asked for"),
-            (unit(first), second, "only the first input is normalised"),
-            (first, unit(second), "only the second input is normalised"),
-        ):
-            product = one @ np.moveaxis(other, -1, -2)
-            yield Candidate(sentence, product.reshape(*shape))
-        product = first @ np.moveaxis(second, -1, -2) / float(first.shape[-1])
-        yield Candidate("the mean is taken instead of the sum", product.reshape(*shape))
-        return
-    if not place.has("dz", "which") or len(place.inputs["which"]) != 1:
-        return
-    where = place.inputs["which"][0]
-    dy = place.inputs["dz"].reshape(first.shape[0], first.shape[1], second.shape[1])
-    dy = dy if where == 0 else np.moveaxis(dy, -1, -2)
-    mine, other = (first, second) if where == 0 else (second, first)
-    axis, x = place.map.axes[where], place.inputs["x"][where]
-
-    def shaped(gradient: Any) -> Any:
-        moved = np.moveaxis(x, axis, -1)
-        return np.moveaxis(gradient.reshape(*moved.shape), -1, axis)
-
-    yield Candidate(
-        "the input's own value stands for the other one", shaped(dy.sum(-1, keepdims=True) * mine)
-    )
-    if place.map.normalize:
-        size = np.sqrt((mine * mine).sum(axis=-1, keepdims=True))
-        dn = dy @ unit(other)
-        yield Candidate(
-            "the normalisation is left out on the way back", shaped(dy @ other), "dx = dy x₂"
-        )
-        yield Candidate("the derivative of the normalisation is missing", shaped(dn), "dx = dn")
-        yield Candidate("the length is taken for a constant", shaped(dn / size), "dx = dn / ‖x‖")

@@ -7,7 +7,7 @@ that through the variance.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -22,6 +22,8 @@ EPSILONS = {1e-5: "PyTorch's", 1e-3: "Keras's default", 1e-7: "", 1e-6: "", 1e-8
 """What people add to a variance."""
 
 MOMENTA = {0.9: "PyTorch's, whose momentum of 0.1 is the share of the new", 0.99: "Keras's default"}
+
+INTERLEAVED = "the groups are interleaved: neighbouring channels are in different ones"
 
 IN_MASKED_MEANS = 1e-7
 """Keras adds it to the number of time steps that count."""
@@ -87,36 +89,42 @@ class Setting:
     def shifted(self, array: Any) -> Any:
         return array if self.beta is None else array + self.beta
 
-    def roots(self) -> Iterator[tuple[str, Any, str]]:
-        """Give what may stand for r: a sentence, its value, its formula."""
-        variance, epsilon = self.variance, self.epsilon
+    def roots(self) -> Iterator[tuple[str, Any, str, int]]:
+        """Give what may stand for r: a sentence, its value, its formula, how many slips it takes.
+
+        Another variance and another ε are often made together, as by who takes a library's standard
+        deviation and adds ε to it.
+        """
+        for variance_said, variance, of_what in self.variances():
+            for epsilon_said, root, formula in self.inverse_roots(variance):
+                said = [part for part in (variance_said, epsilon_said) if part]
+                if said:
+                    formulas = "; ".join(part for part in (of_what, formula) if part)
+                    yield ", and ".join(said), root, formulas, len(said)
+
+    def variances(self) -> Iterator[tuple[str, Any, str]]:
+        """Give what may stand for the variance; the right one without a sentence."""
+        yield "", self.variance, ""
+        n = self.n
+        if np.ndim(n) or n > 1.0:
+            unbiased = self.variance * (n / (n - 1.0))
+            yield "the variance is the unbiased one", unbiased, "σ² = Σ (x − μ)² / (n − 1)"
+        raw = self.mean(np.square(self.x))
+        yield "the variance is taken without subtracting the mean", raw, "σ² = mean x²"
+
+    def inverse_roots(self, variance: Any) -> Iterator[tuple[str, Any, str]]:
+        """Give what may be made of a variance and ε; the right r without a sentence."""
+        epsilon = self.epsilon
+        yield "", 1.0 / np.sqrt(variance + epsilon), ""
         yield "ε is forgotten", 1.0 / np.sqrt(variance), "r = 1 / √σ²"
-        yield (
-            "ε is added outside of the root",
-            1.0 / (np.sqrt(variance) + epsilon),
-            "r = 1 / (√σ² + ε)",
-        )
+        outside = 1.0 / (np.sqrt(variance) + epsilon)
+        yield "ε is added outside of the root", outside, "r = 1 / (√σ² + ε)"
         for other, whose in EPSILONS.items():
             if other != epsilon:
                 said = f"ε is {other:g}{f', {whose},' if whose else ''} instead of {epsilon:g}"
                 yield said, 1.0 / np.sqrt(variance + other), f"r = 1 / √(σ² + {other:g})"
-        yield (
-            "ε is squared",
-            1.0 / np.sqrt(variance + epsilon * epsilon),
-            "r = 1 / √(σ² + ε²)",
-        )
-        n = self.n
-        if np.ndim(n) or n > 1.0:
-            yield (
-                "the variance is the unbiased one",
-                1.0 / np.sqrt(variance * (n / (n - 1.0)) + epsilon),
-                "σ² = Σ (x − μ)² / (n − 1)",
-            )
-        yield (
-            "the variance is taken without subtracting the mean",
-            1.0 / np.sqrt(self.mean(np.square(self.x)) + epsilon),
-            "σ² = mean x²",
-        )
+        squared = 1.0 / np.sqrt(variance + epsilon * epsilon)
+        yield "ε is squared", squared, "r = 1 / √(σ² + ε²)"
         yield "the root is forgotten", 1.0 / (variance + epsilon), "r = 1 / (σ² + ε)"
 
     def elsewhere(self) -> Iterator[tuple[str, Setting]]:
@@ -133,8 +141,26 @@ class Setting:
             float(np.prod(some)) for k in range(len(sizes)) for some in combinations(sizes, k)
         }
         for count in sorted(counts - {self.n if self.mask is None else -1.0}):
-            said = "sums stand for the means" if count == 1.0 else f"sums are divided by {count:g}"
-            yield f"{said}, and not by how many numbers there are", replace(self, count=count)
+            said = f"sums are divided by {count:g}, and not by how many numbers there are"
+            sums = "sums stand for the means"
+            yield sums if count == 1.0 else said, replace(self, count=count)
+
+
+def regrouped(of: Setting, axis: int) -> tuple[Setting, Callable[[Any], Any]]:
+    """Put channel c into group c mod groups; return also what puts the result back in order."""
+
+    def dealt(array: Any) -> Any:
+        if array is None:
+            return None
+        groups, each = array.shape[axis : axis + 2]
+        swapped = array.reshape(*array.shape[:axis], each, groups, *array.shape[axis + 2 :])
+        return np.moveaxis(swapped, axis, axis + 1)
+
+    def in_order(array: Any) -> Any:
+        return np.moveaxis(array, axis + 1, axis)
+
+    fields = {name: dealt(getattr(of, name)) for name in ("x", "dy", "gamma", "beta")}
+    return replace(of, **fields), in_order
 
 
 def over(axes: tuple[int, ...], ndim: int) -> str:
@@ -143,8 +169,10 @@ def over(axes: tuple[int, ...], ndim: int) -> str:
         what = "over everything together"
     elif axes == tuple(range(ndim - 1)):
         what = "over the batch, as in batch normalization"
+    elif axes == tuple(range(1, ndim)):
+        what = "over each sample's features, all of them"
     elif axes == (ndim - 1,):
-        what = "over each sample's features, as in layer normalization"
+        what = "over the last axis alone"
     else:
         what = f"over axis {', '.join(map(str, axes))}"
     return f"the statistics are taken {what}"
@@ -245,8 +273,8 @@ def _forward(place: Place, of: Setting) -> Iterator[Candidate]:
         yield Candidate(f"{said} of the mean", value, "y = γ (x − μ̄) r + β")
         value = of.shifted(of.scaled((x - mu) * root))
         yield Candidate(f"{said} of the variance", value, "y = γ (x − μ) / √(σ̄² + ε) + β")
-    for sentence, other, formula in of.roots():
-        yield Candidate(sentence, of.shifted(of.scaled((x - mu) * other)), formula)
+    for sentence, other, formula, slips in of.roots():
+        yield Candidate(sentence, of.shifted(of.scaled((x - mu) * other)), formula, slips)
     yield Candidate("the mean is not subtracted", of.shifted(of.scaled(x * r)), "y = γ x r + β")
     yield Candidate(
         "only the mean is subtracted", of.shifted(of.scaled(x - mu)), "y = γ (x − μ) + β"
@@ -267,6 +295,10 @@ def _forward(place: Place, of: Setting) -> Iterator[Candidate]:
             "γ and β are swapped", standard * of.beta + of.gamma, "y = β x̂ + γ", slips=2
         )
         yield Candidate("β is scaled too", (standard + of.beta) * of.gamma, "y = γ (x̂ + β)")
+    if isinstance(place.map, GroupNormalization):
+        dealt, in_order = regrouped(of, place.map.axis % place.inputs["x"].ndim)
+        value = dealt.shifted(dealt.scaled((dealt.x - dealt.mu) * dealt.r))
+        yield Candidate(INTERLEAVED, in_order(value), "channel c is in group c mod groups")
     for sentence, other in of.elsewhere():
         value = other.shifted(other.scaled((x - other.mu) * other.r))
         yield Candidate(sentence, value)

@@ -1,22 +1,24 @@
-"""Slips in the derivative of normalization, and in the moving averages."""
+"""Slips in the derivative of normalization."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.normalization import (
-    MOMENTA,
+    INTERLEAVED,
     Setting,
     in_shape_of,
     is_frozen,
+    regrouped,
     remembered,
     setting,
 )
-from manual.layers import BatchNormalization
+from manual.layers import BatchNormalization, GroupNormalization
 
 
 @hypothesis("activation gradient")
@@ -74,6 +76,11 @@ def _input_gradient(place: Place, of: Setting) -> Iterator[Candidate]:
         yield Candidate("γ is forgotten", plain, "g = dy")
         yield Candidate("γ is divided by", _derivative(of, of.dy / of.gamma, r), "g = dy / γ")
         yield Candidate("γ is multiplied in twice", _derivative(of, g * of.gamma, r), "g = γ² dy")
+        yield Candidate(
+            "γ is multiplied in after the means, which holds in batch normalization only",
+            of.scaled(plain),
+            "dx = γ r (dy − mean dy − x̂ · mean (dy x̂))",
+        )
     bracket = g - through_mean - through_variance
     yield Candidate(
         "it is not divided by the deviation", bracket, "dx = g − mean g − x̂ · mean (g x̂)"
@@ -117,9 +124,14 @@ def _input_gradient(place: Place, of: Setting) -> Iterator[Candidate]:
             r * (g - through_mean - through_variance * wrong),
             f"dσ² = −½ {power} Σ g (x − μ)",
         )
-    for sentence, root, formula in of.roots():
-        yield Candidate(sentence, _derivative(of, g, root), formula)
-        yield Candidate(f"{sentence}, outside of the brackets", root * bracket, formula, slips=2)
+    for sentence, root, formula, slips in of.roots():
+        yield Candidate(sentence, _derivative(of, g, root), formula, slips)
+        said = f"{sentence}, outside of the brackets"
+        yield Candidate(said, root * bracket, formula, slips + 1)
+    if isinstance(place.map, GroupNormalization):
+        dealt, in_order = regrouped(of, place.map.axis % place.inputs["x"].ndim)
+        value = _derivative(dealt, dealt.scaled(dealt.dy), dealt.r)
+        yield Candidate(INTERLEAVED, in_order(value), "channel c is in group c mod groups")
     for sentence, other in of.elsewhere():
         value = r * (g - other.mean(g) - standard * other.mean(g * standard))
         yield Candidate(f"{sentence}: in the sums of the gradient", value)
@@ -138,19 +150,26 @@ def weight_gradient(place: Place) -> Iterator[Candidate]:
     for sentence, terms, formula in slips:
         yield Candidate(sentence, terms.sum(axis=axes).reshape(-1), formula)
     right = of.dy * _standard(place, of) if place.name.endswith("/gamma") else of.dy
-    for which, sample in (("first", right[:1]), ("last", right[-1:])):
-        value = sample.sum(axis=axes).reshape(-1)
+    yield from summed_otherwise(right, axes, place.right.shape)
+
+
+def summed_otherwise(
+    terms: Any, axes: tuple[int, ...], shape: tuple[int, ...]
+) -> Iterator[Candidate]:
+    """Propose that terms are not summed over all of these axes, or over others."""
+    for which, sample in (("first", terms[:1]), ("last", terms[-1:])):
+        value = sample.sum(axis=axes).reshape(*shape)
         yield Candidate(f"only the {which} sample's share is there", value)
-    for axis in axes:
-        size = float(right.shape[axis])
-        value = right.sum(axis=axes).reshape(-1)
-        yield Candidate(f"a mean stands for the sum over axis {axis}", value / size)
-    value = right.mean(axis=axes).reshape(-1)
-    yield Candidate("a mean stands for the sum", value, "Σ … / n")
-    for axis in range(right.ndim):
-        others = tuple(other for other in range(right.ndim) if other != axis)
+    total = terms.sum(axis=axes).reshape(*shape)
+    for size in range(1, len(axes) + 1):
+        for some in combinations(axes, size):
+            count = float(np.prod([terms.shape[axis] for axis in some]))
+            which = "" if some == axes else f" over axis {', '.join(map(str, some))}"
+            yield Candidate(f"a mean stands for the sum{which}", total / count, "Σ … / n")
+    for axis in range(terms.ndim):
+        others = tuple(other for other in range(terms.ndim) if other != axis)
         if others != axes:
-            value = right.sum(axis=others)
+            value = terms.sum(axis=others)
             yield Candidate(f"it is summed over the wrong axes: {axis} is kept", value)
 
 
@@ -181,8 +200,9 @@ def _gamma(place: Place, of: Setting) -> Iterator[tuple[str, Any, str]]:
     if moving is not None and not is_frozen(place):
         root = 1.0 / np.sqrt(moving[1] + of.epsilon)
         yield "the moving averages are used in x̂", dy * (x - moving[0]) * root, "x̂ = (x − μ̄) / σ̄"
-    for sentence, root, formula in of.roots():
-        yield f"{sentence}, in x̂", dy * deviation * root, formula
+    for sentence, root, formula, slips in of.roots():
+        if slips == 1:
+            yield f"{sentence}, in x̂", dy * deviation * root, formula
     for sentence, other in of.elsewhere():
         yield f"{sentence}, in x̂", dy * (x - other.mu) * other.r, ""
 
@@ -194,97 +214,3 @@ def _beta(of: Setting) -> Iterator[tuple[str, Any, str]]:
     yield "the input is multiplied in", of.dy * of.x, "dβ = Σ dy · x"
     yield "it is that of the layer's input", of.scaled(of.dy) * of.r, "dβ = Σ γ r dy"
     yield "the gradient from the right is not multiplied in", of.dy * 0.0 + 1.0, "dβ = Σ 1"
-
-
-@hypothesis("state")
-def moving_average(place: Place) -> Iterator[Candidate]:
-    """Propose m · old + (1 − m) · new with other shares, or another new."""
-    of = setting(place)
-    if of is None or not isinstance(place.map, BatchNormalization):
-        return
-    name, m = place.name.rsplit("/", 1)[-1], place.map.momentum
-    old, letter = place.inputs[name], "μ" if name == "moving_mean" else "σ²"
-
-    def flat(statistic: Any) -> Any:
-        return statistic.reshape(-1)
-
-    mean, variance = flat(of.mu), flat(of.variance)
-    new, other = (mean, variance) if name == "moving_mean" else (variance, mean)
-    yield Candidate("the moving average is never updated", old, f"{letter}⁺ = {letter}̄")
-    yield Candidate(
-        "the momentum is taken for the share of the new",
-        old * (1.0 - m) + new * m,
-        f"(1 − momentum) · old + momentum · {letter}",
-    )
-    yield Candidate("the batch's statistic replaces the average", new, letter)
-    yield Candidate("1 − momentum is forgotten", old * m + new, f"momentum · old + {letter}")
-    yield Candidate(
-        "the old is not multiplied by the momentum",
-        old + new * (1.0 - m),
-        f"old + (1 − momentum) · {letter}",
-    )
-    yield Candidate("only the new is there", new * (1.0 - m), f"(1 − momentum) · {letter}")
-    yield Candidate("only the old is there", old * m, "momentum · old")
-    yield Candidate("old and new are averaged", (old + new) * 0.5, f"(old + {letter}) / 2")
-    yield Candidate(
-        "the average is updated twice",
-        old * (m * m) + new * (1.0 - m * m),
-        "momentum² · old + (1 − momentum²) · new",
-    )
-    for usual, whose in MOMENTA.items():
-        if usual != m:
-            yield Candidate(
-                f"the momentum is {usual:g}, {whose}, instead of {m:g}",
-                old * usual + new * (1.0 - usual),
-            )
-    yield from _of_another(place, of, old, m, other)
-
-
-def _of_another(place: Place, of: Setting, old: Any, m: float, other: Any) -> Iterator[Candidate]:
-    """Propose the right average of the wrong statistic."""
-    epsilon, n, x = of.epsilon, of.n, of.x
-    of_mean = place.name.endswith("/moving_mean")
-    output = of.shifted(of.scaled((x - of.mu) * of.r))
-    named: list[tuple[str, Any, str]] = []
-    if of_mean:
-        named += [
-            ("the variance goes into the average of the mean", other, "μ̄⁺ from σ²"),
-            ("it is the mean of the layer's output", of.mean(output), "μ̄⁺ from mean y"),
-        ]
-    else:
-        v = of.variance
-        named += [
-            (
-                "the variance is the unbiased one, as in PyTorch",
-                v * (n / (n - 1.0)),
-                "σ² = Σ (x − μ)² / (n − 1)",
-            )
-        ] * bool(np.ndim(n) or n > 1.0)
-        named += [
-            ("the mean goes into the average of the variance", other, "σ̄²⁺ from μ"),
-            ("the deviation goes into the average, not its square", np.sqrt(v), "σ̄²⁺ from σ"),
-            (
-                "the deviation goes into the average, not its square, ε included",
-                np.sqrt(v + epsilon),
-                "σ̄²⁺ from √(σ² + ε)",
-            ),
-            ("ε goes into the average", v + epsilon, "σ̄²⁺ from σ² + ε"),
-            (
-                "the variance is taken without subtracting the mean",
-                of.mean(np.square(x)),
-                "σ² = mean x²",
-            ),
-            ("1 / √(σ² + ε) goes into the average", of.r, "σ̄²⁺ from r"),
-        ]
-        moving = remembered(place)
-        assert moving is not None
-        about = of.mean(np.square(x - moving[0]))
-        named.append(("the variance is taken about the moving mean", about, "σ² = mean (x − μ̄)²"))
-    for sentence, elsewhere in of.elsewhere():
-        named.append((sentence, elsewhere.mu if of_mean else elsewhere.variance, ""))
-        if not of_mean and elsewhere.count is not None:
-            squares = elsewhere.mean(np.square(x - of.mu))
-            named.append((f"in the variance, {sentence}", squares, ""))
-    for sentence, statistic, formula in named:
-        if np.size(statistic) == old.size:
-            yield Candidate(sentence, old * m + statistic.reshape(-1) * (1.0 - m), formula)

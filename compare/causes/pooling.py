@@ -13,14 +13,8 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.causes.correlation import given, in_place
-from manual.layers.pooling import (
-    AveragePooling,
-    GlobalAveragePooling,
-    GlobalMaxPooling,
-    MaxPooling,
-    Pooling,
-)
+from compare.causes.correlation import by_reshape, given, in_place
+from manual.layers.pooling import AveragePooling, MaxPooling, Pooling
 
 Sizes = tuple[int, ...]
 
@@ -47,11 +41,16 @@ class Pools:
         surrounded = np.pad(x, [(0, 0), *wide, (0, 0)], constant_values=around)
         return [surrounded[where] for where in self.meetings()]
 
-    def given_back(self, x: Any, shares: list[Any], *, overwritten: bool = False) -> Any:
-        """Add each offset's share to the elements of x that it belongs to."""
+    def given_back(self, x: Any, shares: list[Any], *, overwritten: str = "") -> Any:
+        """Add each offset's share to the elements of x that it belongs to.
+
+        ``overwritten`` says in which loop ``=`` stands for ``+=``: one over the offsets, or one
+        over the windows, whose last one has the smallest offset.
+        """
         wide = [(self.margin, self.margin)] * len(self.space)
         dx = np.zeros_like(np.pad(x, [(0, 0), *wide, (0, 0)]))
-        for where, share in zip(self.meetings(), shares, strict=True):
+        pairs = list(zip(self.meetings(), shares, strict=True))
+        for where, share in pairs[::-1] if overwritten == "windows" else pairs:
             dx[where] = share if overwritten else dx[where] + share
         inner = tuple(slice(self.margin, self.margin + n) for n in self.space)
         return dx[(slice(None), *inner)]
@@ -153,12 +152,15 @@ def pooled(place: Place) -> Iterator[Candidate]:
             yield Candidate(sentence, given(layer, total(parts) / size), "y = Σ x / window's size")
     yield Candidate("only the first element of each window is taken", given(layer, parts[0]))
     yield Candidate("only the last element of each window is taken", given(layer, parts[-1]))
-    for sentence, slip in misplaced(right):
+
+    def made_by(pools: Pools, x: Any) -> Any:
         if of_maximum:
-            value = largest(slip.taken(x, low))
-        else:
-            value = total(slip.taken(x)) / np.maximum(slip.counted(x), 1.0)
-        yield Candidate(sentence, given(layer, value))
+            return largest(pools.taken(x, low))
+        return total(pools.taken(x)) / np.maximum(pools.counted(x), 1.0)
+
+    for sentence, slip in misplaced(right):
+        yield Candidate(sentence, given(layer, made_by(slip, x)))
+    yield from by_reshape(layer, place.inputs["x"], lambda x: made_by(right, x))
 
 
 @hypothesis("activation gradient")
@@ -175,8 +177,8 @@ def maximum_gradient(place: Place) -> Iterator[Candidate]:
     first = first_of(ties)
     last = first_of(ties[::-1])[::-1]
 
-    def back(shares: list[Any], **options: bool) -> Any:
-        return given(layer, right.given_back(x, shares, **options))
+    def back(shares: list[Any], overwritten: str = "") -> Any:
+        return given(layer, right.given_back(x, shares, overwritten=overwritten))
 
     yield Candidate(
         "at a tie every maximum of the window gets the gradient, not only the first",
@@ -226,11 +228,20 @@ def maximum_gradient(place: Place) -> Iterator[Candidate]:
     smallest = -largest([-part for part in right.taken(x, np.inf)])
     lowest = first_of([1.0 * (part == smallest) for part in parts])
     yield Candidate("the smallest element gets the gradient", back([dy * one for one in lowest]))
-    yield Candidate(
-        "where windows overlap, the last one's share overwrites the others'",
-        back([dy * one for one in first], overwritten=True),
-        "dx[i] = dy[p] instead of +=",
-    )
+    for loop in ("windows", "offsets"):
+        yield Candidate(
+            "where windows overlap, the last one's share overwrites the others'",
+            back([dy * one for one in first], loop),
+            f"dx[i] = dy[p] instead of +=, over all {loop}",
+        )
+    if len(right.size) == 2:
+        offsets = list(product(*map(range, right.size)))
+        by_column = sorted(range(len(offsets)), key=lambda at: offsets[at][::-1])
+        yield Candidate(
+            "the place of the maximum is read column by column, where it counts row by row",
+            back([dy * first[by_column.index(at)] for at in range(len(first))]),
+            "the window's axes are exchanged in the index of its maximum",
+        )
     for sentence, slip in misplaced(right):
         elsewhere = slip.given_back(x, [dy * one for one in first])
         yield Candidate(sentence, given(layer, elsewhere))
@@ -256,8 +267,8 @@ def mean_gradient(place: Place) -> Iterator[Candidate]:
     counted, size = right.counted(x), float(np.prod(right.size))
     each = int(size)
 
-    def back(share: Any, **options: bool) -> Any:
-        return given(layer, right.given_back(x, [share] * each, **options))
+    def back(share: Any, overwritten: str = "") -> Any:
+        return given(layer, right.given_back(x, [share] * each, overwritten=overwritten))
 
     yield Candidate("the gradient is not divided by the window's size", back(dy), "dx = dy")
     yield Candidate(
@@ -291,77 +302,19 @@ def mean_gradient(place: Place) -> Iterator[Candidate]:
         "dx[p s] = dy[p]",
     )
     yield Candidate(
-        "where windows overlap, the last one's share overwrites the others'",
-        back(dy / counted, overwritten=True),
-        "dx[i] = dy[p] / n instead of +=",
+        "the gradient is divided by the number of windows, not by their size",
+        back(dy / float(np.prod(right.positions))),
+        "dx = dy / number of windows",
     )
+    for axis, side in enumerate(right.size if len(right.size) > 1 else (), start=1):
+        sentence = f"the gradient is divided by the window's length on axis {axis} only"
+        yield Candidate(sentence, back(dy / float(side)), f"dx = dy / {side}")
+    for loop in ("windows", "offsets"):
+        yield Candidate(
+            "where windows overlap, the last one's share overwrites the others'",
+            back(dy / counted, loop),
+            f"dx[i] = dy[p] / n instead of +=, over all {loop}",
+        )
     for sentence, slip in misplaced(right):
         shares = [dy / counted] * int(np.prod(slip.size))
         yield Candidate(sentence, given(layer, slip.given_back(x, shares)))
-
-
-@hypothesis("activation")
-def globally_pooled(place: Place) -> Iterator[Candidate]:
-    """Propose another number for each channel."""
-    layer = place.map
-    if not isinstance(layer, (GlobalMaxPooling, GlobalAveragePooling)) or not place.has("x"):
-        return
-    x = in_place(layer, place.inputs["x"])
-    row = x.reshape(x.shape[0], -1, x.shape[-1])
-    mask = place.inputs.get("mask")
-    of_maximum = isinstance(layer, GlobalMaxPooling)
-    found = {
-        "the maximum is taken instead of the mean": row.max(axis=1),
-        "the places are added up, not averaged": row.sum(axis=1),
-        "the minimum is taken": -((-row).max(axis=1)),
-        "only the first place is taken": row[:, 0],
-        "only the last place is taken": row[:, -1],
-    }
-    if of_maximum:
-        found["the mean is taken instead of the maximum"] = row.mean(axis=1)
-    if not of_maximum and mask is not None:
-        kept = np.where(mask[..., None], row, 0.0)
-        found["the mask is ignored"] = row.mean(axis=1)
-        found["masked steps are counted in the mean"] = kept.mean(axis=1)
-    for sentence, value in found.items():
-        yield Candidate(sentence, value.reshape(*place.right.shape))
-
-
-@hypothesis("activation gradient")
-def global_gradient(place: Place) -> Iterator[Candidate]:
-    """Propose other shares for the places of a channel."""
-    layer = place.map
-    if not isinstance(layer, (GlobalMaxPooling, GlobalAveragePooling)):
-        return
-    if not place.has("x", "dz"):
-        return
-    x = in_place(layer, place.inputs["x"])
-    row = x.reshape(x.shape[0], -1, x.shape[-1])
-    n, dy = float(row.shape[1]), place.inputs["dz"].reshape(x.shape[0], 1, x.shape[-1])
-    ones = np.ones((1, row.shape[1], 1))
-    found = {
-        "the gradient is not divided by the number of places": dy * ones,
-        "the gradient is divided by the number of places twice": dy * ones / n / n,
-    }
-    if isinstance(layer, GlobalMaxPooling):
-        ties = 1.0 * (row == row.max(axis=1, keepdims=True))
-        first = np.concatenate(first_of([ties[:, i : i + 1] for i in range(int(n))]), axis=1)
-        found = {
-            "at a tie every maximum gets all of the gradient": dy * ties,
-            "at a tie only the first maximum gets the gradient": dy * first,
-            "every place gets the gradient, not only the maximum": dy * ones,
-            "the gradient is spread evenly, as of a mean": dy * ones / n,
-            "the maximum's gradient is divided by the number of places": dy * ties / n,
-        }
-    elif place.has("mask"):
-        mask = place.inputs["mask"][..., None]
-        found["the mask is ignored"] = dy * ones / n
-        found["masked steps are counted in the mean"] = dy * mask / n
-        steps = np.sum(mask, axis=1, keepdims=True)
-        found["masked steps get a share of the gradient"] = dy * ones / steps
-    else:
-        first_only = np.zeros((1, row.shape[1], 1))
-        first_only[:, 0] = 1.0
-        found["only the first place gets the gradient"] = dy * first_only
-    for sentence, dx in found.items():
-        yield Candidate(sentence, given(layer, dx.reshape(*x.shape)))

@@ -12,12 +12,30 @@ from manual.layers.core import Flatten
 from manual.layers.reshaping import Permute, RepeatVector, Rescaling, Reshape
 from manual.layers.spatial import Cropping, UpSampling, ZeroPadding
 
+BORDERS: dict[Any, str] = {
+    "edge": "the border's own numbers are repeated",
+    "reflect": "the input is mirrored",
+    "wrap": "the input is wrapped around",
+}
+"""What may stand there instead of zeros, by NumPy's name of it."""
+
 
 def by_column(array: Any, shape: Sequence[int]) -> Any:
     """Read samples, and fill the shape, with the first axis running fastest."""
     backwards = [0, *range(array.ndim - 1, 0, -1)]
     turned = np.transpose(array, backwards).reshape(shape[0], *reversed(tuple(shape[1:])))
     return np.transpose(turned, [0, *range(len(shape) - 1, 0, -1)])
+
+
+def by_channel(array: Any, shape: Sequence[int]) -> Iterator[Candidate]:
+    """Read samples, or fill the shape, channel by channel: the last axis runs slowest."""
+    sentence = "the numbers are read channel by channel, as in PyTorch: the last axis runs slowest"
+    if array.ndim > 2:
+        read = np.moveaxis(array, -1, 1).reshape(*shape)
+        yield Candidate(sentence, read, "channels first, then reshape")
+    if len(shape) > 2:
+        filled = array.reshape(shape[0], shape[-1], *shape[1:-1])
+        yield Candidate(sentence, np.moveaxis(filled, 1, -1), "reshape, then channels last")
 
 
 @hypothesis("activation", "activation gradient")
@@ -36,6 +54,10 @@ def moved(place: Place) -> Iterator[Candidate]:
             by_column(source, shape),
             "order='F' instead of 'C'",
         )
+        yield from by_channel(source, shape)
+        if isinstance(layer, Flatten) and layer.data_format == "channels_first":
+            sentence = "the channels, which come first, are not moved to the end"
+            yield Candidate(sentence, source.reshape(*shape), "reshape alone")
     elif isinstance(layer, Permute):
         inverse = [int(one) for one in np.argsort((0, *layer.dims))]
         order = inverse if forward else [0, *layer.dims]
@@ -80,13 +102,12 @@ def copies(place: Place) -> Iterator[Candidate]:
             for axis, step in enumerate(layer.size, start=layer.first):
                 one = one[(slice(None),) * axis + (slice(which % step, None, step),)]
             yield Candidate(f"only the {sentence} copy's gradient is there", one)
-        if layer.rank > 1 and len(set(layer.size)) == 1:
-            tiled = dy
-            for axis, step in enumerate(layer.size, start=layer.first):
-                size = tiled.shape[axis]
-                shape = (*tiled.shape[:axis], step, size // step, *tiled.shape[axis + 1 :])
-                tiled = tiled.reshape(*shape).sum(axis=axis)
-            yield Candidate("copies are taken to lie whole images apart, not side by side", tiled)
+        tiled = dy
+        for axis, step in enumerate(layer.size, start=layer.first):
+            size = tiled.shape[axis]
+            shape = (*tiled.shape[:axis], step, size // step, *tiled.shape[axis + 1 :])
+            tiled = tiled.reshape(*shape).sum(axis=axis)
+        yield Candidate("copies are taken to lie whole images apart, not side by side", tiled)
     elif isinstance(layer, (ZeroPadding, Cropping)):
         yield from shifted_edges(place, dy)
 
@@ -96,18 +117,44 @@ def edges(place: Place) -> Iterator[Candidate]:
     """Propose padding and cropping with their sides exchanged."""
     if isinstance(place.map, (ZeroPadding, Cropping)) and place.has("x"):
         yield from shifted_edges(place, place.inputs["x"])
+    if isinstance(place.map, ZeroPadding) and place.has("x"):
+        x, layer = place.inputs["x"], place.map
+        around = layer.around(layer.padding, x.ndim)
+        for mode, what in BORDERS.items():
+            if mode != "reflect" or all(max(p) < n for p, n in zip(around, x.shape, strict=True)):
+                sentence = f"around the input {what} instead of zeros"
+                yield Candidate(sentence, np.pad(x, around, mode))
+
+
+@hypothesis("activation")
+def repeated(place: Place) -> Iterator[Candidate]:
+    """Propose copies that lie elsewhere, or one among zeros."""
+    if not isinstance(place.map, UpSampling) or not place.has("x"):
+        return
+    x, layer = place.inputs["x"], place.map
+    tiled, alone = x, place.right
+    for axis, times in enumerate(layer.size, start=layer.first):
+        tiled = np.concatenate([tiled] * times, axis=axis)
+        first = np.arange(alone.shape[axis]) % times == 0
+        alone = alone * np.where(first, 1.0, 0.0).reshape(-1, *(1,) * (x.ndim - axis - 1))
+    yield Candidate("the whole is repeated, not each number", tiled, "np.tile for np.repeat")
+    yield Candidate("zeros stand between the numbers instead of copies", alone)
 
 
 def shifted_edges(place: Place, source: Any) -> Iterator[Candidate]:
-    """Give the numbers with what is before and after an axis exchanged."""
+    """Give the numbers with what is before and after, or the axes' edges, exchanged."""
     layer = place.map
     pairs = layer.padding if isinstance(layer, ZeroPadding) else layer.cropping
     widens = isinstance(layer, ZeroPadding) == (place.phase == "activation")
-    for which in ("all", "first", "second"):
-        turned = [
-            pair[::-1] if which == "all" or (which == "first") == (place_of == 0) else pair
-            for place_of, pair in enumerate(pairs)
-        ]
+    exchanged = "before and after are exchanged"
+    others = [
+        (exchanged, [pair[::-1] for pair in pairs]),
+        *((exchanged, [*pairs[:i], pairs[i][::-1], *pairs[i + 1 :]]) for i in range(len(pairs))),
+        ("the edges of two axes are exchanged", list(pairs[::-1])),
+        ("all of the edge lies after: none is before", [(0, sum(pair)) for pair in pairs]),
+        ("all of the edge lies before: none is after", [(sum(pair), 0) for pair in pairs]),
+    ]
+    for sentence, turned in others:
         if turned == list(pairs):
             continue
         around = [(0, 0)] * layer.first + turned
@@ -121,4 +168,4 @@ def shifted_edges(place: Place, source: Any) -> Iterator[Candidate]:
                     for (before, after), size in zip(around, source.shape, strict=True)
                 )
             ]
-        yield Candidate("before and after are exchanged", value)
+        yield Candidate(sentence, value)

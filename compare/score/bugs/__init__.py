@@ -7,9 +7,10 @@ from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
 from compare.score.bugs.einsum_dense import in_einsum_dense
+from compare.score.bugs.lengths import in_lengths
 from compare.score.bugs.losses import in_losses
 from compare.score.bugs.masks import with_masks
-from compare.score.bugs.merging import in_merging_and_reshaping
+from compare.score.bugs.merging import in_merging
 from compare.score.bugs.more_activations import in_more_activations
 from compare.score.bugs.more_losses import in_more_losses
 from compare.score.bugs.normalization import in_normalization
@@ -19,6 +20,7 @@ from compare.score.bugs.pooling import in_pooling
 from compare.score.bugs.processing import in_processing, rounding
 from compare.score.bugs.recurrent import in_recurrent_layers
 from compare.score.bugs.regularizers import in_regularizers
+from compare.score.bugs.reshaping import in_reshaping
 from compare.score.bugs.rules import in_rules
 from compare.score.bugs.traps import traps
 
@@ -34,9 +36,10 @@ def catalogue() -> list[Bug]:
         *in_dense_layers(),
         *in_dropout(),
         *in_einsum_dense(),
+        *in_lengths(),
         *in_losses(),
         *with_masks(),
-        *in_merging_and_reshaping(),
+        *in_merging(),
         *in_more_activations(),
         *in_more_losses(),
         *in_normalization(),
@@ -47,6 +50,7 @@ def catalogue() -> list[Bug]:
         *rounding(),
         *in_recurrent_layers(),
         *in_regularizers(),
+        *in_reshaping(),
         *in_rules(),
         *traps(),
     ]

@@ -193,6 +193,13 @@ def forward_slips() -> Iterator[tuple[str, str, Callable[[Choice], Planted], Fun
 
     yield "groups ignored", "second", groups, first_group, "the groups are ignored"
 
+    def dealt_channels(self: Any, x: Any, *, training: bool = False) -> Any:
+        dealt = np.concatenate([x[..., g :: self.groups] for g in range(self.groups)], -1)
+        return _right_forward(self, dealt, training=training)
+
+    dealt = "the groups' channels are interleaved"
+    yield "channels interleaved", "second", groups, dealt_channels, dealt
+
 
 # ---------------------------------------------------------------------- wrong derivatives
 
@@ -236,6 +243,18 @@ def with_gradients(dW: Any = None, db: Any = None, dz: Any = None) -> Function:
     return backward
 
 
+def last_window(self: Any, dz: Any, saved: Any) -> Any:
+    """Go through the windows of a sequence, and let each overwrite what it holds of dx."""
+    _right_backward(self, dz, saved)
+    (_, space), W, windows = saved, self.kernel.value, self.windows
+    wide = windows.padded(np.zeros_like(dz[..., :1] @ W[0, :, :1].T))
+    for position in range(dz.shape[1]):
+        for offset in range(W.shape[0]):
+            at = position * windows.strides[0] + offset * windows.dilation[0]
+            wide[:, at] = dz[:, position] @ W[offset].T
+    return windows.cropped(wide, space)
+
+
 def backward_slips() -> Iterator[tuple[str, str, Any, Function, str, str, str]]:
     """Give each wrong derivative: name, layer, network, method, phase, where, cause."""
     flip = with_dx(lambda W: W[(slice(None, None, -1),) * (W.ndim - 2)])
@@ -247,6 +266,11 @@ def backward_slips() -> Iterator[tuple[str, str, Any, Function, str, str, str]]:
         yield "dx not flipped", "second", network, flip, BACK, below, of_flip
         yield "dx |W|", "second", network, absolute, BACK, below, "the absolute values of the k"
     yield "dx channels", "second", images, swapped, BACK, "pool", "input and output channels"
+    as_it_is = with_dx(lambda W: np.moveaxis(W[::-1, ::-1], -1, -2))
+    both = "input and output channels of the kernel are swapped, and it is flipped"
+    yield "dx kernel as it is", "second", images, as_it_is, BACK, "pool", both
+    last_wins = "where windows overlap, the last one's share overwrites"
+    yield "dx overwritten", "second", series, last_window, BACK, "first", last_wins
     yield "dx height", "second", images, height, BACK, "pool", "the kernel's height and width"
     lines: dict[str, tuple[dict[str, Any], str, str]] = {
         "dW flipped": (
@@ -258,6 +282,11 @@ def backward_slips() -> Iterator[tuple[str, str, Any, Function, str, str, str]]:
             {"dW": lambda dW, n: dW / n},
             "kernel",
             "the gradient is averaged over the positions",
+        ),
+        "dW flipped and averaged": (
+            {"dW": lambda dW, n: dW[(slice(None, None, -1),) * (dW.ndim - 2)] / n},
+            "kernel",
+            "the kernel's gradient is flipped, and the gradient is averaged over the positions",
         ),
         "dW of one sample": (
             {"dz": lambda dz: dz * only(dz, 0)},

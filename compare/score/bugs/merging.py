@@ -1,4 +1,4 @@
-"""Bugs where branches join, and in layers that move numbers around."""
+"""Bugs where branches join."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from compare.score.bugs.base import Bug, Function
 from compare.score.networks import SAMPLES, WIDTH, Choice, Planted, generator, spread
 from manual import layers
 from manual.layers.merging import Merge, aligned, summed_to
-from manual.layers.spatial import UpSampling, ZeroPadding
 
-_right_backward, _right_upsampling = Merge.backward, UpSampling.backward
+_right_backward = Merge.backward
 
 Made = Callable[[Choice], Planted]
 
@@ -65,28 +64,10 @@ def gated(bug: Choice) -> Planted:
     return keras.Model(inputs, outputs), data, draw.normal(size=(SAMPLES, 3, 2))
 
 
-def moved(shape: tuple[int, ...], *made: tuple[str, tuple[Any, ...]]) -> Made:
-    """Return a network of a Dense layer, layers that move numbers, and a last one."""
-
-    def build(bug: Choice) -> Planted:
-        inputs = keras.Input(shape)
-        x = keras.layers.Dense(shape[-1], name="first", **spread())(inputs)
-        for kind, arguments in made:
-            x = getattr(keras.layers, kind)(*arguments, name="move")(x)
-        outputs = keras.layers.Dense(2, name="last", **spread())(keras.layers.Flatten()(x))
-        draw = generator()
-        data = draw.normal(size=(SAMPLES, *shape))
-        return keras.Model(inputs, outputs), data, draw.normal(size=(SAMPLES, 2))
-
-    build.__name__ = f"{made} of {shape}"
-    return build
-
-
-def in_merging_and_reshaping() -> Iterator[Bug]:
-    """Give slips where branches join, and in layers that move numbers around."""
+def in_merging() -> Iterator[Bug]:
+    """Give slips where branches join."""
     yield from _skip_connections()
     yield from _joined()
-    yield from _moved()
 
 
 def backward_of(change: Callable[..., list[Any]], name: str = "join") -> Function:
@@ -134,17 +115,17 @@ def _skip_connections() -> Iterator[Bug]:
     }
     for name, (change, causes) in slips.items():
         function = backward_of(change, "skip2")
-        yield _at("skip1", f"merging: {name}", Merge, function, causes, skipped)
+        yield at("skip1", f"merging: {name}", Merge, function, causes, skipped)
     dense = layers.Dense.backward
 
     def no_activation(self: Any, dz: Any, x: Any) -> Any:
         return dz @ self.kernel.value if self.name == "block2" else dense(self, dz, x)
 
     causes = ("the kernel is not transposed, in what comes back through block2",)
-    yield _at("skip1", "merging: beside a skip", layers.Dense, no_activation, causes, skipped)
+    yield at("skip1", "merging: beside a skip", layers.Dense, no_activation, causes, skipped)
 
 
-def _at(
+def at(
     where: str,
     name: str,
     owner: type,
@@ -153,6 +134,7 @@ def _at(
     network: Made,
     method: str = "backward",
 ) -> Bug:
+    """Return a bug in a forward map or a backward one."""
     phase = "activation gradient" if method == "backward" else "activation"
     return Bug(name, owner, method, function, phase, where, causes, network=network)
 
@@ -180,6 +162,20 @@ def _joined() -> Iterator[Bug]:
             "branch2",
             lambda dy, parts: [dy * parts[1], dy * parts[0], dy * parts[0]],
             ("only one of the other factors is there",),
+        ),
+        (
+            "Multiply without the gradient from the right",
+            joined("Multiply"),
+            "branch1",
+            lambda dy, parts: [parts[1], parts[0]],
+            ("the gradient from the right is not multiplied in",),
+        ),
+        (
+            "Multiply, repeated, first copy",
+            gated,
+            "gate",
+            lambda dy, parts: [dy * parts[1], (dy * parts[0])[:, :1]],
+            ("of repeated numbers only the first copy's gradient",),
         ),
         (
             "Multiply, repeated, averaged",
@@ -242,7 +238,7 @@ def _joined() -> Iterator[Bug]:
         ),
     ]
     for name, network, where, change, causes in gradients:
-        yield _at(where, f"merging: {name}", Merge, backward_of(change), causes, network)
+        yield at(where, f"merging: {name}", Merge, backward_of(change), causes, network)
     forward: list[tuple[str, Made, Callable[..., Any], str]] = [
         (
             "Average as a sum",
@@ -253,6 +249,12 @@ def _joined() -> Iterator[Bug]:
         ("Subtract turned", joined("Subtract"), lambda x: x[1] - x[0], "the inputs are subtracted"),
         ("Multiply as a sum", joined("Multiply"), lambda x: x[0] + x[1], "the inputs are added"),
         (
+            "Average of averages",
+            joined("Average", 3),
+            lambda x: ((x[0] + x[1]) / 2.0 + x[2]) / 2.0,
+            "each input is averaged with the mean so far",
+        ),
+        (
             "Maximum as a minimum",
             joined("Maximum"),
             lambda x: np.minimum(x[0], x[1]),
@@ -261,12 +263,13 @@ def _joined() -> Iterator[Bug]:
     ]
     for name, network, change, cause in forward:
         function = forward_of(change)
-        yield _at("join", f"merging: {name}", Merge, function, (cause,), network, "forward")
+        yield at("join", f"merging: {name}", Merge, function, (cause,), network, "forward")
     yield from _concatenated_and_dotted()
 
 
 def _concatenated_and_dotted() -> Iterator[Bug]:
     split, dotted = layers.Concatenate.backward, layers.Dot.backward
+    right_dot: Function = layers.Dot.forward
 
     def turned(self: Any, dy: Any, saved: Any) -> Any:
         return split(self, dy, saved)[::-1]
@@ -276,6 +279,18 @@ def _concatenated_and_dotted() -> Iterator[Bug]:
 
     def constant_length(self: Any, dn: Any, n: Any, size: Any, axis: int) -> Any:
         return dn / size
+
+    def not_divided(self: Any, dn: Any, n: Any, size: Any, axis: int) -> Any:
+        return dn - n * (n * dn).sum(axis=axis, keepdims=True)
+
+    def by_squares(self: Any, x: Any, **options: Any) -> Any:
+        squares = [np.square(part).sum(axis=-1, keepdims=True) for part in x]
+        products = x[0] / squares[0] * (x[1] / squares[1])
+        return products.sum(axis=-1, keepdims=True), right_dot(self, x)[1]
+
+    def interleaved(self: Any, x: Any, **options: Any) -> Any:
+        y = np.stack(list(x), axis=-1)
+        return y.reshape(len(x[0]), -1), [part.shape[-1] for part in x]
 
     def turned_forward(self: Any, x: Any, **options: Any) -> Any:
         sizes = [part.shape[self.axis] for part in x]
@@ -287,8 +302,8 @@ def _concatenated_and_dotted() -> Iterator[Bug]:
     concatenate, dot = joined("Concatenate"), joined("Dot", axes=1)
     cosine = joined("Dot", axes=1, normalize=True)
     slices = ("the slices go back to the inputs in the wrong order",)
-    yield _at("branch1", "merging: slices turned", layers.Concatenate, turned, slices, concatenate)
-    yield _at(
+    yield at("branch1", "merging: slices turned", layers.Concatenate, turned, slices, concatenate)
+    yield at(
         "join",
         "merging: joined the other way round",
         layers.Concatenate,
@@ -297,10 +312,29 @@ def _concatenated_and_dotted() -> Iterator[Bug]:
         concatenate,
         "forward",
     )
+    yield at(
+        "join",
+        "merging: joined one by one",
+        layers.Concatenate,
+        interleaved,
+        ("the inputs are interleaved",),
+        concatenate,
+        "forward",
+    )
+    yield at(
+        "join",
+        "merging: Dot of squared lengths",
+        layers.Dot,
+        by_squares,
+        ("the inputs are divided by their squared lengths",),
+        cosine,
+        "forward",
+    )
     own = ("the input's own value stands for the other one",)
-    yield _at("branch1", "merging: Dot exchanged", layers.Dot, exchanged, own, dot)
+    yield at("branch1", "merging: Dot exchanged", layers.Dot, exchanged, own, dot)
     for name, function, cause in (
         ("Dot: derivative of the length", straight, "the derivative of the normalisation is m"),
+        ("Dot: not divided by the length", not_divided, "it is not divided by the length"),
         ("Dot: constant length", constant_length, "the length is taken for a constant"),
     ):
         yield Bug(
@@ -313,110 +347,3 @@ def _concatenated_and_dotted() -> Iterator[Bug]:
             (cause,),
             network=cosine,
         )
-
-
-def _moved() -> Iterator[Bug]:
-    """Give numbers that end up elsewhere."""
-
-    def by_column(self: Any, x: Any, **options: Any) -> Any:
-        turned = np.transpose(x, [0, *range(x.ndim - 1, 0, -1)])
-        shape = self.output_shape(x.shape[1:])
-        filled = turned.reshape(x.shape[0], *shape[::-1])
-        return np.transpose(filled, [0, *range(len(shape), 0, -1)]), x.shape
-
-    def by_column_back(self: Any, dy: Any, saved: Any) -> Any:
-        turned = np.transpose(dy, [0, *range(dy.ndim - 1, 0, -1)])
-        filled = turned.reshape(saved[0], *saved[:0:-1])
-        return np.transpose(filled, [0, *range(len(saved) - 1, 0, -1)])
-
-    def not_inverted(self: Any, dy: Any, saved: Any) -> Any:
-        return np.transpose(dy, (0, *self.dims))
-
-    def inverse(self: Any, x: Any, **options: Any) -> Any:
-        return np.transpose(x, [int(one) for one in np.argsort((0, *self.dims))]), None
-
-    def averaged(self: Any, dy: Any, saved: Any) -> Any:
-        return _right_upsampling(self, dy, saved) / float(np.prod(self.size))
-
-    def one_copy(self: Any, dy: Any, saved: Any) -> Any:
-        return dy[:, 0] * 1.0
-
-    def other_side(self: Any, dy: Any, saved: Any) -> Any:
-        (before, after), size = self.padding[0], dy.shape[1]
-        return dy[:, after : size - before]
-
-    cube = (3, 3, 3)
-    column, copies = (
-        ("the numbers are read column by column",),
-        ("the copies' gradients are averaged",),
-    )
-    reshape, permute = moved((2, 6), ("Reshape", ((3, 4),))), moved(cube, ("Permute", ((2, 3, 1),)))
-    for name, owner, function, causes, network, method in (
-        ("Reshape by column", layers.Reshape, by_column, column, reshape, "forward"),
-        (
-            "Reshape by column on the way back",
-            layers.Reshape,
-            by_column_back,
-            column,
-            reshape,
-            "backward",
-        ),
-        (
-            "Permute not inverted",
-            layers.Permute,
-            not_inverted,
-            ("the axes are permuted to", "the permutation is not inverted"),
-            permute,
-            "backward",
-        ),
-        (
-            "Permute inverted",
-            layers.Permute,
-            inverse,
-            ("the axes are permuted",),
-            permute,
-            "forward",
-        ),
-        (
-            "UpSampling2D averaged",
-            UpSampling,
-            averaged,
-            copies,
-            moved((2, 2, 3), ("UpSampling2D", ((2, 3),))),
-            "backward",
-        ),
-        (
-            "UpSampling1D averaged",
-            UpSampling,
-            averaged,
-            copies,
-            moved((3, 2), ("UpSampling1D", (2,))),
-            "backward",
-        ),
-        (
-            "RepeatVector, one copy",
-            layers.RepeatVector,
-            one_copy,
-            ("only the first copy's gradient is there",),
-            moved((4,), ("RepeatVector", (3,))),
-            "backward",
-        ),
-        (
-            "ZeroPadding1D, other side",
-            ZeroPadding,
-            other_side,
-            ("before and after are exchanged",),
-            moved((4, 2), ("ZeroPadding1D", ((0, 2),))),
-            "backward",
-        ),
-        (
-            "Rescaling without its scale",
-            layers.Rescaling,
-            lambda self, dy, saved: dy * 1.0,
-            ("the scale is forgotten",),
-            moved((4,), ("Rescaling", (0.3, 0.2))),
-            "backward",
-        ),
-    ):
-        where = "move" if method == "forward" else "first"
-        yield _at(where, f"reshaping: {name}", owner, function, causes, network, method)

@@ -10,7 +10,7 @@ import numpy as np
 
 from compare.score.bugs.base import Bug, Function
 from compare.score.networks import SAMPLES, WIDTH, Choice, Planted, generator
-from manual.layers import BatchNormalization, LayerNormalization
+from manual.layers import BatchNormalization, GroupNormalization, LayerNormalization
 from manual.layers.standardization import Standardization
 
 L = keras.layers
@@ -102,6 +102,10 @@ def _forward() -> Iterator[Bug]:
             lambda x, g, b, eps, m, v, n: (x - m) / np.sqrt(v * n / (n - 1.0) + eps) * g + b,
             "the variance is the unbiased one",
         ),
+        "unbiased, ε outside": (
+            lambda x, g, b, eps, m, v, n: (x - m) / (np.sqrt(v * n / (n - 1.0)) + eps) * g + b,
+            "the variance is the unbiased one, and ε is added outside",
+        ),
         "root forgotten": (
             lambda x, g, b, eps, m, v, n: (x - m) / (v + eps) * g + b,
             "the root is forgotten",
@@ -180,6 +184,16 @@ def _forward() -> Iterator[Bug]:
             network=normalized,
         )
     yield Bug(
+        "group normalization: interleaved",
+        GroupNormalization,
+        "forward",
+        _interleaved,
+        "activation",
+        "group",
+        ("the groups are interleaved",),
+        network=sequences,
+    )
+    yield Bug(
         "batch normalization: moving averages in training",
         BatchNormalization,
         "forward",
@@ -200,6 +214,17 @@ def _inference_always(self: Any, x: Any, *, training: bool = False) -> Any:
     return y, saved
 
 
+_right_group_forward = GroupNormalization.forward
+
+
+def _interleaved(self: Any, x: Any, *, training: bool = False) -> Any:
+    """Put channel c into group c mod groups."""
+    every = x.reshape(*x.shape[:-1], -1, self.groups)
+    m, v = _moments(every, (1, 2))
+    standard = ((every - m) / np.sqrt(v + self.epsilon)).reshape(*x.shape)
+    return standard * self.gamma.value + self.beta.value, _right_group_forward(self, x)[1]
+
+
 def _over(kind: Any, axes: tuple[int, ...]) -> Function:
     right: Function = kind.forward
 
@@ -215,47 +240,54 @@ def _over(kind: Any, axes: tuple[int, ...]) -> Function:
 
 
 def _backward() -> Iterator[Bug]:
-    """Each gets g = γ dy, x̂, r, and a function that takes means."""
+    """Each gets g = γ dy, x̂, r, a function that takes means, their n, and dy."""
     lines: dict[str, tuple[Map, str]] = {
         "no mean": (
-            lambda g, h, r, mean, n: r * (g - h * mean(g * h)),
+            lambda g, h, r, mean, n, y: r * (g - h * mean(g * h)),
             "the gradient through the mean is forgotten",
         ),
         "no variance": (
-            lambda g, h, r, mean, n: r * (g - mean(g)),
+            lambda g, h, r, mean, n, y: r * (g - mean(g)),
             "the gradient through the variance is forgotten",
         ),
-        "constants": (lambda g, h, r, mean, n: r * g, "mean and variance are taken as constants"),
+        "constants": (
+            lambda g, h, r, mean, n, y: r * g,
+            "mean and variance are taken as constants",
+        ),
         "without r": (
-            lambda g, h, r, mean, n: g - mean(g) - h * mean(g * h),
+            lambda g, h, r, mean, n, y: g - mean(g) - h * mean(g * h),
             "it is not divided by the deviation",
         ),
         "r²": (
-            lambda g, h, r, mean, n: r * r * (g - mean(g) - h * mean(g * h)),
+            lambda g, h, r, mean, n, y: r * r * (g - mean(g) - h * mean(g * h)),
             "it is divided by the variance",
         ),
         "sum of the mean": (
-            lambda g, h, r, mean, n: r * (g - n * mean(g) - h * mean(g * h)),
+            lambda g, h, r, mean, n, y: r * (g - n * mean(g) - h * mean(g * h)),
             "the sum stands for the mean in the gradient through the mean",
         ),
         "sum of the variance": (
-            lambda g, h, r, mean, n: r * (g - mean(g) - n * h * mean(g * h)),
+            lambda g, h, r, mean, n, y: r * (g - mean(g) - n * h * mean(g * h)),
             "the sum stands for the mean in the gradient through the variance",
         ),
         "variance twice": (
-            lambda g, h, r, mean, n: r * (g - mean(g) - 2.0 * h * mean(g * h)),
+            lambda g, h, r, mean, n, y: r * (g - mean(g) - 2.0 * h * mean(g * h)),
             "there is a 2 too many",
         ),
         "sign of the variance": (
-            lambda g, h, r, mean, n: r * (g - mean(g) + h * mean(g * h)),
+            lambda g, h, r, mean, n, y: r * (g - mean(g) + h * mean(g * h)),
             "the sign is wrong in the gradient through the variance",
         ),
         "deviation for x̂": (
-            lambda g, h, r, mean, n: r * (g - mean(g) - h / r * mean(g * h / r)),
+            lambda g, h, r, mean, n, y: r * (g - mean(g) - h / r * mean(g * h / r)),
             "x − μ stands for x̂",
         ),
+        "γ outside": (
+            lambda g, h, r, mean, n, y: r * g / y * (y - mean(y) - h * mean(y * h)),
+            "γ is multiplied in after the means",
+        ),
         "sign": (
-            lambda g, h, r, mean, n: -r * (g - mean(g) - h * mean(g * h)),
+            lambda g, h, r, mean, n, y: -r * (g - mean(g) - h * mean(g * h)),
             "the sign is reversed",
         ),
     }
@@ -267,6 +299,8 @@ def _backward() -> Iterator[Bug]:
         ("group", "second", sequences),
     ):
         for slip, (line, cause) in lines.items():
+            if slip == "γ outside" and where == "batch":  # which is right there
+                continue
 
             def backward(
                 self: Any, dy: Any, saved: Any, line: Map = line, where: str = where
@@ -283,6 +317,7 @@ def _backward() -> Iterator[Bug]:
                     r,
                     lambda array: array.mean(axis=axes, keepdims=True),
                     of.count,
+                    dy,
                 )
 
             name = f"{where} normalization ({network.__name__}): dx {slip}"

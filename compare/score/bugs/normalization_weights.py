@@ -102,6 +102,10 @@ def _states() -> Iterator[Bug]:
         ),
         "never updated": (lambda old, new, m, n: old, "the moving average is never updated"),
         "replaced": (lambda old, new, m, n: new, "the batch's statistic replaces"),
+        "wrong sign": (
+            lambda old, new, m, n: old + (old - new) * (1.0 - m),
+            "the average moves away from the batch's statistic",
+        ),
         "1 − m forgotten": (lambda old, new, m, n: old * m + new, "1 − momentum is forgotten"),
     }
     variance: dict[str, tuple[Map, str]] = {

@@ -65,6 +65,11 @@ def pooling_slips() -> Iterator[tuple[str, type, str, Any, Function, str, str, s
             "the gradient is spread evenly over the window",
             "tanh",
         ),
+        "index by column": (
+            shared(lambda x, y, winner, o, size: winner == o % 3 * 3 + o // 3),
+            "the place of the maximum is read column by column",
+            "tanh",
+        ),
         "divided": (
             shared(lambda x, y, winner, o, size: (winner == o) * (1.0 / size)),
             "the maximum's gradient is divided by the window's size",
@@ -94,6 +99,24 @@ def pooling_slips() -> Iterator[tuple[str, type, str, Any, Function, str, str, s
         for where in self.windows.offsets(space):
             dx[where] += dy
         return self.windows.cropped(dx, space)
+
+    def by_windows(self: Any, dy: Any, saved: Any) -> Any:
+        padded, space = saved
+        dx = np.zeros_like(padded)
+        for where in self.windows.offsets(space):
+            dx[where] += dy / float(np.prod(dy.shape[1:-1]))
+        return self.windows.cropped(dx, space)
+
+    yield (
+        "average divided by the number of windows",
+        AveragePooling,
+        "backward",
+        groups,
+        by_windows,
+        BACK,
+        "first",
+        "the gradient is divided by the number of windows|tanh",
+    )
 
     def padding_counted(self: Any, x: Any, *, training: bool = False) -> Any:
         taken = self.windows.taken(x)

@@ -21,6 +21,8 @@ from manual.layers import (
     GroupNormalization,
     Input,
     LayerNormalization,
+    RMSNormalization,
+    UnitNormalization,
 )
 
 UNITS = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -33,6 +35,11 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "layer": (lambda: LayerNormalization(epsilon=0.02), (6, 4)),
     "layer, two axes": (lambda: LayerNormalization(axis=[1, 2], epsilon=0.02), (4, 3, 5)),
     "group": (lambda: GroupNormalization(2, epsilon=0.02), (3, 5, 4)),
+    "rms": (lambda: RMSNormalization(epsilon=0.02), (6, 4)),
+    "rms, two axes": (lambda: RMSNormalization(axis=[1, 2], epsilon=0.02), (4, 3, 5)),
+    "rms, another axis": (lambda: RMSNormalization(axis=1, epsilon=0.02), (4, 3, 3)),
+    "unit": (lambda: UnitNormalization(), (6, 4)),
+    "unit, another axis": (lambda: UnitNormalization(axis=1), (4, 3, 5)),
     "dropout": (lambda: Dropout(0.3), (6, 4)),
     "dropout of a half": (lambda: Dropout(0.5), (6, 4)),
     "dropout of sequences": (lambda: Dropout(0.2, (None, 1, None)), (4, 3, 5)),

@@ -51,6 +51,10 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
     ),
     "GlobalMaxPooling1D": (lambda: layers.GlobalMaxPooling1D(), (5, 2)),
     "GlobalAveragePooling2D": (lambda: layers.GlobalAveragePooling2D(keepdims=True), (3, 4, 2)),
+    "GlobalAveragePooling2D, channels_first": (
+        lambda: layers.GlobalAveragePooling2D(data_format="channels_first"),
+        (4, 3, 4),
+    ),
     "GlobalAveragePooling1D, masked": (lambda: layers.GlobalAveragePooling1D(), (4, 2)),
 }
 
