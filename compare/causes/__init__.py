@@ -24,6 +24,7 @@ FAMILIES = (
     "scored_attention",
     "factors",
     "loss",
+    "fused",
     "optimizers",
     "processing",
     "regularizers",

@@ -43,6 +43,7 @@ def moved(place: Place) -> Iterator[Candidate]:
             by_column(source, shape),
             "order='F' instead of 'C'",
         )
+        yield from channels_first(source, shape, forward)
     elif isinstance(layer, Permute):
         inverse = [int(one) for one in np.argsort((0, *layer.dims))]
         order = inverse if forward else [0, *layer.dims]
@@ -65,6 +66,16 @@ def moved(place: Place) -> Iterator[Candidate]:
             yield Candidate("the scale is forgotten", source * 1.0, "dx = dy")
             yield Candidate("the gradient is divided by the scale", source / layer.scale)
             yield Candidate("the offset is added to the gradient", place.right + layer.offset)
+
+
+def channels_first(source: Any, shape: Sequence[int], forward: bool) -> Iterator[Candidate]:
+    """Propose that an image's channels are taken to come before its rows and columns."""
+    sentence = "the channels are taken to come first, as in PyTorch"
+    if forward and source.ndim > 2 and len(shape) == 2:
+        yield Candidate(sentence, np.moveaxis(source, -1, 1).reshape(*shape))
+    elif not forward and source.ndim == 2 and len(shape) > 2:
+        first = source.reshape(shape[0], shape[-1], *shape[1:-1])
+        yield Candidate(sentence, np.moveaxis(first, 1, -1))
 
 
 @hypothesis("activation gradient")
