@@ -18,6 +18,7 @@ from compare.causes.optimizers import State
 from compare.noise import Noisy
 from compare.reference import Reference
 from keras_models.recorder import StepRecord
+from manual.graph import Node
 from manual.heads import Head, as_target
 from manual.layers import Activation, Dense, Embedding
 from manual.network import Network
@@ -95,7 +96,15 @@ class Surroundings:
         node = self.network.nodes[index]
         values = [self.value(source) for source in node.inputs]
         if isinstance(node.layer, Activation):
-            return {"z": values[0], "a": self.output(index), "da": self.gradient(index)}
+            others = self._nodes_like(index, Activation)
+            return {
+                "z": values[0],
+                "a": self.output(index),
+                "da": self.gradient(index),
+                "other_activations": {
+                    other.name: (other.layer, self.value(other.inputs[0])) for other in others
+                },
+            }
         inputs: Inputs = {
             "x": values[0] if len(values) == 1 else values,
             "y": self.output(index),
@@ -108,6 +117,15 @@ class Surroundings:
         }
         if isinstance(node.layer, Dense):
             inputs["outputs"] = node.layer.units
+            others = self._nodes_like(index, Dense)
+            inputs["other_inputs"] = {
+                other.layer.name: self.value(other.inputs[0]) for other in others
+            }
+            weights = self.weights()
+            inputs["other_kernels"] = {
+                f"{other.layer.name}/kernel": weights[f"{other.layer.name}/kernel"]
+                for other in others
+            }
         after = self._activation_of.get(index)
         if after is not None:
             inputs |= {"z": inputs["y"], "a": self.value(after), "da": self.gradient(after)}
@@ -116,6 +134,14 @@ class Surroundings:
             if isinstance(below.layer, Activation):
                 inputs["x_pre"] = self.value(below.inputs[0])
         return inputs
+
+    def _nodes_like(self, index: int, kind: type) -> list[Node]:
+        """Return the other nodes of a kind of layer: their numbers are taken by mistake."""
+        return [
+            other
+            for place, other in enumerate(self.network.nodes)
+            if place != index and isinstance(other.layer, kind)
+        ]
 
     def of_input_gradient(self, index: int, source: int) -> Inputs:
         """Gather what a node's share in the gradient of one of its inputs is made of.
@@ -136,6 +162,7 @@ class Surroundings:
             "sample_weight": self.sample_weight,
             "mask": self.loss_mask(head),
             "logits": head.from_logits or bool(head.loss.from_logits),
+            "activated": isinstance(self.network.nodes[head.reads].layer, Activation),
             "loss_weight": head.weight,
         }
 

@@ -7,34 +7,24 @@ carried on through the right derivation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from compare.causes import Candidate, Cause, Facts, Place, candidates
 from compare.causes.base import Hypothesis, fits, hypotheses_about, proposed, ranked
 from compare.causes.factors import constants
-from compare.judge import judge, may_agree
+from compare.judge import BOUND, judge, may_agree
+from compare.movers import Mover, Unmoved
 from compare.noise import Noisy, representation_error
+from compare.otherwise import otherwise
 from compare.places import Surroundings
 from compare.reference import Reference
 
 Gradients = dict[str, Noisy]
-
-
-class Mover(Protocol):
-    """From gradients to what was submitted: gradients again, or new weights."""
-
-    def __call__(self, gradients: Mapping[str, Noisy]) -> Mapping[str, Noisy]:
-        """Return what comes of gradients."""
-
-    def at(self, name: str, index: tuple[int, ...], gradients: Noisy) -> Noisy | None:
-        """Return what comes of each of several gradients of one element of a weight.
-
-        None where other elements have a say in it.
-        """
 
 
 @dataclass(frozen=True)
@@ -82,8 +72,8 @@ class Slips:
     x, y, sample_weight : the batch
     drawn : mapping of str to array
         The random numbers of the step.
-    after : mapping of str to array
-        The weights after the right update.
+    updated : callable
+        From gradients to the weights after the right update.
     facts : Facts
     """
 
@@ -94,20 +84,23 @@ class Slips:
         y: Any,
         sample_weight: Any,
         drawn: Mapping[str, np.ndarray],
-        after: Mapping[str, np.ndarray],
+        updated: Callable[[Mapping[str, Noisy]], Mapping[str, Noisy]],
         facts: Facts,
     ) -> None:
         self.reference, self.network = reference, reference.network
-        self.after, self.facts = after, facts
+        self.updated, self.facts = updated, facts
         self.sample_weight = sample_weight
         self.drawn = drawn
-        self.run, _ = reference.whole(x, y, sample_weight, drawn)
+        self.batch = x, y, sample_weight, drawn
+        self.run, _ = reference.whole(*self.batch)
         self.right = reference.gradients()
         self.targets = y if isinstance(y, (list, tuple)) else [y]
         _, self.upstream = self.network.loss(self.run, y, sample_weight)
         self.at = list(self.run.gradients)
+        self.after = updated(self.right)
         self.around = _Around(self, lambda: self.run.gradients)
         self.around_right = _Around(self, lambda: self.at)
+        self._owners: dict[int, str] = {}
         self._head = {head.reads: n for n, head in enumerate(self.network.heads)}
 
     def all(self) -> Iterator[Slip]:
@@ -120,18 +113,38 @@ class Slips:
         found: dict[_Kind, dict[int, Candidate]] = {}
         for index in nodes:
             place = self._place(index, self.at[index])
+            self._owners[index] = getattr(place.map, "name", self.network.nodes[index].layer.name)
             for function in hypotheses_about(place):
                 for kind, candidate in _by_kind(function, place).items():
                     if candidate.slips == 1 or index in self._head:
                         found.setdefault(kind, {})[index] = candidate
         for kind, made in found.items():
-            if len(made) > 1:
-                yield self._followed(kind, made)
-            for index in sorted(made, reverse=True):
-                yield self._followed(kind, {index: made[index]})
-        yield from self._at_weights()
+            for where in self._groups(list(made)):
+                yield self._followed(
+                    kind, {index: made[index] for index in where}, max(where) == max(made)
+                )
+        for sentence, gradients in otherwise(self.network, self._whole):
+            yield Slip(Candidate(sentence, 0.0), "", gradients)
+        yield self._updated_first()
+        places = {name: self._weight_place(name, right) for name, right in self.right.items()}
+        yield from at_places(places)
+        yield from self._exchanged()
 
-    def _followed(self, kind: _Kind, made: Mapping[int, Candidate]) -> Slip:
+    def _whole(self) -> Gradients:
+        """Return the gradients of the network as it is now."""
+        self.reference.whole(*self.batch)
+        return self.reference.gradients()
+
+    def _groups(self, nodes: list[int]) -> list[list[int]]:
+        """Return where the same slip may have been made: at the loss, in every layer, in one."""
+        alone = [[index] for index in sorted(nodes, reverse=True)]
+        at_loss = [one for one in alone if one[0] in self._head]
+        together = [nodes] if len(nodes) > 1 else []
+        if len(nodes) > 2:
+            together.append([index for index in nodes if index != max(nodes)])
+        return [*at_loss, *together, *(one for one in alone if one not in at_loss)]
+
+    def _followed(self, kind: _Kind, made: Mapping[int, Candidate], whole: bool) -> Slip:
         """Carry a slip at some nodes on to the gradients of all weights."""
         last = max(made)  # the first on the way back: what arrives there is right
 
@@ -146,23 +159,47 @@ class Slips:
         self.reference.clear_gradients()
         self.network.backward(self.run, self.upstream, altered=altered)
         found = self.reference.gradients()
-        place = "in every layer"
         if len(made) == 1:
-            place = "" if last in self._head else f"at {self.network.nodes[last].layer.name}"
+            place = "" if last in self._head else f"at {self._owners[last]}"
+        else:
+            place = "in every layer" if whole else "in every layer but the last"
         return Slip(made[last], place, found, made[last].slips)
 
-    def _at_weights(self) -> Iterator[Slip]:
-        """Give slips at the gradients themselves: of one weight, of all of a kind, and of all."""
-        groups: dict[tuple[str, str], tuple[Candidate, Gradients]] = {}
-        for name, right in self.right.items():
-            place = self._weight_place(name, right)
-            for candidate in candidates(place):
-                yield Slip(candidate, f"at {name}", {**self.right, name: candidate.value})
-                for kind in (name.split("/", 1)[1], "weight"):
-                    key = candidate.sentence, kind
-                    groups.setdefault(key, (candidate, dict(self.right)))[1][name] = candidate.value
-        for (_, kind), (candidate, gradients) in groups.items():
-            yield Slip(candidate, f"at every {kind}", gradients)
+    def _updated_first(self) -> Slip:
+        """Let each layer's weights move before the gradient goes on through them."""
+        network = self.network
+        right: Gradients = {}
+
+        def altered(index: int, gradient: Any) -> Any:
+            layer = network.nodes[index].layer
+            own = {
+                f"{layer.name}/{parameter.name}": parameter
+                for parameter in layer.parameters
+                if parameter.trainable
+            }
+            if own:
+                layer.backward(gradient, self.run.saved[index])
+                moved = self.updated({name: one.gradient for name, one in own.items()})
+                for name, parameter in own.items():
+                    right.setdefault(name, parameter.value)
+                    parameter.value = moved[name]
+                    parameter.gradient = self.reference.exact(np.zeros(parameter.shape))
+            return gradient
+
+        self.reference.clear_gradients()
+        self.network.backward(self.run, self.upstream, altered=altered)
+        found = self.reference.gradients()
+        for name, value in right.items():
+            network.parameters[name].value = value
+        told = Candidate("each layer is updated before the gradient goes on through it", 0.0)
+        return Slip(told, "", found)
+
+    def _exchanged(self) -> Iterator[Slip]:
+        """Give two gradients in each other's place."""
+        for (one, its), (other, others) in combinations(self.right.items(), 2):
+            if its.shape == others.shape:
+                told = Candidate(f"the gradients of {one} and {other} are exchanged", its)
+                yield Slip(told, "", {**self.right, one: others, other: its})
 
     # ------------------------------------------------------------------ what surrounds a place
 
@@ -190,6 +227,20 @@ class Slips:
         return Place("weight gradient", name, right, layer, inputs, self.facts)
 
 
+def at_places(places: Mapping[str, Place]) -> Iterator[Slip]:
+    """Give slips at the numbers themselves: of one weight, of all of a kind, and of all."""
+    right: Gradients = {name: place.right for name, place in places.items()}
+    groups: dict[tuple[str, str], tuple[Candidate, Gradients]] = {}
+    for name, place in places.items():
+        for candidate in candidates(place):
+            yield Slip(candidate, f"at {name}", {**right, name: candidate.value})
+            for kind in (name.split("/", 1)[1], "weight"):
+                key = candidate.sentence, kind
+                groups.setdefault(key, (candidate, dict(right)))[1][name] = candidate.value
+    for (_, kind), (candidate, gradients) in groups.items():
+        yield Slip(candidate, f"at every {kind}", gradients)
+
+
 class _Around(Surroundings):
     """The surroundings of the numbers of a run by hand, with the gradients of one way back."""
 
@@ -213,26 +264,40 @@ class _Around(Surroundings):
     def weights(self) -> Gradients:
         return {name: one.value for name, one in self.network.parameters.items()}
 
-    def new_weights(self) -> Gradients:
-        return {name: self.slips.reference.exact(array) for name, array in self.slips.after.items()}
+    def new_weights(self) -> Mapping[str, Noisy]:
+        return self.slips.after
 
     def weight_gradients(self) -> Gradients:
         return self.slips.right
 
 
-def explained(slips: Slips, submitted: Mapping[str, np.ndarray], moved: Mover) -> list[Cause]:
+def explained(
+    slips: Slips,
+    submitted: Mapping[str, np.ndarray],
+    movers: Sequence[Mover],
+    of_update: Mapping[str, Place],
+) -> list[Cause]:
     """Return the slips that give the submitted arrays, all of them, to within rounding.
 
     Parameters
     ----------
     slips : Slips
     submitted : mapping of str to array
-    moved : Mover
-        From gradients to what was submitted.
+    movers : sequence of Mover
+        From gradients to what was submitted: as Keras does it, and with constants that it rounds.
+    of_update : mapping of str to Place
+        Where new weights were submitted: what surrounds each of them.
     """
+    causes: list[Cause] = []
     with np.errstate(all="ignore"):
-        held = _Held(slips, submitted, moved)
-        return ranked([cause for slip in slips.all() for cause in held.causes(slip)])
+        if of_update:
+            weights = {name: place.right for name, place in of_update.items()}
+            held = _Held(weights, slips.facts, submitted, Unmoved(), pairs=False)
+            causes += [cause for slip in at_places(of_update) for cause in held.causes(slip)]
+        all_held = [_Held(slips.right, slips.facts, submitted, mover) for mover in movers]
+        for slip in slips.all():
+            causes += [cause for held in all_held for cause in held.causes(slip)]
+    return ranked(causes)
 
 
 class _Held:
@@ -242,20 +307,32 @@ class _Held:
     have brought in: most are ruled out by that.
     """
 
-    def __init__(self, slips: Slips, submitted: Mapping[str, np.ndarray], moved: Mover) -> None:
-        self.gradients, self.moved = slips.right, moved
-        self.right = moved(slips.right)
+    def __init__(
+        self,
+        gradients: Mapping[str, Noisy],
+        facts: Facts,
+        submitted: Mapping[str, np.ndarray],
+        moved: Mover,
+        pairs: bool = True,
+    ) -> None:
+        self.gradients, self.moved = gradients, moved
+        self.right = moved(gradients)
+        right = {name: judge(submitted[name], self.right[name]).agrees for name in submitted}
 
         def by_use(name: str) -> tuple[bool, int]:
             """Put what rules out most, and costs least, first."""
-            return judge(submitted[name], self.right[name]).agrees, submitted[name].size
+            return right[name], submitted[name].size
 
         self.submitted = {name: submitted[name] for name in sorted(submitted, key=by_use)}
-        anywhere = Place("weight gradient", "", Noisy(0.0, unit=2.0**-53), None, {}, slips.facts)
-        self.second = {
-            factor: f"{sentence} (factor {name})" for factor, sentence, name in constants(anywhere)
-        }
-        unit = next(iter(slips.right.values())).unit
+        wrong = [name for name in submitted if not right[name]]
+        unit = next(iter(gradients.values())).unit
+        self.second: dict[float, str] = {}
+        if pairs and not _one_number(submitted, self.right, wrong):
+            anywhere = Place("weight gradient", "", Noisy(0.0, unit=unit), None, {}, facts)
+            self.second = {
+                factor: f"{sentence} (factor {name})"
+                for factor, sentence, name in constants(anywhere)
+            }
         factors = [1.0, *self.second]
         errors = [representation_error(factor, unit) for factor in factors]
         self.factors: Any = Noisy(factors, errors, unit=unit)
@@ -272,7 +349,7 @@ class _Held:
             if where[0] != all_[0]:
                 _, *multiplied = self._possible(slip, where)
             for (factor, also), possible in zip(self.second.items(), multiplied, strict=True):
-                if possible:
+                if possible and also != slip.candidate.sentence:
                     cause = self._fits(slip, _Multiplied(slip.gradients, where, factor))
                     if cause is not None:
                         both = f"{cause.sentence}, and {also}"
@@ -314,6 +391,17 @@ class _Held:
         if all(judge(self.right[name].value, given[name]).agrees for name in self.submitted):
             return None
         return worst
+
+
+def _one_number(
+    submitted: Mapping[str, np.ndarray], right: Mapping[str, Noisy], wrong: Sequence[str]
+) -> bool:
+    """Say whether all that is wrong is one and the same number: too little to tell two slips."""
+    numbers = [submitted[name].ravel() for name in wrong]
+    if not numbers:
+        return True
+    noise = max(float(right[name].noise.max()) for name in wrong) * right[wrong[0]].unit
+    return bool(np.ptp(np.abs(np.concatenate(numbers))) <= 2.0 * BOUND * noise)
 
 
 class _Multiplied(Mapping[str, Noisy]):

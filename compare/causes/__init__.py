@@ -29,6 +29,7 @@ FAMILIES = (
     "scored_attention",
     "factors",
     "loss",
+    "fused",
     "optimizers",
     "processing",
     "regularizers",

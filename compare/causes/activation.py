@@ -119,6 +119,21 @@ def wrong_local_gradient(place: Place) -> Iterator[Candidate]:
             da * pair.d(z) * pair.d(z),
             "dz = da · f′(z)²",
         )
+    for other, (its_layer, its_z) in place.inputs.get("other_activations", {}).items():
+        its_pair = pair_of(its_layer)
+        if its_pair is not None and its_z.shape == z.shape:
+            yield Candidate(
+                f"the derivative is that of {other}, another layer",
+                da * its_pair.d(its_z),
+                "dz = da · f′(z of another layer)",
+            )
+    for other, (rule, written) in IN_TERMS_OF_A.items():
+        if other != name and not (name == "sigmoid" and other == "tanh"):
+            yield Candidate(
+                f"{written}, the derivative of {other}, stands for this function's",
+                da * rule(a),
+                f"dz = da · {written}",
+            )
     if name in IN_TERMS_OF_A:
         rule, written = IN_TERMS_OF_A[name]
         yield Candidate(
@@ -149,10 +164,22 @@ def wrong_local_gradient(place: Place) -> Iterator[Candidate]:
     yield Candidate(
         "at the kink z = 0 the slope is 1", da * np.where(z == 0.0, 1.0, pair.d(z)), "f′(0) = 1"
     )
+    if name == "relu" and not parameters_of(place.map).get("negative_slope"):
+        yield from _other_rectifiers(pair, z, da)
     if name == "softsign":
         yield Candidate("the square is missing", da / (1.0 + np.abs(z)), "dz = da / (1 + |z|)")
     if name == "sigmoid":
         yield Candidate("1 − a² stands for the derivative", da * (1.0 - a * a), "dz = da (1 − a²)")
+
+
+def _other_rectifiers(pair: Pair, z: Any, da: Any) -> Iterator[Candidate]:
+    """Propose another choice of what a rectifier lets pass on the way back."""
+    for slope in (0.01, 0.1, 0.3):
+        leaky = da * np.where(z > 0.0, 1.0, slope)
+        yield Candidate(f"this is a leaky ReLU's derivative of slope {slope:g}", leaky)
+    positive = da * (da > 0.0)
+    yield Candidate("what passes is decided by the gradient's sign, not by z's", positive)
+    yield Candidate("only positive gradients pass: guided backpropagation", positive * pair.d(z))
 
 
 def _half_a_product_rule(name: str, z: Any, da: Any) -> Iterator[Candidate]:

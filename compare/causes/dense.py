@@ -57,6 +57,7 @@ def weight_gradient(place: Place) -> Iterator[Candidate]:
     if of_bias:
         yield Candidate("only the first sample's share is there", dz[0], "db = dz of sample 1")
         yield Candidate("only the last sample's share is there", dz[-1], "db = dz of the last")
+        yield Candidate("the sum runs over the units, not over the samples", dz.sum(axis=1))
         yield Candidate("the gradient from the right is not multiplied in", ones.sum(axis=0))
         return
     yield Candidate("the gradient from the right is not multiplied in", x.T @ ones, "dW = xᵀ · 1")
@@ -67,6 +68,11 @@ def weight_gradient(place: Place) -> Iterator[Candidate]:
         (x * 0.0 + 1.0).T @ dz,
         "dW = 1ᵀ · dz",
     )
+    if x.shape[0] == x.shape[1]:
+        yield Candidate("the layer's input is not transposed", x @ dz, "dW = x · dz")
+    for other, its in place.inputs.get("other_inputs", {}).items():
+        if its.shape == place.inputs["x"].shape and its is not place.inputs["x"]:
+            yield Candidate(f"the input of {other} is used instead", rows(its).T @ dz)
     if place.has("x_pre"):
         yield Candidate(
             "the pre-activation of the layer below is used instead of its activation",
@@ -90,6 +96,9 @@ def input_gradient(place: Place) -> Iterator[Candidate]:
     if W.shape[0] == W.shape[1]:
         yield Candidate("the kernel is not transposed", dz @ W, "dx = dz · W")
         yield Candidate("the kernel is not multiplied in", dz, "dx = dz")
+    for name, other in place.inputs.get("other_kernels", {}).items():
+        if other.shape == W.shape:
+            yield Candidate(f"{name} is used instead", dz @ other.T, "dx = dz · Wᵀ of another")
     if place.has("kernel_new"):
         yield Candidate(
             "the already updated kernel is used", dz @ place.inputs["kernel_new"].T, "dx = dz · W⁺ᵀ"
@@ -105,6 +114,8 @@ def input_gradient(place: Place) -> Iterator[Candidate]:
             place.inputs["da"] @ W.T,
             "dx = da · Wᵀ",
         )
+        whole = "the whole layer is skipped on the way back, its activation and its kernel"
+        yield Candidate(whole, place.inputs["da"], "dx = da")
     if W.shape[1] > 1:
         yield Candidate(
             "only the first unit passes its gradient on",

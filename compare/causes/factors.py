@@ -11,9 +11,10 @@ from compare.causes.base import Candidate, Place, hypothesis
 @hypothesis("loss", "activation gradient", "weight gradient")
 def constant_factor(place: Place) -> Iterator[Candidate]:
     """Propose every constant that the step gives reason for, and their products in pairs."""
+    for factor, sentence, name in named_constants(place):
+        if factor != 1.0:
+            yield Candidate(f"{sentence} (factor {name})", place.right * factor)
     single = list(constants(place))
-    for factor, sentence, name in single:
-        yield Candidate(f"{sentence} (factor {name})", place.right * factor)
     for (one, first, _), (other, second, _) in combinations(single, 2):
         if one * other != 1.0:
             sentence = f"{first}, and {second} (factor {one * other:.6g})"
@@ -21,7 +22,16 @@ def constant_factor(place: Place) -> Iterator[Candidate]:
 
 
 def constants(place: Place) -> Iterator[tuple[float, str, str]]:
-    """Give each constant with the slip behind it and its name; none is 1."""
+    """Give each constant with the first slip behind it and its name; none is 1."""
+    seen = {1.0}
+    for factor, sentence, name in named_constants(place):
+        if factor not in seen:
+            seen.add(factor)
+            yield factor, sentence, name
+
+
+def named_constants(place: Place) -> list[tuple[float, str, str]]:
+    """Return every constant with a slip behind it and its name; several may be equal, or 1."""
     facts = place.facts
     outputs = place.inputs.get("outputs", 1)
     named = [
@@ -59,8 +69,4 @@ def constants(place: Place) -> Iterator[tuple[float, str, str]]:
                     f"batch size / sum of weights {total:.6g}",
                 )
             )
-    seen = {1.0}
-    for factor, sentence, name in named:
-        if factor not in seen:
-            seen.add(factor)
-            yield factor, sentence, name
+    return named

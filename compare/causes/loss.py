@@ -93,6 +93,15 @@ def other_derivative(place: Place) -> Iterator[Candidate]:
         right = np.expand_dims(right, loss.axis)
     for sentence, terms, _ in own[1:]:
         yield Candidate(sentence, at_prediction(terms.slopes, right))
+    if not around.get("logits") and not around.get("activated", True):
+        yield Candidate(
+            "p (1 − p) is multiplied in, as if a sigmoid came before the loss",
+            place.right * p * (1.0 - p),
+        )
+    if type(loss).__name__ == "MeanSquaredError":
+        cost = (own[0][1].values * right).sum()
+        rooted = place.right / (2.0 * np.sqrt(cost))
+        yield Candidate("the root of the mean is differentiated", rooted, "dL / (2 √L)")
     if shape == p.shape[:-1]:
         plain = share({**around, "sample_weight": None, "mask": None}, loss, shape)
         n, samples = float(p.shape[-1]), float(place.facts.samples)

@@ -25,11 +25,20 @@ def in_the_gradient(place: Place) -> Iterator[Candidate]:
     penalty = place.inputs.get("regularizer")
     if not isinstance(penalty, L1L2) or not place.has("w"):
         return
-    w, l1, l2 = place.inputs["w"], penalty.l1, penalty.l2
+    w = place.inputs["w"]
+    beneath = place.right - slope(w, penalty.l1, penalty.l2)
+    exact = as_asked(penalty.l1), as_asked(penalty.l2)
+    yield Candidate("Keras rounds λ to float32; the exact λ was used", beneath + slope(w, *exact))
+    yield from _other_penalties(place, beneath, penalty.l1, penalty.l2)
+    if place.right.unit <= 2.0**-53:  # who makes a slip has the exact λ, most likely
+        yield from _other_penalties(place, beneath, *exact)
+
+
+def _other_penalties(place: Place, beneath: Any, l1: float, l2: float) -> Iterator[Candidate]:
+    w = place.inputs["w"]
     right = slope(w, l1, l2)
-    beneath = place.right - right
     yield Candidate("the regularizer is forgotten in the gradient", beneath, "dW = xᵀ dz")
-    yield Candidate("the regularizer is applied twice", place.right + right, "dW + 2 dR")
+    yield Candidate("the regularizer is applied twice", beneath + right + right, "dW + 2 dR")
     yield Candidate("the regularizer's gradient is subtracted", beneath - right, "dW − dR")
     if l2:
         half = slope(w, l1, l2 / 2.0)
@@ -54,8 +63,6 @@ def in_the_gradient(place: Place) -> Iterator[Candidate]:
         yield Candidate("λ₁ and λ₂ are swapped", beneath + slope(w, l2, l1))
     for factor, sentence in shares(place, w.size):
         yield Candidate(f"the regularizer's gradient is {sentence}", beneath + right * factor)
-    exact = slope(w, as_asked(l1), as_asked(l2))
-    yield Candidate("Keras rounds λ to float32; the exact λ was used", beneath + exact)
 
 
 def shares(place: Place, size: int) -> Iterator[tuple[float, str]]:

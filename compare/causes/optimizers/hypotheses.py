@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -36,11 +36,32 @@ def one_knob(place: Place) -> Iterator[Candidate]:
         plain = one_step(state, rule, {})
     except LookupError:
         return
+    exact = exact_knobs(knobs, state.settings) if place.right.unit <= 2.0**-53 else {}
     for sentence, turned in {**knobs, **surrounding_knobs(state.settings), **factors}.items():
-        moved = one_step(state, rule, turned)
-        # A knob that turns nothing here must not take the blame for a forgotten constraint.
-        if quantity in moved and differs(moved[quantity], plain[quantity]):
-            yield Candidate(sentence, moved[quantity])
+        for rounding in ({}, exact) if exact and not sentence.startswith(EXACT) else ({},):
+            moved = one_step(state, rule, {**rounding, **turned})
+            # A knob that turns nothing here must not take the blame for a forgotten constraint.
+            if quantity in moved and differs(moved[quantity], plain[quantity]):
+                yield Candidate(sentence, moved[quantity])
+
+
+EXACT = "Keras rounds"
+"""So begin the knobs of constants that Keras rounds to float32, in float64 too."""
+
+
+def exact_knobs(knobs: Mapping[str, Knobs], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn all of them at once: the step as it is written in books."""
+    turned: dict[str, Any] = {}
+    for sentence, knob in {**knobs, **surrounding_knobs(settings)}.items():
+        if sentence.startswith(EXACT):
+            turned |= knob
+    return turned
+
+
+def exactly(state: State, optimizer: Any) -> Any:
+    """Return a weight after a step whose constants are as exact as they were asked for."""
+    rule, knobs = RULES[type(optimizer).__name__]
+    return one_step(state, rule, exact_knobs(knobs, state.settings))["weight"]
 
 
 def differs(one: Any, other: Noisy) -> bool:
@@ -57,6 +78,8 @@ def weight_slips(place: Place) -> Iterator[Candidate]:
     state: State = place.inputs["state"]
     right = place.right
     yield Candidate("the weight is not updated", state.w, "w⁺ = w")
+    yield Candidate("this is the gradient, not the weight after the update", state.g, "dW")
+    yield Candidate("this is the step alone, without the weight", right - state.w, "w⁺ − w")
     yield Candidate("the update is applied twice", right + (right - state.w), "w⁺ = w + 2 Δw")
     name = type(place.map).__name__
     if name in RULES and state.constrained is not None:
