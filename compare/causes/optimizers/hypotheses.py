@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.causes.optimizers.rules import RULES
-from compare.causes.optimizers.state import Knobs, State
+from compare.causes.constraints import constrained
+from compare.causes.optimizers.rules import rule_of
+from compare.causes.optimizers.state import Knobs, Rule, Slots, State, without_noise
 from compare.causes.optimizers.surroundings import one_step, surrounding_knobs
 from compare.judge import judge
 from compare.noise import Noisy
@@ -18,29 +20,92 @@ from compare.noise import Noisy
 @hypothesis("optimizer slot", "weight")
 def one_knob(place: Place) -> Iterator[Candidate]:
     """Propose every step that differs from the right one in one decision."""
-    name = type(place.map).__name__
-    if name not in RULES or not place.has("state", "quantity"):
+    known = the_rule(place)
+    if known is None:
         return
-    rule, knobs = RULES[name]
+    rule, knobs = known
     state, quantity = place.inputs["state"], place.inputs["quantity"]
-    facts = place.facts
-    factors: dict[str, Knobs] = {
-        f"the gradient is multiplied by the batch size {facts.samples}": {"factor": facts.samples},
-        f"the gradient is divided by the batch size {facts.samples}": {"factor": 1 / facts.samples},
-        "the learning rate is applied twice": {"eta": state.learning_rate**2},
-        "the learning rate is divided by the batch size": {
-            "eta": state.learning_rate / facts.samples
-        },
-    }
-    try:
-        plain = one_step(state, rule, {})
-    except LookupError:
-        return
-    for sentence, turned in {**knobs, **surrounding_knobs(state.settings), **factors}.items():
+    plain = one_step(state, rule, {})
+    for sentence, turned in {**knobs, **factors(place)}.items():
         moved = one_step(state, rule, turned)
         # A knob that turns nothing here must not take the blame for a forgotten constraint.
-        if quantity in moved and differs(moved[quantity], plain[quantity]):
+        turns = quantity in moved and differs(moved[quantity], plain[quantity])
+        if turns and leaves_the_sound_alone(place, moved, plain):
             yield Candidate(sentence, moved[quantity])
+
+
+@hypothesis("optimizer slot", "weight", last_resort=True)
+def two_knobs(place: Place) -> Iterator[Candidate]:
+    """Propose steps that differ from the right one in two decisions.
+
+    There are hundreds of pairs. Tried in plain numbers, they cost little; only what comes near to
+    the wrong numbers is computed with its noise.
+    """
+    known = the_rule(place)
+    if known is None or place.wrong is None:
+        return
+    rule, knobs = known
+    state, quantity, unit = place.inputs["state"], place.inputs["quantity"], place.right.unit
+    bare = without_noise(state)
+
+    def numbers(turned: Knobs) -> Any:
+        return one_step(bare, rule, turned).get(quantity)
+
+    right, plain = numbers({}), one_step(state, rule, {})
+    effective = [
+        turned for turned in knobs.items() if not near(numbers(turned[1]), right, 8 * unit)
+    ]
+    for (one, first), (other, second) in combinations(effective, 2):
+        turned = {**first, **second}
+        if len(turned) < len(first) + len(second):
+            continue  # the same decision taken in two ways
+        if near(numbers(turned), place.wrong, 256 * unit):
+            moved = one_step(state, rule, turned)
+            if leaves_the_sound_alone(place, moved, plain):
+                yield Candidate(f"{one}; and {other}", moved[quantity], slips=2)
+
+
+def leaves_the_sound_alone(place: Place, moved: Slots, plain: Slots) -> bool:
+    """Say whether a slip changes no slot of the same weight that is known to be right."""
+    slots = [slot for slot in place.inputs.get("sound", ()) if slot in moved]
+    return not any(differs(moved[slot], plain[slot]) for slot in slots)
+
+
+def the_rule(place: Place) -> tuple[Rule, dict[str, Knobs]] | None:
+    """Return the rule of a place, and what can go wrong in it and around it."""
+    if not place.has("state", "quantity"):
+        return None
+    state = place.inputs["state"]
+    known = rule_of(type(place.map).__name__, state)
+    if known is None:
+        return None
+    rule, knobs = known
+    around = surrounding_knobs(state)
+    of_its_own = place.inputs["quantity"] in ("average", "gradient_accumulator")
+    return rule, {**around, **knobs} if of_its_own else {**knobs, **around}
+
+
+def factors(place: Place) -> dict[str, Knobs]:
+    """Return the constants that the step gives reason for."""
+    samples, eta = place.facts.samples, place.inputs["state"].learning_rate
+    known: dict[str, Knobs] = {
+        f"the gradient is multiplied by the batch size {samples}": {"factor": samples},
+        f"the gradient is divided by the batch size {samples}": {"factor": 1 / samples},
+        "the learning rate is applied twice": {"eta": eta**2},
+        "the learning rate is divided by the batch size": {"eta": eta / samples},
+    }
+    before = place.inputs.get("previous_rate")
+    if before is not None:
+        known["the learning rate is that of the step before"] = {"eta": before}
+    return known
+
+
+def near(one: Any, other: Any, tolerance: float) -> bool:
+    """Say whether two arrays are the same to within a part of the largest number."""
+    if one is None or np.shape(one) != np.shape(other):
+        return False
+    apart = float(np.max(np.abs(one - other), initial=0.0))
+    return apart <= tolerance * float(np.max(np.abs(other), initial=0.0))
 
 
 def differs(one: Any, other: Noisy) -> bool:
@@ -58,13 +123,16 @@ def weight_slips(place: Place) -> Iterator[Candidate]:
     right = place.right
     yield Candidate("the weight is not updated", state.w, "w⁺ = w")
     yield Candidate("the update is applied twice", right + (right - state.w), "w⁺ = w + 2 Δw")
-    name = type(place.map).__name__
-    if name in RULES and state.constrained is not None:
-        try:  # what the constraint makes of it may be what is at fault, and isn't asked for
-            alone = one_step(state, RULES[name][0], {"unconstrained": True})
-        except LookupError:
-            return
+    known = rule_of(type(place.map).__name__, state)
+    if known is None:
+        return
+    if state.constraint is not None:
+        alone = one_step(state, known[0], {"unconstrained": True})
         yield Candidate("the constraint is forgotten", alone["weight"], "w⁺ of the update alone")
+        return
+    for other in place.inputs.get("constraints", ()):
+        projected = constrained(right, other, {})
+        yield Candidate("a weight without a constraint is constrained", projected)
 
 
 @hypothesis("optimizer slot")
