@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from compare.causes import Place
-from compare.collecting import FIT, TAPE, Comparison, Expected, Origin, Trace
+from compare.collecting import FIT, OWN, TAPE, Comparison, Expected, Origin, Trace
 from compare.noise import Noisy, careful, resolved
 from compare.places import Inputs, Places
-from compare.reference import Reference
+from compare.reference import Reference, location_of
 from compare.trace import PHASES
 from compare.updates import UpdateCheck
 from keras_models.alone import Alone
@@ -32,6 +32,7 @@ def compare_step(
     batch_size: int = 0,
     previous: StepRecord | None = None,
     own: Network | None = None,
+    own_loss: float | None = None,
     alone: Alone | None = None,
 ) -> tuple[list[Comparison], Pass]:
     """Compare everything that one training step computed.
@@ -49,6 +50,8 @@ def compare_step(
         The step before, in case something of it was left in.
     own : manual.Network, optional
         One that has taken this very step by itself, from Keras's state.
+    own_loss : float, optional
+        The loss that it reports.
     alone : keras_models.Alone, optional
         Keras's maps one by one, to be asked about values that are disputed.
 
@@ -60,17 +63,17 @@ def compare_step(
     """
     places = Places(reference, record, tape, batch_size, previous)
     with np.errstate(all="ignore"):
-        found, run = StepCheck(places, own, alone).run()
+        found, run = StepCheck(places, own, alone).run(own_loss)
         if not all(one.verdict.agrees for one in found):
             with careful():
-                return StepCheck(places, own, alone).run()
+                return StepCheck(places, own, alone).run(own_loss)
         return found, run
 
 
 class StepCheck(UpdateCheck):
     """Compares one step, phase by phase."""
 
-    def run(self) -> tuple[list[Comparison], Pass]:
+    def run(self, own_loss: float | None = None) -> tuple[list[Comparison], Pass]:
         reference, record = self.reference, self.record
         reference.load(record.before)
         drawn = self.places.drawn_in_step
@@ -87,8 +90,27 @@ class StepCheck(UpdateCheck):
         self.states(saved, whole)
         if self.own is not None and all(one.verdict.agrees for one in self.found):
             self.own_step(self.own, whole, whole_gradients)
+            if own_loss is not None:
+                self.own_loss(own_loss, whole_loss)
         self.found.sort(key=lambda one: PHASES.index(one.phase))
         return self.found, whole
+
+    def own_loss(self, reported: float, whole_loss: Noisy) -> None:
+        """Compare the loss that the hand-written half reports of its own step."""
+
+        def inputs() -> Inputs:
+            self.reference.load(self.record.after)
+            x, y, weights = self.record.x, self.record.y, self.record.sample_weight
+            _, after = self.reference.whole(x, y, weights, self.places.drawn_in_step)
+            self.reference.load(self.record.before)
+            return {**self.places.of_loss(), "loss_after": after}
+
+        loss = self.network.heads[0].loss
+        by = self.reference.derivation(loss, "forward", "forward")
+        by = replace(by, location=location_of(Network.train_step))
+        self.compare(
+            "loss", "total", np.float64(reported), whole_loss, Origin(by, loss, inputs), OWN
+        )
 
     def both_ways(self) -> list[Expected]:
         """Return what the gradients should be with every choice at a kink made one way, and other.
@@ -167,8 +189,17 @@ class StepCheck(UpdateCheck):
         takes = [("activation", self.network.nodes[head.reads].name) for head in self.network.heads]
         origin = Origin(by, self.network.heads[0].loss, self.places.of_loss, takes)
         self.compare("loss", "total", self.tape["loss"]["total"], total, origin, TAPE)
-        self.compare("loss", "total", self.record.loss, whole_loss, Origin(by), FIT)
+        self.compare("loss", "total", self.record.loss, whole_loss, self.as_whole(origin), FIT)
         return upstream
+
+    def as_whole(self, origin: Origin) -> Origin:
+        """Return the origin of a number that the whole step leads to, from the data on.
+
+        Where each map agrees by itself, its inputs are known, and how the maps are joined is at
+        fault; else the fault may lie far away.
+        """
+        sound = all(one.verdict.agrees for one in self.found if one.source == TAPE)
+        return replace(origin, takes=()) if sound else Origin(origin.by)
 
     def activation_gradients(self, saved: list[Any], upstream: dict[int, Noisy]) -> None:
         """Run each node's backward map on Keras's gradient from the right."""
@@ -244,7 +275,7 @@ class StepCheck(UpdateCheck):
             ]
             origin = Origin(by, layer, partial(self.places.of_weight_gradient, name), takes)
             self.compare("weight gradient", name, tape, local[name], origin, TAPE)
-            self.compare("weight gradient", name, fit, whole[name], Origin(by), FIT)
+            self.compare("weight gradient", name, fit, whole[name], self.as_whole(origin), FIT)
 
 
 class _Collected(StepCheck):

@@ -152,13 +152,26 @@ class Collector:
                         if phase in GRADIENTS
                         else self.value_ruling(origin, actual, by_hand)
                     )
-                    place = Place(phase, name, by_hand, origin.map, inputs(), facts)
+                    around = {**inputs(), "sound": self.sound_slots(phase, name, source)}
+                    place = Place(phase, name, by_hand, origin.map, around, facts)
                     if source == OWN:
                         return Diagnosis(BY_HAND, tuple(diagnose_place(place, actual)[:TOLD]), None)
                     return judged(place, actual, ruling)
 
         distance = None if verdict.agrees else self.distance(origin.takes)
         self.found.append(Comparison(phase, name, source, origin.by, verdict, diagnose, distance))
+
+    def sound_slots(self, phase: str, name: str, source: str) -> list[str]:
+        """Return the slots of a weight that were compared and agree."""
+        weight = name if phase == "weight" else name.rpartition("/")[0]
+        return [
+            one.name.removeprefix(f"{weight}/")
+            for one in self.found
+            if one.phase == "optimizer slot"
+            and one.source == source
+            and one.name.startswith(f"{weight}/")
+            and one.verdict.agrees
+        ]
 
     def distance(self, taken: Sequence[tuple[str, str]]) -> float | None:
         """Return the largest distance of what was compared already under these names."""

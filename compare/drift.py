@@ -106,8 +106,8 @@ class OwnSteps:
         """Take over what the optimizer already remembers."""
         take_over(self.free, record)
 
-    def step(self, record: StepRecord, drawn: Mapping[str, Any]) -> float:
-        """Let both take the step; return the loss of the one that goes its own way."""
+    def step(self, record: StepRecord, drawn: Mapping[str, Any]) -> tuple[float, float]:
+        """Let both take the step; return the loss that each of them reports."""
         self.single.set_weights(record.before)
         take_over(self.single, record)
         losses = []
@@ -116,7 +116,8 @@ class OwnSteps:
             if network.optimizer is not None:
                 network.optimizer.learning_rate = record.learning_rate
             losses.append(network.train_step(record.x, record.y, record.sample_weight))
-        return losses[1]
+        single, free = losses
+        return single, free
 
     def note(self, record: StepRecord, comparisons: Sequence[Comparison]) -> None:
         """Note how far apart the two trainings are after the step, and what may have done it."""

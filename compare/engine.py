@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 
+from compare.causes import Facts, Place
 from compare.checks import compare_step
 from compare.collecting import Comparison
 from compare.data import check_fit, check_lengths, checked_arrays
+from compare.diagnosis import judged
 from compare.drift import OwnSteps, first_non_finite
 from compare.epochs import EpochCheck
 from compare.errors import BadInput
@@ -231,7 +234,7 @@ class _Lockstep:
             seeds=record.seeds,
         )
         with np.errstate(all="ignore"):
-            self.manual_loss = self.own.step(record, tape.get("draw", {}))
+            own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
         comparisons, run = compare_step(
             self.reference,
             record,
@@ -239,6 +242,7 @@ class _Lockstep:
             batch_size=self.batch_size,
             previous=self.last,
             own=self.own.single,
+            own_loss=own_loss,
             alone=self.alone,
         )
         with np.errstate(all="ignore"):
@@ -285,12 +289,35 @@ class _Lockstep:
 
     def _start(self, record: StepRecord) -> None:
         """Compare the initial weights, and take over what the optimizer already remembers."""
+        first_slots = [] if record.iterations else self._first_slots(record)
         self.own.start(record)
         here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
         for name, parameter in self.own.free.parameters.items():
             verdict = judge(record.before[name], self.reference.exact(parameter.value))
             one = Comparison("input", name, "model.fit", here, verdict)
             self.report.add(record.epoch, 0, one)
+        for one in first_slots:
+            self.report.add(record.epoch, 0, one)
+
+    def _first_slots(self, record: StepRecord) -> list[Comparison]:
+        """Compare what the optimizer remembers before it has made an update."""
+        network, found = self.own.free, []
+        optimizer = network.optimizer
+        assert optimizer is not None
+        where = location_of(type(optimizer).new_slots)
+        by = Derivation("the optimizer's memory", "s₀, the same on both sides", where)
+        facts = Facts(1, 1, record.learning_rate)
+        for slot, array in network.slots.items():
+            for tensor in optimizer.layout(slot, network.tensors):
+                name = f"{tensor.name}/{slot}"
+                actual = record.slots_before[slot][tensor.name]
+                expected = self.reference.exact(array[tensor.place].reshape(tensor.shape))
+                verdict = judge(actual, expected)
+                inputs = {"w_first": self.reference.exact(record.before.get(tensor.name, 0.0))}
+                place = Place("optimizer slot", name, expected, optimizer, inputs, facts)
+                diagnose = partial(judged, place, actual, None)
+                found.append(Comparison("optimizer slot", name, "model.fit", by, verdict, diagnose))
+        return found
 
     def _other_ways(self, record: StepRecord) -> list[Comparison]:
         found, exact = [], self.reference.exact

@@ -22,6 +22,7 @@ from manual.graph import Node
 from manual.heads import Head, as_target
 from manual.layers import Activation, Dense, Embedding
 from manual.network import Network
+from manual.optimizers import Muon
 
 Trace = dict[str, dict[str, np.ndarray]]
 Inputs = dict[str, Any]
@@ -360,21 +361,14 @@ class Places(Surroundings):
             for slot, named in record.slots_before.items()
             if weight in named or slot in optimizer.shared
         }
-        constraint = self.network.parameters[weight].constraint
-
-        def constrained(w: Any) -> Any:
-            projected = w * 1.0
-            constraint.apply(projected)  # type: ignore[union-attr]
-            return projected
-
         g = gradients[weight]
         state = State(
             exact(record.before[weight]),
             g if isinstance(g, Noisy) else exact(g),
             slots,
-            float(optimizer.updates(record.iterations) + 1),
+            self._update(),
             record.learning_rate,
-            self._settings(),
+            self._settings(weight),
             processed=exact(processed[weight]) if processed else None,
             name=weight,
             gradients=_Exact(self.reference, gradients),
@@ -383,13 +377,37 @@ class Places(Surroundings):
             ),
             iterations=record.iterations,
             decays=weight not in optimizer.excluded_from_weight_decay,
-            constrained=None if constraint is None else constrained,
+            constraint=self.network.parameters[weight].constraint,
+            starts=optimizer.starts,
             squares=self._squares_of_occurrences(weight),
         )
-        before = None
-        if self.previous is not None and weight in self.previous.gradients:
-            before = exact(self.previous.gradients[weight])
-        return {"state": state, "quantity": quantity, "previous_gradient": before}
+        previous = self.previous
+        inputs: Inputs = {
+            "state": state,
+            "quantity": quantity,
+            "constraints": [one.constraint for one in self.network.constrained],
+            "regularizer": self.network.parameters[weight].regularizer,
+        }
+        if previous is not None and weight in previous.gradients:
+            inputs["previous_gradient"] = exact(previous.gradients[weight])
+            inputs["previous_rate"] = previous.learning_rate
+        return inputs
+
+    def of_frozen(self, name: str) -> Inputs:
+        """Gather what would move a weight that isn't trained: it has a gradient, but no memory."""
+        optimizer, weight = self.network.optimizer, self.network.parameters[name]
+        assert optimizer is not None
+        nothing = self.reference.exact(np.zeros(weight.shape))
+        state = State(
+            self.weights()[name],
+            self.reference.exact(weight.gradient.value),
+            {slot: nothing + optimizer.starts.get(slot, 0.0) for slot in optimizer.rule_slots},
+            self._update(),
+            self.record.learning_rate,
+            numbers_of(optimizer),
+            name=name,
+        )
+        return {"frozen": state}
 
     def _squares_of_occurrences(self, weight: str) -> Any:
         """Add up, for each row of an embedding, the squared gradients of its occurrences."""
@@ -406,13 +424,34 @@ class Places(Surroundings):
         np.add.at(squares, rows, (dz * dz).reshape(len(rows), -1))
         return squares
 
-    def _settings(self) -> dict[str, Any]:
-        """Return the optimizer's numbers by their names."""
-        return {
-            key: value
-            for key, value in vars(self.network.optimizer).items()
-            if value is None or isinstance(value, (int, float, bool))
-        }
+    def _update(self) -> float:
+        """Return the number of this update, counted from 1."""
+        steps = getattr(self.network.optimizer, "gradient_accumulation_steps", None) or 1
+        return float(self.record.iterations // steps + 1)
+
+    def _settings(self, weight: str) -> dict[str, Any]:
+        """Return the optimizer's numbers by their names, as they are for a weight."""
+        optimizer = self.network.optimizer
+        settings = numbers_of(optimizer)
+        if isinstance(optimizer, Muon):
+            rates = optimizer.adam_weight_decay, optimizer.weight_decay
+            tensor = next(one for one in self.network.tensors if one.name == weight)
+            if optimizer.goes_by_adam(tensor):
+                adam = numbers_of(optimizer.adam)
+                settings |= {name: adam[name] for name in ("beta_1", "beta_2", "epsilon")}
+            else:
+                rates = rates[::-1]
+            settings |= {"weight_decay": rates[0], "other_weight_decay": rates[1]}
+        return settings
+
+
+def numbers_of(optimizer: Any) -> dict[str, Any]:
+    """Return the settings that are numbers, or left out."""
+    return {
+        key: value
+        for key, value in vars(optimizer).items()
+        if value is None or isinstance(value, (int, float, bool))
+    }
 
 
 class _Exact(Mapping[str, Any]):

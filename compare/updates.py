@@ -11,6 +11,7 @@ import numpy as np
 
 from compare.collecting import FIT, OWN, TAPE, Collector, Origin
 from compare.noise import Noisy
+from compare.places import Inputs
 from compare.reference import Derivation, location_of
 from keras_models.alone import Alone
 from manual.layers import Embedding
@@ -157,7 +158,10 @@ class UpdateCheck(Collector):
         state = record.before, gradients, record.slots_before
         update = reference.update(*state, record.iterations, record.learning_rate)
         names, optimizer = update.names, self.network.optimizer
-        around = partial(self.places.of_update, gradients, {})
+
+        def around(name: str, quantity: str) -> Inputs:
+            return {**self.places.of_update(gradients, {}, name, quantity), "own": True}
+
         by = replace(
             reference.derivation(self.network.optimizer, "weight", "update"),
             location=location_of(Network.train_step),
@@ -175,7 +179,20 @@ class UpdateCheck(Collector):
         origins = [Origin(by, optimizer, partial(around, name, "weight")) for name in names]
         self.compare_all("weight", names, actual, update.weights, origins, OWN)
         for name, expected in reference.states(whole.saved).items():
-            self.compare("state", name, actual[name], expected, Origin(by), OWN)
+            origin = Origin(by, self.owner(name)[0], partial(self.places.of_state, name))
+            self.compare("state", name, actual[name], expected, origin, OWN)
+        for name, parameter in self.network.parameters.items():
+            if name not in names and not parameter.is_state:
+                origin = Origin(
+                    replace(by, formula="w⁺ = w: it isn't trained"),
+                    optimizer,
+                    partial(self.places.of_frozen, name),
+                )
+                before = reference.exact(record.before[name])
+                self.compare("weight", name, actual[name], before, origin, OWN)
+        origin = Origin(replace(by, formula="n⁺ = n + 1"), optimizer, self.places.of_schedule)
+        count, expected = np.float64(own.iterations), reference.exact(record.iterations + 1.0)
+        self.compare("optimizer slot", "iterations", count, expected, origin, OWN)
 
     def owner(self, name: str) -> tuple[Any, str]:
         layer_name, weight = name.split("/", 1)

@@ -101,7 +101,7 @@ class Alone:
             for slot, variables in named.items():
                 for name, variable in variables.items():
                     variable.assign(slots[slot][name])
-            optimizer.iterations.assign(iterations)
+            optimizer._iterations.assign(iterations)  # iterations itself counts updates
             if isinstance(optimizer._learning_rate, keras.Variable):
                 optimizer._learning_rate.assign(learning_rate)
             variables = dict(

@@ -95,28 +95,34 @@ class Candidate:
 Hypothesis = Callable[[Place], Iterator[Candidate]]
 
 _hypotheses: dict[str, list[Hypothesis]] = {}
+_last_resorts: dict[str, list[Hypothesis]] = {}
 
 
-def hypothesis(*phases: str) -> Callable[[Hypothesis], Hypothesis]:
-    """Register a function as a hypothesis about numbers of the given phases."""
+def hypothesis(*phases: str, last_resort: bool = False) -> Callable[[Hypothesis], Hypothesis]:
+    """Register a function as a hypothesis about numbers of the given phases.
+
+    A ``last_resort`` is asked only where all others have nothing that fits.
+    """
+    registry = _last_resorts if last_resort else _hypotheses
 
     def register(function: Hypothesis) -> Hypothesis:
         for phase in phases:
-            _hypotheses.setdefault(phase, []).append(function)
+            registry.setdefault(phase, []).append(function)
         return function
 
     return register
 
 
-def candidates(place: Place) -> Iterator[Candidate]:
+def candidates(place: Place, *, last_resorts: bool = False) -> Iterator[Candidate]:
     """Return everything that any hypothesis has to say about a place, in the right shape."""
-    for function in hypotheses_about(place):
+    for function in hypotheses_about(place, last_resorts=last_resorts):
         yield from proposed(function, place)
 
 
-def hypotheses_about(place: Place) -> list[Hypothesis]:
+def hypotheses_about(place: Place, *, last_resorts: bool = False) -> list[Hypothesis]:
     """Return the hypotheses that are registered for a place's phase."""
-    return _hypotheses.get(place.phase, [])
+    registry = _last_resorts if last_resorts else _hypotheses
+    return registry.get(place.phase, [])
 
 
 def proposed(function: Hypothesis, place: Place) -> Iterator[Candidate]:
@@ -165,13 +171,18 @@ def diagnose(place: Place, wrong: np.ndarray) -> list[Cause]:
     wrong = np.asarray(wrong, np.float64)
     place = replace(place, wrong=wrong)
     with np.errstate(all="ignore"):
-        causes = [
-            cause
-            for candidate in candidates(place)
-            if (cause := fits(candidate, wrong)) is not None
-            and not judge(place.right.value, candidate.value).agrees
-        ]
-    return ranked(causes)
+        causes = fitting(candidates(place), place, wrong)
+        return ranked(causes or fitting(candidates(place, last_resorts=True), place, wrong))
+
+
+def fitting(proposed: Iterator[Candidate], place: Place, wrong: np.ndarray) -> list[Cause]:
+    """Return as causes what fits the wrong numbers, and the right ones not."""
+    return [
+        cause
+        for candidate in proposed
+        if (cause := fits(candidate, wrong)) is not None
+        and not judge(place.right.value, candidate.value).agrees
+    ]
 
 
 def fits(candidate: Candidate, wrong: np.ndarray) -> Cause | None:

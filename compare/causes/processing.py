@@ -51,23 +51,26 @@ def clipped(s: State, k: Knobs) -> Any:
         size = np.sqrt(np.concatenate(squares).sum())
     else:
         size = norm(g)
-    size = measured(g, size, k)
+    size = measured(size, list(gradients.values()) if how == "all" else [g], k)
     if k.get("always"):
         return g * bound / size
     larger = np.minimum(size, bound) if k.get("smaller") else np.maximum(size, bound)
     return g * (1.0 if k.get("unscaled") else bound) / larger
 
 
-def measured(g: Any, size: Any, k: Knobs) -> Any:
-    """Return the size of a gradient by another measure."""
+def measured(size: Any, parts: list[Any], k: Knobs) -> Any:
+    """Return the size of a gradient, or of several together, by another measure."""
     kind = k.get("norm")
+    if kind == "padded":
+        return size + 1e-6
     if kind == "squared":
         return size * size
     if kind == "mean":
-        return np.sqrt((g * g).mean())
-    if kind == "absolute":
-        return np.abs(g).sum()
-    return np.abs(g).max() if kind == "largest" else size
+        return size / float(sum(part.size for part in parts)) ** 0.5
+    if kind not in ("absolute", "largest"):
+        return size
+    sizes = np.concatenate([np.abs(part).reshape(-1) for part in parts])
+    return sizes.sum() if kind == "absolute" else sizes.max()
 
 
 UNCLIPPED: dict[str, Knobs] = {"the gradient is not clipped": {"clip": "none"}}
@@ -80,6 +83,7 @@ OF_NORMS: dict[str, Knobs] = {
     "the norm is a root of a mean instead of a sum of squares": {"norm": "mean"},
     "the norm is the sum of the absolute values": {"norm": "absolute"},
     "the norm is the largest absolute value": {"norm": "largest"},
+    "1e-6 is added to the norm, as in PyTorch": {"norm": "padded"},
     "the gradient is scaled to the bound even where its norm is below": {"always": True},
     "the smaller of norm and bound divides, where the larger belongs": {"smaller": True},
     "the gradient is divided by its norm, but not multiplied by the bound": {"unscaled": True},

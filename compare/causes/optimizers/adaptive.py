@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from compare.causes.optimizers.state import Knobs, Rule, Slots, State, rounded
+from compare.causes.optimizers.state import Knobs, Rule, Slots, State, rounded, squares
 
 
 def adagrad(s: State, k: Knobs) -> Slots:
     """n⁺ = n + g², and ε inside the root."""
-    squares = s.g if k.get("unsquared") else np.abs(s.g) if k.get("absolute") else s.g * s.g
-    old = s.slots["accumulator"]
-    n = squares if k.get("forgetful") else old + squares
-    n = old * 0.9 + squares * 0.1 if k.get("mean") else n
+    old, into = s.slots["accumulator"], squares(s.g, k)
+    n = into if k.get("forgetful") else old + into
+    n = old * 0.9 + into * 0.1 if k.get("mean") else n
     eps, used = k.get("eps", s.settings["epsilon"]), old if k.get("old") else n
     if k.get("outside"):
         below = np.sqrt(used) + eps
@@ -41,16 +40,18 @@ def adadelta(s: State, k: Knobs) -> Slots:
     rho = k.get("rho", rounded(rho) if k.get("rounded") else rho)
     keep, take = (1.0 - rho, rho) if k.get("reversed") else (rho, 1.0 - rho)
     take = 1.0 if k.get("undamped") else take
-    squares = s.g if k.get("unsquared") else s.g * s.g
     old_g, old_d = s.slots["accumulated_grad"], s.slots["accumulated_delta_var"]
-    after = old_g * keep + squares * take
+    after = old_g * keep + squares(s.g, k) * take
     used = old_g if k.get("old_g") else after
 
     def root(x: Any) -> Any:
         return np.sqrt(x) + eps if k.get("outside") else np.sqrt(x + eps)
 
-    above = 1.0 if k.get("no_deltas") else old_d + eps if k.get("no_root") else root(old_d)
-    delta = above * s.g / (used + eps if k.get("no_root_below") else root(used))
+    above = old_d + eps if k.get("no_root") or k.get("no_roots") else root(old_d)
+    above = np.sqrt(old_d) if k.get("bare_above") else above
+    above = 1.0 if k.get("no_deltas") else above
+    below = used + eps if k.get("no_root_below") or k.get("no_roots") else root(used)
+    delta = above * s.g / (np.sqrt(used) if k.get("bare_below") else below)
     kept = delta * s.learning_rate if k.get("scaled") else s.g if k.get("of_g") else delta
     deltas = old_d * keep + (kept if k.get("d_unsquared") else kept * kept) * take
     if k.get("new_d"):
@@ -70,10 +71,14 @@ ADADELTA: dict[str, Knobs] = {
     "ρ and 1 − ρ are swapped": {"reversed": True},
     "1 − ρ is missing before the squares": {"undamped": True},
     "the gradient isn't squared in its mean": {"unsquared": True},
+    "the mean has |g| instead of g²": {"absolute": True},
     "the step isn't squared in its mean": {"d_unsquared": True},
     "the root of the past steps is missing: this is RMSprop": {"no_deltas": True},
+    "ε is forgotten in the root above": {"bare_above": True},
+    "ε is forgotten in the root below": {"bare_below": True},
     "the root above is not taken": {"no_root": True},
     "the root below is not taken": {"no_root_below": True},
+    "neither root is taken": {"no_roots": True},
     "the squared gradients of the step before are used": {"old_g": True},
     "the past steps include this one already": {"new_d": True},
     "the learning rate is in the remembered steps": {"scaled": True},
@@ -91,7 +96,7 @@ def ftrl(s: State, k: Knobs) -> Slots:
     l1, l2, beta = k.get("l1", l1), k.get("l2", l2), k.get("beta", beta)
     shrunk = s.g + k.get("two_s", 2.0) * k.get("shrinkage", shrinkage) * s.w
     old, into = s.slots["accumulator"], shrunk if k.get("shrunk_n") else s.g
-    n = old + (into if k.get("unsquared") else into * into)
+    n = old + squares(into, k)
     change = (n**power - old**power) / (1.0 if k.get("rateless") else eta)
     pulled = 0.0 if k.get("no_pull") else change * s.w
     z = s.slots["linear"] + shrunk - (-pulled if k.get("pushed") else pulled)
@@ -118,6 +123,7 @@ FTRL: dict[str, Knobs] = {
     "the learning rate is missing in z": {"rateless": True},
     "the learning rate is missing in the quadratic term": {"rate_forgotten": True},
     "the gradient isn't squared in the accumulator": {"unsquared": True},
+    "the accumulator has |g| instead of g²": {"absolute": True},
     "the accumulator of the step before is used": {"old": True},
     "the accumulator is not rooted: the learning rate power is −1": {"power": 1.0},
     "the learning rate power is −½ instead": {"power": 0.5},

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.causes.optimizers.rules import RULES
-from compare.causes.optimizers.state import Knobs, State
+from compare.causes.constraints import constrained
+from compare.causes.optimizers.rules import rule_of
+from compare.causes.optimizers.state import Knobs, Rule, Slots, State, without_noise
 from compare.causes.optimizers.surroundings import one_step, surrounding_knobs
 from compare.judge import judge
 from compare.noise import Noisy
@@ -18,30 +20,21 @@ from compare.noise import Noisy
 @hypothesis("optimizer slot", "weight")
 def one_knob(place: Place) -> Iterator[Candidate]:
     """Propose every step that differs from the right one in one decision."""
-    name = type(place.map).__name__
-    if name not in RULES or not place.has("state", "quantity"):
+    known = the_rule(place)
+    if known is None:
         return
-    rule, knobs = RULES[name]
+    rule, knobs = known
     state, quantity = place.inputs["state"], place.inputs["quantity"]
-    facts = place.facts
-    factors: dict[str, Knobs] = {
-        f"the gradient is multiplied by the batch size {facts.samples}": {"factor": facts.samples},
-        f"the gradient is divided by the batch size {facts.samples}": {"factor": 1 / facts.samples},
-        "the learning rate is applied twice": {"eta": state.learning_rate**2},
-        "the learning rate is divided by the batch size": {
-            "eta": state.learning_rate / facts.samples
-        },
-    }
-    try:
-        plain = one_step(state, rule, {})
-    except LookupError:
-        return
-    exact = exact_knobs(knobs, state.settings) if place.right.unit <= 2.0**-53 else {}
-    for sentence, turned in {**knobs, **surrounding_knobs(state.settings), **factors}.items():
-        for rounding in ({}, exact) if exact and not sentence.startswith(EXACT) else ({},):
+    exact = exact_knobs(knobs) if place.right.unit <= 2.0**-53 else {}
+    for rounding in ({}, exact) if exact else ({},):
+        plain = one_step(state, rule, rounding)
+        for sentence, turned in {**knobs, **factors(place)}.items():
+            if rounding and sentence.startswith(EXACT):
+                continue
             moved = one_step(state, rule, {**rounding, **turned})
             # A knob that turns nothing here must not take the blame for a forgotten constraint.
-            if quantity in moved and differs(moved[quantity], plain[quantity]):
+            turns = quantity in moved and differs(moved[quantity], plain[quantity])
+            if turns and leaves_the_sound_alone(place, moved, plain):
                 yield Candidate(sentence, moved[quantity])
 
 
@@ -49,19 +42,95 @@ EXACT = "Keras rounds"
 """So begin the knobs of constants that Keras rounds to float32, in float64 too."""
 
 
-def exact_knobs(knobs: Mapping[str, Knobs], settings: Mapping[str, Any]) -> dict[str, Any]:
+def exact_knobs(knobs: Mapping[str, Knobs]) -> Knobs:
     """Turn all of them at once: the step as it is written in books."""
-    turned: dict[str, Any] = {}
-    for sentence, knob in {**knobs, **surrounding_knobs(settings)}.items():
+    turned: Knobs = {}
+    for sentence, knob in knobs.items():
         if sentence.startswith(EXACT):
-            turned |= knob
+            turned = {**turned, **knob}
     return turned
 
 
 def exactly(state: State, optimizer: Any) -> Any:
     """Return a weight after a step whose constants are as exact as they were asked for."""
-    rule, knobs = RULES[type(optimizer).__name__]
-    return one_step(state, rule, exact_knobs(knobs, state.settings))["weight"]
+    known = rule_of(type(optimizer).__name__, state)
+    assert known is not None, "every optimizer that has a twin has a rule"
+    rule, knobs = known
+    return one_step(state, rule, exact_knobs({**knobs, **surrounding_knobs(state)}))["weight"]
+
+
+@hypothesis("optimizer slot", "weight", last_resort=True)
+def two_knobs(place: Place) -> Iterator[Candidate]:
+    """Propose steps that differ from the right one in two decisions.
+
+    There are hundreds of pairs. Tried in plain numbers, they cost little; only what comes near to
+    the wrong numbers is computed with its noise.
+    """
+    known = the_rule(place)
+    if known is None or place.wrong is None:
+        return
+    rule, knobs = known
+    state, quantity, unit = place.inputs["state"], place.inputs["quantity"], place.right.unit
+    bare = without_noise(state)
+
+    def numbers(turned: Knobs) -> Any:
+        return one_step(bare, rule, turned).get(quantity)
+
+    right, plain = numbers({}), one_step(state, rule, {})
+    effective = [
+        turned for turned in knobs.items() if not near(numbers(turned[1]), right, 8 * unit)
+    ]
+    for (one, first), (other, second) in combinations(effective, 2):
+        turned = {**first, **second}
+        if len(turned) < len(first) + len(second):
+            continue  # the same decision taken in two ways
+        if near(numbers(turned), place.wrong, 256 * unit):
+            moved = one_step(state, rule, turned)
+            if leaves_the_sound_alone(place, moved, plain):
+                yield Candidate(f"{one}; and {other}", moved[quantity], slips=2)
+
+
+def leaves_the_sound_alone(place: Place, moved: Slots, plain: Slots) -> bool:
+    """Say whether a slip changes no slot of the same weight that is known to be right."""
+    slots = [slot for slot in place.inputs.get("sound", ()) if slot in moved]
+    return not any(differs(moved[slot], plain[slot]) for slot in slots)
+
+
+def the_rule(place: Place) -> tuple[Rule, dict[str, Knobs]] | None:
+    """Return the rule of a place, and what can go wrong in it and around it."""
+    if not place.has("state", "quantity"):
+        return None
+    state = place.inputs["state"]
+    known = rule_of(type(place.map).__name__, state)
+    if known is None:
+        return None
+    rule, knobs = known
+    around = surrounding_knobs(state)
+    of_its_own = place.inputs["quantity"] in ("average", "gradient_accumulator")
+    return rule, {**around, **knobs} if of_its_own else {**knobs, **around}
+
+
+def factors(place: Place) -> dict[str, Knobs]:
+    """Return the constants that the step gives reason for."""
+    samples, eta = place.facts.samples, place.inputs["state"].learning_rate
+    known: dict[str, Knobs] = {
+        f"the gradient is multiplied by the batch size {samples}": {"factor": samples},
+        f"the gradient is divided by the batch size {samples}": {"factor": 1 / samples},
+        "the learning rate is applied twice": {"eta": eta**2},
+        "the learning rate is divided by the batch size": {"eta": eta / samples},
+    }
+    before = place.inputs.get("previous_rate")
+    if before is not None:
+        known["the learning rate is that of the step before"] = {"eta": before}
+    return known
+
+
+def near(one: Any, other: Any, tolerance: float) -> bool:
+    """Say whether two arrays are the same to within a part of the largest number."""
+    if one is None or np.shape(one) != np.shape(other):
+        return False
+    apart = float(np.max(np.abs(one - other), initial=0.0))
+    return apart <= tolerance * float(np.max(np.abs(other), initial=0.0))
 
 
 def differs(one: Any, other: Noisy) -> bool:
@@ -81,13 +150,16 @@ def weight_slips(place: Place) -> Iterator[Candidate]:
     yield Candidate("this is the gradient, not the weight after the update", state.g, "dW")
     yield Candidate("this is the step alone, without the weight", right - state.w, "w⁺ − w")
     yield Candidate("the update is applied twice", right + (right - state.w), "w⁺ = w + 2 Δw")
-    name = type(place.map).__name__
-    if name in RULES and state.constrained is not None:
-        try:  # what the constraint makes of it may be what is at fault, and isn't asked for
-            alone = one_step(state, RULES[name][0], {"unconstrained": True})
-        except LookupError:
-            return
+    known = rule_of(type(place.map).__name__, state)
+    if known is None:
+        return
+    if state.constraint is not None:
+        alone = one_step(state, known[0], {"unconstrained": True})
         yield Candidate("the constraint is forgotten", alone["weight"], "w⁺ of the update alone")
+        return
+    for other in place.inputs.get("constraints", ()):
+        projected = constrained(right, other, {})
+        yield Candidate("a weight without a constraint is constrained", projected)
 
 
 @hypothesis("optimizer slot")

@@ -1,4 +1,4 @@
-"""The rules of SGD, Adam and RMSprop once more, told apart slot by slot.
+"""Every update rule once more, told apart slot by slot: here those of SGD, Lion and RMSprop.
 
 Every decision is a knob, so that turning one knob is one slip. Beside each knob stands what it
 means.
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from compare.causes.optimizers import adaptive, moments, tensors
-from compare.causes.optimizers.state import Knobs, Rule, Slots, State, as_asked, rounded
+from compare.causes.optimizers import adam, adaptive, tensors
+from compare.causes.optimizers.state import Knobs, Rule, Slots, State, as_asked, rounded, squares
 
 
 def sgd(s: State, k: Knobs) -> Slots:
@@ -26,10 +26,12 @@ def sgd(s: State, k: Knobs) -> Slots:
     if k.get("dampened"):
         g = g * (1.0 - mu)
     after = mu * m - eta * g * k.get("sign", 1.0)
+    after = mu * (m - eta * g) if k.get("all_fades") else after
     ahead = s.settings["nesterov"] != k.get("other_look", False)
     if k.get("old_velocity"):
         return {"momentum": after, "weight": s.w + m}
-    step = mu * after - eta * g if ahead else after
+    further = (1.0 if k.get("undamped_look") else mu) * after - eta * g
+    step = further if ahead else after - eta * g if k.get("beside") else after
     return {"momentum": after, "weight": s.w + step}
 
 
@@ -38,79 +40,43 @@ SGD_KNOBS: dict[str, Knobs] = {
     "the learning rate is applied outside the velocity": {"rate_outside": True},
     "the gradient in the velocity is damped by 1 − μ": {"dampened": True},
     "the gradient enters the velocity with the wrong sign": {"sign": -1.0},
+    "the momentum fades the new gradient as well: μ (m − η g)": {"all_fades": True},
     "the velocity of the step before moves the weights": {"old_velocity": True},
+    "μ is missing before the velocity in Nesterov's look ahead": {"undamped_look": True},
+    "the gradient moves the weights once more, beside the velocity": {"beside": True},
     "the momentum is forgotten": {"mu": 0.0},
     "Keras rounds μ to float32; the exact μ was used": {"exact_mu": True},
 }
 
 
-def adam(s: State, k: Knobs) -> Slots:
-    """m, v, their bias corrections, and ε outside the root."""
-    b1, b2 = s.settings["beta_1"], s.settings["beta_2"]
+def lion(s: State, k: Knobs) -> Slots:
+    """Take the sign of one running mean; keep another."""
+    exact = bool(k.get("exact"))
+    b1, b2 = (as_asked(s.settings[n]) if exact else s.settings[n] for n in ("beta_1", "beta_2"))
     if k.get("swapped"):
         b1, b2 = b2, b1
-    b1, b2 = k.get("beta_1", b1), k.get("beta_2", b2)
-    t, eps = s.t + k.get("late", 0.0), s.settings["epsilon"]
-    eta, g = s.learning_rate, s.g
-    b1 = rounded(b1) if k.get("rounded_1") else b1
-    b2 = rounded(b2) if k.get("rounded_2") else b2
-    m = s.slots["momentum"] * b1 + g * (1.0 if k.get("m_undamped") else 1.0 - b1)
-    squared = g if k.get("unsquared") else g * g
-    v = s.slots["velocity"] * b2 + squared * (1.0 if k.get("v_undamped") else 1.0 - b2)
-    slots = {"momentum": m, "velocity": v}
-    power_1 = b1 if k.get("exact_1") else rounded(b1)
-    power_2 = b2 if k.get("exact_2") else rounded(b2)
-    c1 = np.float64(1.0 if k.get("uncorrected_m") else 1.0 - power_1**t)  # 0 if t is
-    c2 = np.float64(1.0 if k.get("uncorrected_v") else 1.0 - power_2**t)
-    used = v
-    if s.settings.get("amsgrad"):
-        used = slots["velocity_hat"] = np.maximum(s.slots["velocity_hat"], v)
-        if k.get("no_maximum"):
-            used = slots["velocity_hat"] = v
-    first = s.slots["momentum"] if k.get("old_m") else m
-    if k.get("plain_g"):
-        first = g
-    if k.get("eps_in_root"):
-        slots["weight"] = s.w - first * (eta * c2**0.5 / c1) / np.sqrt(used + eps)
-    elif k.get("eps_after_correction"):
-        slots["weight"] = s.w - (first / c1) * eta / (np.sqrt(used / c2) + eps)
-    elif k.get("no_root"):
-        slots["weight"] = s.w - first * (eta * c2**0.5 / c1) / (used + eps)
-    else:
-        slots["weight"] = s.w - first * (eta * c2**0.5 / c1) / (np.sqrt(used) + k.get("eps", eps))
-    return slots
+    m = s.slots["momentum"]
+    after = m * (b1 if k.get("only_1") else b2)
+    after = after + s.g * (1.0 if k.get("undamped") else 1.0 - (b1 if k.get("only_1") else b2))
+    b1 = b2 if k.get("only_2") else b1
+    base = after if k.get("early") else m
+    mean = base * b1 + s.g * (1.0 - b1)
+    mean = s.g if k.get("plain_g") else m if k.get("old_m") else after if k.get("new_m") else mean
+    step = mean if k.get("no_sign") else np.sign(mean)
+    return {"momentum": after, "weight": s.w - s.learning_rate * step}
 
 
-ADAM_KNOBS: dict[str, Knobs] = {
-    "ε stands inside the root": {"eps_in_root": True},
-    "ε is added after the bias correction instead of before": {"eps_after_correction": True},
-    "ε is forgotten": {"eps": 0.0},
-    "ε is 1e-8, PyTorch's, instead of 1e-7": {"eps": 1e-8},
-    "the bias correction is missing": {"uncorrected_m": True, "uncorrected_v": True},
-    "the bias correction of m is missing": {"uncorrected_m": True},
-    "the bias correction of v is missing": {"uncorrected_v": True},
-    "the step count is one too small: it starts at 0": {"late": -1.0},
-    "the step count is one too large": {"late": 1.0},
+LION: dict[str, Knobs] = {
+    "the sign is forgotten": {"no_sign": True},
     "β₁ and β₂ are swapped": {"swapped": True},
-    "β₁ is 0.99 instead": {"beta_1": 0.99},
-    "β₂ is 0.99 instead": {"beta_2": 0.99},
-    "β₁ is 0.9 instead": {"beta_1": 0.9},
-    "β₂ is 0.999 instead": {"beta_2": 0.999},
-    "1 − β₁ is missing before the gradient": {"m_undamped": True},
-    "1 − β₂ is missing before the squared gradient": {"v_undamped": True},
-    "the gradient isn't squared in v": {"unsquared": True},
-    "the root of v is missing": {"no_root": True},
-    "the momentum of the step before moves the weights": {"old_m": True},
-    "the gradient stands for its running mean m": {"plain_g": True},
-    "amsgrad's maximum is missing": {"no_maximum": True},
-    "Keras rounds β₁ to float32 in β₁ᵗ; the exact β₁ was used": {"exact_1": True},
-    "Keras rounds β₂ to float32 in β₂ᵗ; the exact β₂ was used": {"exact_2": True},
-    "Keras rounds both betas to float32 in their powers; the exact ones were used": {
-        "exact_1": True,
-        "exact_2": True,
-    },
-    "β₁ is rounded to float32; Keras has the exact β₁ in 1 − β₁": {"rounded_1": True},
-    "β₂ is rounded to float32; Keras has the exact β₂ in 1 − β₂": {"rounded_2": True},
+    "β₁ is used for the memory too": {"only_1": True},
+    "β₂ is used for the sign too": {"only_2": True},
+    "the memory is updated before the sign is taken": {"early": True},
+    "the sign is that of the new memory": {"new_m": True},
+    "the sign is that of the gradient alone: signSGD": {"plain_g": True},
+    "the sign is that of the old memory alone": {"old_m": True},
+    "1 − β₂ is missing before the gradient": {"undamped": True},
+    "Keras rounds the betas to float32; the exact ones were used": {"exact": True},
 }
 
 
@@ -119,50 +85,65 @@ def rmsprop(s: State, k: Knobs) -> Slots:
     rho, eps = k.get("rho", s.settings["rho"]), k.get("eps", s.settings["epsilon"])
     rho = rounded(rho) if k.get("rounded_rho") else rho
     eta, g = s.learning_rate, s.g
-    squared = g if k.get("unsquared") else g * g
     keep, take = (1.0 - rho, rho) if k.get("reversed") else (rho, 1.0 - rho)
-    v = s.slots["velocity"] * keep + squared * (1.0 if k.get("undamped") else take)
+    v = s.slots["velocity"] * keep + squares(g, k) * (1.0 if k.get("undamped") else take)
     slots = {"velocity": v}
     spread = s.slots["velocity"] if k.get("old_v") else v
     if s.settings.get("centered"):
-        mean = slots["average_gradient"] = s.slots["average_gradient"] * rho + g * (1.0 - rho)
+        old = s.slots["average_gradient"]
+        mean = slots["average_gradient"] = old * rho + g * (1.0 - rho)
+        mean = old if k.get("old_mean") else mean
         if not k.get("uncentered"):
-            spread = spread - mean * mean
+            spread = spread - (mean if k.get("mean_unsquared") else mean * mean)
     if k.get("eps_outside"):
-        move = eta * g / (np.sqrt(spread) + eps)
-    elif k.get("no_root"):
-        move = eta * g / (spread + eps)
+        below = np.sqrt(spread) + eps
     else:
-        move = eta * g / np.sqrt(spread + eps)
+        below = spread + eps if k.get("no_root") else np.sqrt(spread + eps)
+    outside = bool(k.get("rate_outside"))
+    move = g / below if outside else eta * g / below
     if s.settings["momentum"] and not k.get("no_momentum"):
         mu = s.settings["momentum"]
         mu = rounded(mu) if k.get("rounded_mu") else mu
+        move = move * (1.0 - mu) if k.get("dampened") else move
         move = slots["momentum"] = s.slots["momentum"] * mu + move
-    slots["weight"] = s.w - move
+    slots["weight"] = s.w - (eta * move if outside else move)
     return slots
 
 
 RMSPROP_KNOBS: dict[str, Knobs] = {
     "ε stands outside the root": {"eps_outside": True},
     "ε is forgotten": {"eps": 0.0},
+    "ε is 1e-8, PyTorch's, instead": {"eps": 1e-8},
     "ρ is 0.99, PyTorch's, instead": {"rho": 0.99},
     "ρ and 1 − ρ are swapped": {"reversed": True},
     "1 − ρ is missing before the squared gradient": {"undamped": True},
     "the gradient isn't squared in v": {"unsquared": True},
+    "v has |g| instead of g²": {"absolute": True},
     "the root of v is missing": {"no_root": True},
     "the velocity of the step before is used": {"old_v": True},
     "the mean gradient is not subtracted": {"uncentered": True},
+    "the mean gradient isn't squared before it is subtracted": {"mean_unsquared": True},
+    "the mean gradient of the step before is subtracted": {"old_mean": True},
     "the momentum is forgotten": {"no_momentum": True},
+    "the learning rate is applied outside the momentum, as in PyTorch": {"rate_outside": True},
+    "the increment in the momentum is damped by 1 − μ": {"dampened": True},
     "ρ is rounded to float32; Keras has the exact ρ": {"rounded_rho": True},
     "μ is rounded to float32; Keras has the exact μ": {"rounded_mu": True},
 }
 
 RULES: dict[str, tuple[Rule, dict[str, Knobs]]] = {
     "SGD": (sgd, SGD_KNOBS),
-    "Adam": (adam, ADAM_KNOBS),
-    "AdamW": (adam, ADAM_KNOBS),
+    "Lion": (lion, LION),
     "RMSprop": (rmsprop, RMSPROP_KNOBS),
-    **moments.RULES,
+    **adam.RULES,
     **adaptive.RULES,
     **tensors.RULES,
 }
+
+
+def rule_of(name: str, s: State) -> tuple[Rule, dict[str, Knobs]] | None:
+    """Return an optimizer's rule for a weight, and its knobs; None if it isn't known.
+
+    Muon leaves some weights to Adam, and these have a memory of their own.
+    """
+    return RULES.get("Muon, by Adam" if name == "Muon" and "velocity" in s.slots else name)

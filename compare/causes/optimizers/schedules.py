@@ -24,6 +24,8 @@ def periods(n: float, every: float, s: Settings, k: Knobs) -> float:
 def exponential(n: float, s: Settings, k: Knobs) -> float:
     """η₀ γ^(n/N)."""
     p = periods(n, s["decay_steps"], s, k)
+    if k.get("harmonic"):
+        return float(s["initial"] / (1.0 + s["decay_rate"] * p))
     base = math.exp(-s["decay_rate"]) if k.get("e") else s["decay_rate"]
     return float(s["initial"] * base**p)
 
@@ -31,6 +33,8 @@ def exponential(n: float, s: Settings, k: Knobs) -> float:
 def inverse_time(n: float, s: Settings, k: Knobs) -> float:
     """η₀ / (1 + γ n/N)."""
     p = periods(n, s["decay_steps"], s, k)
+    if k.get("geometric"):
+        return float(s["initial"] * s["decay_rate"] ** p)
     below = 1.0 + s["decay_rate"] * p
     return float(s["initial"] / (below**0.5 if k.get("rooted") else below))
 
@@ -49,7 +53,8 @@ def polynomial(n: float, s: Settings, k: Knobs) -> float:
     done = min(n / N, 1.0)
     power, end = k.get("power", s["power"]), k.get("end", s["end"])
     left = 1.0 - done**power if k.get("turned") else (1.0 - done) ** power
-    return float((s["initial"] - end) * left + end)
+    above = s["initial"] if k.get("whole") else s["initial"] - end
+    return float(above * left + (0.0 if k.get("not_lifted") else end))
 
 
 def cosine(n: float, s: Settings, k: Knobs) -> float:
@@ -59,13 +64,14 @@ def cosine(n: float, s: Settings, k: Knobs) -> float:
     if warm and n < warm and not k.get("no_warm_up"):
         return float((0.0 if k.get("from_0") else start) * (1 - n / warm) + top * n / warm)
     n = n if k.get("no_warm_up") or k.get("warm_up_counts") else n - warm
-    return float(top * wave(min(n / s["decay_steps"], 1.0), 1.0, s["alpha"], k))
+    alpha = s["alpha"] / top if k.get("floor") else s["alpha"]
+    return float(top * wave(min(n / s["decay_steps"], 1.0), 1.0, alpha, k))
 
 
 def restarts(n: float, s: Settings, k: Knobs) -> float:
     """Give half a cosine again and again."""
     length, height = s["first"], 1.0
-    while n >= length:
+    while n >= length and not k.get("once"):
         n -= length
         length *= 1.0 if k.get("equal") else s["t_mul"]
         height *= 1.0 if k.get("full_height") else s["m_mul"]
@@ -77,6 +83,7 @@ def wave(done: float, height: float, alpha: float, k: Knobs) -> float:
     alpha = 0.0 if k.get("no_alpha") else alpha
     angle = math.pi * done * (0.5 if k.get("quarter") else 2.0 if k.get("full") else 1.0)
     half = math.cos(angle) if k.get("quarter") else 0.5 * (1.0 + math.cos(angle))
+    half = 2.0 * half if k.get("doubled") else math.cos(angle) if k.get("bare") else half
     return (1.0 if k.get("added") else 1.0 - alpha) * height * half + alpha
 
 
@@ -87,12 +94,28 @@ STAIRS: dict[str, Knobs] = {
 WAVES: dict[str, Knobs] = {
     "α is forgotten": {"no_alpha": True},
     "α is added, but 1 − α is missing before the cosine": {"added": True},
+    "the ½ before 1 + cos is missing": {"doubled": True},
+    "½ (1 + …) around the cosine is missing": {"bare": True},
     "a quarter of a cosine instead of half of one": {"quarter": True},
     "a whole cosine instead of half of one": {"full": True},
 }
 RATES: dict[str, tuple[Callable[[float, Settings, Knobs], float], dict[str, Knobs]]] = {
-    "ExponentialDecay": (exponential, {**STAIRS, "e^−γ is the base instead of γ": {"e": True}}),
-    "InverseTimeDecay": (inverse_time, {**STAIRS, "the root is taken below": {"rooted": True}}),
+    "ExponentialDecay": (
+        exponential,
+        {
+            **STAIRS,
+            "e^−γ is the base instead of γ": {"e": True},
+            "this is an inverse time decay": {"harmonic": True},
+        },
+    ),
+    "InverseTimeDecay": (
+        inverse_time,
+        {
+            **STAIRS,
+            "the root is taken below": {"rooted": True},
+            "this is an exponential decay": {"geometric": True},
+        },
+    ),
     "PiecewiseConstantDecay": (
         piecewise,
         {"at a boundary the next value holds already": {"early": True}},
@@ -102,6 +125,8 @@ RATES: dict[str, tuple[Callable[[float, Settings, Knobs], float], dict[str, Knob
         {
             "the power is forgotten": {"power": 1.0},
             "the end rate is forgotten": {"end": 0.0},
+            "the end rate isn't added: the decay ends at 0": {"not_lifted": True},
+            "the end rate isn't subtracted from the initial one": {"whole": True},
             "1 − (n/N)^p stands for (1 − n/N)^p": {"turned": True},
             "cycle is forgotten, or there without being asked for": {"other_cycle": True},
         },
@@ -110,6 +135,7 @@ RATES: dict[str, tuple[Callable[[float, Settings, Knobs], float], dict[str, Knob
         cosine,
         {
             **WAVES,
+            "α is the lowest rate itself, as PyTorch's eta_min, not its share": {"floor": True},
             "the warm-up is missing": {"no_warm_up": True},
             "the warm-up starts from 0 instead of the initial rate": {"from_0": True},
             "the steps of the warm-up count for the decay": {"warm_up_counts": True},
@@ -121,6 +147,7 @@ RATES: dict[str, tuple[Callable[[float, Settings, Knobs], float], dict[str, Knob
             **WAVES,
             "all periods are equally long: t_mul is forgotten": {"equal": True},
             "m_mul is forgotten": {"full_height": True},
+            "it never starts again": {"once": True},
         },
     ),
 }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+
+from compare.noise import Noisy
 
 Slots = dict[str, Any]
 Knobs = Mapping[str, Any]
@@ -37,8 +39,10 @@ class State:
         Training steps before this one.
     decays : bool
         Whether the weight takes part in weight decay.
-    constrained : callable, optional
-        Projects the updated weight.
+    constraint : manual.constraints.Constraint, optional
+        What projects the updated weight.
+    starts : mapping of str to float
+        What a slot holds before the first update, where that isn't 0.
     squares : array, optional
         Of an embedding: the squares of what each occurrence of an index adds to its gradient,
         added up.
@@ -56,7 +60,8 @@ class State:
     accumulators: Mapping[str, Any] = field(default_factory=dict)
     iterations: int = 0
     decays: bool = True
-    constrained: Callable[[Any], Any] | None = None
+    constraint: Any = None
+    starts: Mapping[str, float] = field(default_factory=dict)
     squares: Any = None
 
 
@@ -73,3 +78,31 @@ def as_asked(number: float) -> float:
 def norm(array: Any) -> Any:
     """Return the Euclidean norm of all elements."""
     return np.sqrt((array * array).sum())
+
+
+def squares(g: Any, k: Knobs) -> Any:
+    """Return what a mean or a sum of squared gradients takes in."""
+    return g if k.get("unsquared") else np.abs(g) if k.get("absolute") else g * g
+
+
+def numbers(array: Any) -> Any:
+    """Return an array's numbers without their noise."""
+    return array.value if isinstance(array, Noisy) else array
+
+
+def without_noise(s: State) -> State:
+    """Return the same state in plain numbers, on which a step costs little."""
+
+    def plain(arrays: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: numbers(array) for name, array in arrays.items()}
+
+    return replace(
+        s,
+        w=numbers(s.w),
+        g=numbers(s.g),
+        slots=plain(s.slots),
+        processed=numbers(s.processed),
+        gradients=plain(s.gradients),
+        accumulators=plain(s.accumulators),
+        squares=numbers(s.squares),
+    )

@@ -13,6 +13,7 @@ from compare.score.bugs.masks import with_masks
 from compare.score.bugs.merging import in_merging
 from compare.score.bugs.more_activations import in_more_activations
 from compare.score.bugs.more_losses import in_more_losses
+from compare.score.bugs.more_updates import in_more_updates
 from compare.score.bugs.normalization import in_normalization
 from compare.score.bugs.normalization_weights import in_normalization_weights
 from compare.score.bugs.optimizers import in_optimizers
@@ -42,6 +43,7 @@ def catalogue() -> list[Bug]:
         *in_merging(),
         *in_more_activations(),
         *in_more_losses(),
+        *in_more_updates(),
         *in_normalization(),
         *in_normalization_weights(),
         *in_optimizers(),

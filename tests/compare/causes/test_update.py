@@ -9,13 +9,13 @@ import pytest
 
 from compare.causes import Facts, Place, candidates, diagnose
 from compare.causes.base import fits
-from compare.causes.optimizers import RULES, State
-from compare.causes.optimizers.surroundings import one_step
+from compare.causes.optimizers import State, rule_of
+from compare.causes.optimizers.surroundings import one_step, surrounding_knobs
 from compare.causes.processing import clipped
 from compare.causes.regularizers import cost, slope
 from compare.judge import judge
 from compare.noise import Noisy
-from manual import optimizers, schedules
+from manual import constraints, optimizers, schedules
 from manual.optimizers import as_float32
 from manual.regularizers import L1L2
 
@@ -45,6 +45,7 @@ UPDATES: dict[str, tuple[optimizers.Optimizer, int]] = {
     "Lamb": (optimizers.Lamb(0.03, 0.8, 0.95, 1e-3), 2),
     "Adafactor": (optimizers.Adafactor(0.03, clip_threshold=0.5), 2),
     "Muon": (optimizers.Muon(0.03, weight_decay=None), 2),
+    "Muon, by Adam": (optimizers.Muon(0.03, epsilon=1e-3, adam_lr_ratio=0.3), 2),
     "decay": (optimizers.Adam(0.03, 0.8, 0.95, 1e-3, weight_decay=0.2), 2),
     "SGD, decay": (optimizers.SGD(0.03, 0.8, weight_decay=0.2), 2),
     "average": (
@@ -60,6 +61,12 @@ UPDATES: dict[str, tuple[optimizers.Optimizer, int]] = {
         optimizers.Adam(0.03, 0.8, 0.95, 1e-3, gradient_accumulation_steps=3, global_clipnorm=0.3),
         5,
     ),
+}
+CONSTRAINTS: dict[str, constraints.Constraint] = {
+    "MaxNorm": constraints.MaxNorm(0.9),
+    "MinMaxNorm": constraints.MinMaxNorm(1.2, 1.5, rate=0.3),
+    "UnitNorm": constraints.UnitNorm(),
+    "NonNeg": constraints.NonNeg(),
 }
 CLIPPED: dict[str, dict[str, float]] = {
     "clipnorm": {"clipnorm": 0.7},
@@ -81,12 +88,24 @@ RATES: dict[str, tuple[schedules.Schedule, int]] = {
 }
 
 
+def right_step(optimizer: Any, state: State, knobs: Any = None) -> dict[str, Any]:
+    """Return what one update makes of a state."""
+    known = rule_of(type(optimizer).__name__, state)
+    assert known is not None
+    return one_step(state, known[0], knobs or {})
+
+
 def settings(optimizer: Any) -> dict[str, Any]:
-    return {
+    numbers = {
         key: value
         for key, value in vars(optimizer).items()
         if value is None or isinstance(value, (int, float, bool))
     }
+    if isinstance(optimizer, optimizers.Muon):
+        adam = optimizer.adam
+        numbers |= {"beta_1": adam.beta_1, "beta_2": adam.beta_2, "epsilon": adam.epsilon}
+        numbers["other_weight_decay"] = optimizer.adam_weight_decay
+    return numbers
 
 
 def places(unit: float) -> dict[str, Place]:
@@ -114,11 +133,18 @@ def places(unit: float) -> dict[str, Place]:
             gradients=gradients,
             accumulators=accumulators if accumulating else {},
             iterations=iterations,
+            starts=optimizer.starts,
         )
-        for quantity, value in one_step(state, RULES[type(optimizer).__name__][0], {}).items():
+        for quantity, value in right_step(optimizer, state).items():
             phase = "weight" if quantity == "weight" else "optimizer slot"
             around = {"state": state, "quantity": quantity}
             found[f"{name}: {quantity}"] = Place(phase, "w", value, optimizer, around, FACTS)
+    for name, constraint in CONSTRAINTS.items():
+        sgd = optimizers.SGD(0.03)
+        state = State(exact(W), gradients["w"], {}, 1.0, 0.03, settings(sgd), constraint=constraint)
+        around = {"state": state, "quantity": "weight", "regularizer": L1L2(0.3, 0.2)}
+        right = right_step(sgd, state)["weight"]
+        found[name] = Place("weight", "w", right, sgd, around, FACTS)
     for name, options in CLIPPED.items():
         sgd = optimizers.SGD(0.03, **options)  # type: ignore[arg-type]
         state = State(
@@ -192,6 +218,53 @@ def test_random_numbers_have_no_cause() -> None:
         assert diagnose(place, draw) == [], case
 
 
+PAIRS = {
+    "decay": ("weight", "ε stands inside the root", "the bias correction is missing"),
+    "accumulated": ("velocity", "v has |g| instead of g²", "the gradient is not clipped"),
+    "Nadam": ("weight", "ε is forgotten", "the step count is one too large"),
+    "Muon, by Adam": ("weight", "adam_lr_ratio is forgotten", "the weight decay is forgotten"),
+    "Lamb": ("weight", "the norms aren't rooted", "the root of v is missing"),
+}
+
+
+@pytest.mark.parametrize("dtype", UNITS)
+@pytest.mark.parametrize("case", PAIRS)
+def test_two_slips_in_one_update_are_named_together(case: str, dtype: str) -> None:
+    quantity, *sentences = PAIRS[case]
+    with np.errstate(all="ignore"):
+        place = places(UNITS[dtype])[f"{case}: {quantity}"]
+        state = place.inputs["state"]
+        known = rule_of(type(place.map).__name__, state)
+        assert known is not None
+        knobs = {**known[1], **surrounding_knobs(state)}
+        both = {**knobs[sentences[0]], **knobs[sentences[1]]}
+        wrong = one_step(state, known[0], both)[quantity].value
+    causes = diagnose(place, wrong)
+    assert causes and causes[0].slips == 2
+    assert set(sentences) in [set(cause.sentence.split("; and ")) for cause in causes]
+    off = 1.0 + 0.004 * np.cos(np.arange(wrong.size) + 1.0).reshape(wrong.shape)
+    assert diagnose(place, wrong * off) == []
+
+
+def test_a_slip_that_would_have_changed_a_slot_that_is_right_is_not_named() -> None:
+    """At Adam's first step m⁺ = (1 − β₁) g: without the 1 − β₁, or with g for m, w⁺ is the same."""
+    optimizer = optimizers.Adam(0.03, epsilon=1e-3)
+
+    def exact(array: Any) -> Noisy:
+        return Noisy(np.array(array), unit=UNITS["float32"])
+
+    slots = {name: exact(0.0 * W) for name in optimizer.slot_names}
+    state = State(exact(W), exact(G), slots, 1.0, 0.03, settings(optimizer))
+    right = right_step(optimizer, state)["weight"]
+    wrong = right_step(optimizer, state, {"plain_g": True})["weight"].value
+    around = {"state": state, "quantity": "weight"}
+    place = Place("weight", "w", right, optimizer, around, FACTS)
+    undamped, plain = "1 − β₁ is missing before the gradient", "the gradient stands for its running"
+    assert diagnose(place, wrong)[0].sentence == undamped
+    place = Place("weight", "w", right, optimizer, {**around, "sound": ["momentum"]}, FACTS)
+    assert [one.sentence[: len(plain)] for one in diagnose(place, wrong)] == [plain]
+
+
 EXACT = {
     "Adam": ("weight", {"exact_2": True}, "Keras rounds β₂ to float32 in β₂ᵗ; the exact β₂"),
     "SGD": ("momentum", {"exact_mu": True}, "Keras rounds μ to float32; the exact μ was used"),
@@ -199,9 +272,13 @@ EXACT = {
     "decay": ("weight", {"exact_decay": True}, "Keras rounds the weight decay to float32"),
     "RMSprop": ("velocity", {"rounded_rho": True}, "ρ is rounded to float32; Keras has the exact"),
     "Adadelta": ("accumulated_grad", {"rounded": True}, "ρ is rounded to float32; Keras has"),
-    "Adamax": ("weight", {"exact": True}, "Keras rounds β₁ to float32 in β₁ᵗ; the exact β₁"),
+    "Adamax": ("weight", {"exact_1": True}, "Keras rounds β₁ to float32 in β₁ᵗ; the exact β₁"),
     "Nadam": ("u_product", {"rounded_product": True}, "β₁ and 0.96 are rounded to float32 in the"),
-    "Lamb": ("weight", {"exact": True}, "Keras rounds both betas to float32 in their powers"),
+    "Lamb": (
+        "weight",
+        {"exact_1": True, "exact_2": True},
+        "Keras rounds both betas to float32 in their powers",
+    ),
     "average": ("average", {"rounded_mu": True}, "μ of the average is rounded to float32; Keras"),
 }
 
@@ -223,9 +300,8 @@ def test_a_constant_rounded_on_one_side_is_named_in_float64(case: str) -> None:
 
     slots = {slot: exact(SHAPED.get(slot, SIZES)) for slot in optimizer.slot_names}
     state = State(exact(W), exact(G), slots, 3.0, 0.03, settings(optimizer), iterations=iterations)
-    rule = RULES[type(optimizer).__name__][0]
-    right = one_step(state, rule, {})[quantity]
-    wrong = one_step(state, rule, knobs)[quantity].value
+    right = right_step(optimizer, state)[quantity]
+    wrong = right_step(optimizer, state, knobs)[quantity].value
     assert 0.0 < np.abs(wrong - right.value).max() < 1e-6
     phase = "weight" if quantity == "weight" else "optimizer slot"
     around = {"state": state, "quantity": quantity}
