@@ -8,7 +8,7 @@ wrong number can't be explained by chance: in float32 one guess in a million wou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -108,6 +108,17 @@ def hypothesis(*phases: str) -> Callable[[Hypothesis], Hypothesis]:
     return register
 
 
+Constants = Callable[[Place], Iterator[tuple[float, str, str]]]
+
+_constants: list[Constants] = []
+
+
+def goes_with_any(function: Constants) -> Constants:
+    """Register constants, each with its slip and its name, that may go along with another slip."""
+    _constants.append(function)
+    return function
+
+
 def candidates(place: Place) -> Iterator[Candidate]:
     """Return everything that any hypothesis has to say about a place, in the right shape."""
     for function in _hypotheses.get(place.phase, []):
@@ -155,13 +166,36 @@ def diagnose(place: Place, wrong: np.ndarray) -> list[Cause]:
     wrong = np.asarray(wrong, np.float64)
     place = replace(place, wrong=wrong)
     with np.errstate(all="ignore"):
-        causes = [
-            cause
-            for candidate in candidates(place)
-            if (cause := fits(candidate, wrong)) is not None
-            and not judge(place.right.value, candidate.value).agrees
-        ]
-    return ranked(causes)
+        proposed = list(candidates(place))
+        causes = _fitting(place, proposed, wrong)
+        return ranked(causes or _fitting(place, _with_constants(place, proposed, wrong), wrong))
+
+
+def _fitting(place: Place, proposed: Iterable[Candidate], wrong: np.ndarray) -> list[Cause]:
+    return [
+        cause
+        for candidate in proposed
+        if (cause := fits(candidate, wrong)) is not None
+        and not judge(place.right.value, candidate.value).agrees
+    ]
+
+
+def _with_constants(
+    place: Place, proposed: Sequence[Candidate], wrong: np.ndarray
+) -> Iterator[Candidate]:
+    """Propose each single slip together with a constant, where that comes near at all."""
+    constants = [constant for function in _constants for constant in function(place)]
+    for candidate in proposed:
+        value = candidate.value.value
+        length = float((value * value).sum())
+        if candidate.slips > 1 or not length or judge(place.right.value, candidate.value).agrees:
+            continue
+        about = float((wrong * value).sum()) / length
+        for factor, also, name in constants:
+            if abs(about - factor) < 1e-3 * abs(factor):
+                both = f"{candidate.sentence}, and {also} (factor {name})"
+                value = candidate.value * factor
+                yield replace(candidate, sentence=both, value=value, slips=2)
 
 
 def fits(candidate: Candidate, wrong: np.ndarray) -> Cause | None:
