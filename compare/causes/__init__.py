@@ -6,6 +6,7 @@ from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diag
 
 FAMILIES = (
     "activation",
+    "rows",
     "arrangement",
     "attention",
     "convolution",
