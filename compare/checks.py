@@ -6,12 +6,14 @@ blamed on what comes after it, and two separate faults are both found.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
+from compare.assembly import Assembly
 from compare.causes import Place
 from compare.collecting import FIT, OWN, TAPE, Comparison, Expected, Origin, Trace
 from compare.noise import Noisy, careful, resolved
@@ -34,6 +36,7 @@ def compare_step(
     own: Network | None = None,
     own_loss: float | None = None,
     alone: Alone | None = None,
+    loss_weights: Sequence[float] | None = None,
 ) -> tuple[list[Comparison], Pass]:
     """Compare everything that one training step computed.
 
@@ -54,6 +57,8 @@ def compare_step(
         The loss that it reports.
     alone : keras_models.Alone, optional
         Keras's maps one by one, to be asked about values that are disputed.
+    loss_weights : sequence of float, optional
+        What the loss of each output is multiplied by, as Keras was told.
 
     Returns
     -------
@@ -61,7 +66,7 @@ def compare_step(
     run : Pass
         The whole step as the hand-written half computes it from the same state.
     """
-    places = Places(reference, record, tape, batch_size, previous)
+    places = Places(reference, record, tape, batch_size, previous, loss_weights)
     with np.errstate(all="ignore"):
         found, run = StepCheck(places, own, alone).run(own_loss)
         if not all(one.verdict.agrees for one in found):
@@ -78,7 +83,7 @@ class StepCheck(UpdateCheck):
         reference.load(record.before)
         drawn = self.places.drawn_in_step
         whole, whole_loss = reference.whole(record.x, record.y, record.sample_weight, drawn)
-        whole_gradients = reference.gradients()
+        whole_gradients, self.whole = reference.gradients(), whole
         reference.clear_gradients()
         reference.replay(drawn)
 
@@ -263,6 +268,7 @@ class StepCheck(UpdateCheck):
     def weight_gradients(self, whole: dict[str, Noisy]) -> None:
         self.network.add_regularization_gradients()
         local = self.reference.gradients()
+        of_step = []
         for name in self.record.gradients:
             layer, weight = self.owner(name)
             by = self.reference.derivation(layer, f"{weight} gradient", "backward")
@@ -275,7 +281,15 @@ class StepCheck(UpdateCheck):
             ]
             origin = Origin(by, layer, partial(self.places.of_weight_gradient, name), takes)
             self.compare("weight gradient", name, tape, local[name], origin, TAPE)
-            self.compare("weight gradient", name, fit, whole[name], self.as_whole(origin), FIT)
+            of_step.append((name, fit, replace(origin, inputs=partial(self.of_step, name))))
+        for name, fit, origin in of_step:
+            told = self.as_whole(origin)
+            self.compare("weight gradient", name, fit, whole[name], told, FIT)
+
+    def of_step(self, name: str) -> Inputs:
+        """Gather what a weight's gradient is made of, also by slips between the maps."""
+        together = Assembly(self.reference, self.whole, self.places, self.targets)
+        return {**self.places.of_weight_gradient(name), "assembled": together.slips_at(name)}
 
 
 class _Collected(StepCheck):
@@ -286,7 +300,7 @@ class _Collected(StepCheck):
         kept = {name: one.gradient for name, one in self.network.parameters.items()}
         self.expected: Expected = {}
         drawn = self.places.drawn_in_step
-        _, loss = reference.whole(record.x, record.y, record.sample_weight, drawn)
+        self.whole, loss = reference.whole(record.x, record.y, record.sample_weight, drawn)
         whole = reference.gradients()
         reference.clear_gradients()
         reference.replay(drawn)

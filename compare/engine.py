@@ -24,6 +24,7 @@ from compare.reference import Derivation, Reference, location_of
 from compare.report import EpochPair, Report
 from compare.twins import (
     check_same_weights,
+    loss_weights,
     model_config,
     twin_metrics,
     twin_network,
@@ -211,6 +212,7 @@ class _Lockstep:
         self.reference = Reference(network)
         self.stepper = stepper
         self.alone = Alone(stepper.model)
+        self.loss_weights = loss_weights(model)
         self.held_out, self.batch_size = held_out, batch_size
         self.other_ways = other_ways
         self.epoch = EpochCheck(self.reference, batch_size, held_out)
@@ -244,6 +246,7 @@ class _Lockstep:
             own=self.own.single,
             own_loss=own_loss,
             alone=self.alone,
+            loss_weights=self.loss_weights,
         )
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)

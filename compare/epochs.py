@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from compare.causes import Facts, Place
+from compare.causes import Cause, Facts, Place, diagnose
 from compare.causes.inference import changing
+from compare.causes.metrics import right_values
 from compare.collecting import Comparison
-from compare.diagnosis import Diagnosis, judged
+from compare.diagnosis import TOLD, Diagnosis, judged
 from compare.judge import judge
 from compare.noise import Noisy, careful
+from compare.referee import BY_HAND
 from compare.reference import Derivation, Reference, location_of
 from keras_models.recorder import StepRecord
 from manual.heads import as_target
@@ -32,6 +34,8 @@ class _Mean:
     def __init__(self) -> None:
         self.totals: list[Any] = []
         self.count = 0.0
+        self.made_of: list[tuple[Any, Any, Any]] = []
+        """Targets, predictions, and by hand the values of the samples, batch by batch."""
 
     def add(self, total: Noisy, count: float) -> None:
         self.totals.append(total.reshape(1))
@@ -98,32 +102,49 @@ class EpochCheck:
             if name in logs:
                 expected, actual = mean.result, np.asarray(logs[name], np.float64)
                 by, verdict = self._derivation(name), judge(actual, expected)
-                diagnose = None
-                if name.startswith("val_") and not verdict.agrees:
-                    diagnose = partial(self._diagnosis, record, name, actual, expected)
-                found.append(Comparison("metric", name, "model.fit", by, verdict, diagnose))
+                told = None
+                if not verdict.agrees:
+                    told = partial(self._diagnosis, record, name, actual, mean)
+                found.append(Comparison("metric", name, "model.fit", by, verdict, told))
         return found
 
     def _diagnosis(
-        self, record: StepRecord, name: str, actual: np.ndarray, expected: Noisy
+        self, record: StepRecord, name: str, actual: np.ndarray, mean: _Mean
     ) -> Diagnosis:
-        """Validate again with some layers as they are in training, in case that was computed."""
-        metric = name.removeprefix("val_")
-        with np.errstate(all="ignore"):
-            others = [
-                (group, self._validation(record, in_training=group[1])[metric].result)
-                for group in changing(self.reference.network.layers)
-            ]
+        """Find out whether layers went on as in training, or each sample's value is wrong."""
+        samples = self.samples
+        if name.startswith("val_"):
             samples = len(self.held_out["x"][0])
-            place = Place(
-                "metric",
-                name,
-                expected,
-                None,
-                {"as_in_training": others},
-                Facts(samples, samples, record.learning_rate),
-            )
-            return judged(place, actual, None)
+            metric = name.removeprefix("val_")
+            with np.errstate(all="ignore"):
+                others = [
+                    (group, self._validation(record, in_training=group[1])[metric].result)
+                    for group in changing(self.reference.network.layers)
+                ]
+            facts = Facts(samples, samples, record.learning_rate)
+            around = {"as_in_training": others}
+            found = judged(Place("metric", name, mean.result, None, around, facts), actual, None)
+            if found.causes:
+                return found
+        facts = Facts(samples, samples, record.learning_rate)
+        return Diagnosis(BY_HAND, tuple(self._of_samples(name, actual, mean, facts)[:TOLD]), None)
+
+    def _of_samples(self, name: str, actual: np.ndarray, mean: _Mean, facts: Facts) -> list[Cause]:
+        """Explain the samples' values, if what they should be has the mean that Keras has."""
+        metric = self.metrics.get(name.removeprefix("val_"))
+        if metric is None or not mean.made_of:
+            return []
+        batches = [(y, p) for y, p, _ in mean.made_of]
+        wrong = np.concatenate([values for _, _, values in mean.made_of])
+        right = right_values(metric, batches)
+        if right is None:
+            return []
+        values = Noisy(right, np.abs(right), unit=self.reference.unit)
+        if not judge(actual, Noisy(right.mean(), mean.result.noise, unit=values.unit)).agrees:
+            return []
+        if right.shape != wrong.shape:  # values of something else than samples
+            values = Noisy(np.full(wrong.shape, np.nan), unit=values.unit)
+        return diagnose(Place("metric", name, values, metric, {"batches": batches}, facts), wrong)
 
     def evaluate(self, network: Network) -> dict[str, float]:
         """Return the loss and metrics of a network on the validation data, as plain numbers."""
@@ -152,7 +173,9 @@ class EpochCheck:
         target = as_target(np.asarray(y), p)
         for name, metric in self.metrics.items():
             values = metric.values(target, p)
-            means.setdefault(name, _Mean()).add(values.sum(), values.size)
+            mean = means.setdefault(name, _Mean())
+            mean.add(values.sum(), values.size)
+            mean.made_of.append((target, _plain(p), _plain(values)))
 
     def _validation(
         self, record: StepRecord, in_training: Sequence[Layer] = ()
@@ -173,6 +196,11 @@ class EpochCheck:
             y = [part[rows] for part in ys]
             loss, _ = network.loss(run, y)
             self._add(means, loss, run, y[0], len(y[0]))
+
+
+def _plain(array: Any) -> np.ndarray:
+    """Forget the noise."""
+    return np.asarray(getattr(array, "value", array))
 
 
 def draw_alone(network: Network) -> None:

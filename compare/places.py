@@ -8,7 +8,7 @@ where something disagrees.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -211,6 +211,8 @@ class Places(Surroundings):
         Of a full batch.
     previous : StepRecord, optional
         The step before.
+    loss_weights : sequence of float, optional
+        As Keras was told.
     """
 
     def __init__(
@@ -220,13 +222,14 @@ class Places(Surroundings):
         tape: Trace,
         batch_size: int,
         previous: StepRecord | None,
+        loss_weights: Sequence[float] | None = None,
     ) -> None:
         inputs = record.x if isinstance(record.x, (list, tuple)) else [record.x]
         samples = len(inputs[0])
         facts = Facts(samples, max(batch_size, samples), record.learning_rate)
         super().__init__(reference.network, facts, record.sample_weight)
         self.reference, self.record, self.tape = reference, record, tape
-        self.previous = previous
+        self.previous, self.loss_weights = previous, loss_weights
         self.masks: list[Any] = [None] * len(self.network.nodes)
         self._fed = dict(zip(self.network.inputs, inputs, strict=True))
 
@@ -307,6 +310,12 @@ class Places(Surroundings):
 
     # ------------------------------------------------------------------ what only a lock-step knows
 
+    def of_loss_gradient(self, head: Head, target: Any) -> Inputs:
+        inputs = super().of_loss_gradient(head, target)
+        if self.loss_weights is not None:
+            inputs["loss_weight"] = self.loss_weights[self.network.heads.index(head)]
+        return inputs
+
     def of_loss(self) -> Inputs:
         """Gather what the loss is made of, also the weights that cost something themselves.
 
@@ -330,7 +339,25 @@ class Places(Surroundings):
         inputs = super().of_weight_gradient(name)
         if self.previous is not None:
             inputs["previous_gradient"] = self.reference.exact(self.previous.gradients[name])
+        if "calls" in inputs:
+            inputs["call_shares"] = self._shares_of_calls(name)
         return inputs
+
+    def _shares_of_calls(self, name: str) -> list[Any]:
+        """Return what each call of a shared layer adds to the gradient of one of its weights."""
+        parameter, shares = self.network.parameters[name], []
+        for index, node in enumerate(self.network.nodes):
+            dy = self.gradient(index)
+            if parameter not in node.layer.parameters or dy is None:
+                continue
+            for one in node.layer.parameters:
+                one.gradient = self.reference.exact(np.zeros(one.shape))
+            node.layer.draws.replay(self.drawn(node.name))
+            inputs = [self.value(source) for source in node.inputs]
+            _, saved = self.reference.forward(node, inputs, self.mask_options(index))
+            self.reference.backward(node, dy, saved)
+            shares.append(parameter.gradient)
+        return shares
 
     def of_schedule(self) -> Inputs:
         """Gather what a learning rate depends on: the number of steps so far."""

@@ -42,9 +42,17 @@ def _rounded(y: Numbers, own: float = CORRECTLY_ROUNDED) -> Variance:
     return own * np.square(y)
 
 
+def _of_counts(a: Any, b: Any) -> bool:
+    """Say whether all arrays hold a yes or no, or class numbers: no result that is whole rounds."""
+    arrays = [one for one in (a, b) if np.ndim(one)]
+    return bool(arrays) and all(one.dtype.kind in "bi" for one in arrays)
+
+
 def _sum_or_difference(operation: np.ufunc) -> Rule:
     def rule(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
         y = operation(a, b)
+        if _of_counts(a, b) and (y == np.floor(y)).all():
+            return y, added(va, vb)
         return y, added(_rounded(y), va, vb)
 
     return rule
@@ -52,6 +60,8 @@ def _sum_or_difference(operation: np.ufunc) -> Rule:
 
 def _multiply(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.multiply(a, b, dtype=np.float64)
+    if _of_counts(a, b) and (y == np.floor(y)).all():
+        return y, added(_passed(va, b), _passed(vb, a))
     return y, added(_rounded(y), _passed(va, b), _passed(vb, a), _second_order(u, va, vb))
 
 

@@ -81,7 +81,6 @@ def working_dtype(model: keras.Model) -> str:
 
 def compile_like(network: Network, model: keras.Model) -> None:
     """Give the network the loss and optimizer that the Keras model was compiled with."""
-    compiled = model.get_compile_config()
     if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
     optimizer = keras.optimizers.serialize(model.optimizer)
@@ -91,12 +90,17 @@ def compile_like(network: Network, model: keras.Model) -> None:
     by_hand = from_keras("optimizer", optimizer)
     by_hand.excluded_from_weight_decay = frozenset(naming.without_weight_decay(model))
     loss = _per_output(model.loss, model)
-    weights = _per_output(compiled.get("loss_weights"), model)
     network.compile(
         [loss_config(keras.losses.get(one)) for one in loss],
         by_hand,
-        loss_weights=weights,
+        loss_weights=loss_weights(model),
     )
+
+
+def loss_weights(model: keras.Model) -> list[float]:
+    """Return what the loss of each output is multiplied by."""
+    given = _per_output(model.get_compile_config().get("loss_weights"), model)
+    return [1.0 if weight is None else weight for weight in given]
 
 
 def copy_weights(network: Network, model: keras.Model) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,22 @@ from compare.causes.functions import (
     SELU_SCALE,
     Function,
     Pair,
-    elu,
     gelu_inner,
+    selu,
+    shifted_relu,
+    unshifted_relu,
 )
 
 IN_TERMS_OF_A: dict[str, tuple[Function, str]] = {
     "sigmoid": (lambda a: a * (1.0 - a), "a (1 − a)"),
     "tanh": (lambda a: 1.0 - a * a, "1 − a²"),
     "elu": (lambda a: np.where(a > 0.0, 1.0, a + 1.0), "a + 1"),
+    "softplus": (lambda a: 1.0 - np.exp(-a), "1 − e⁻ᵃ"),
+    "softsign": (lambda a: (1.0 - np.abs(a)) * (1.0 - np.abs(a)), "(1 − |a|)²"),
 }
 """f′ written with a = f(z), as one does where that is shorter."""
+
+RECTIFIERS = ("relu", "leaky_relu", "relu6")
 
 SPELLED = {name.replace("_", ""): name for name in (*FUNCTIONS, *MAKERS)}
 
@@ -79,20 +85,20 @@ def with_other_parameters(layer: Any) -> Iterator[tuple[str, Pair]]:
         for value in (0.0, 0.5, 1.0, -own["threshold"]):
             sentence = {0.0: "the threshold is missing"}.get(value, f"the threshold is {value:g}")
             yield sentence, changed(threshold=value)
+    if own.get("threshold") and "negative_slope" in own:
+        yield "the threshold is subtracted from what passes", shifted_relu(**own)
+        yield "the left piece doesn't start at the threshold", unshifted_relu(**own)
     if "default_value" in own:
         yield "the default value is 0 instead", changed(default_value=0.0)
     if "b" in own:
         for value in (0.0, 1.0, 4.0, own["b"] ** 2):
             yield f"b is {value:g} instead", changed(b=value)
     if name_of(layer) == "selu":
-        yield (
-            "the scale λ is forgotten",
-            elu(SELU_ALPHA),
-        )
-        yield (
-            "α is forgotten: it counts as 1",
-            Pair(lambda z: SELU_SCALE * elu().f(z), lambda z: SELU_SCALE * elu().d(z)),
-        )
+        yield "the scale λ is forgotten", selu(1.0, SELU_ALPHA)
+        yield "α is forgotten: it counts as 1", selu(SELU_SCALE, SELU_SCALE)
+        yield "the scale λ is forgotten where z > 0", selu(1.0, SELU_SCALE * SELU_ALPHA)
+        yield "the scale λ is forgotten where z < 0", selu(SELU_SCALE, SELU_ALPHA)
+        yield "λ and α are swapped", selu(SELU_ALPHA, SELU_SCALE * SELU_ALPHA)
 
 
 @hypothesis("activation gradient")
@@ -141,6 +147,9 @@ def wrong_local_gradient(place: Place) -> Iterator[Candidate]:
             da * rule(z),
             f"dz = da · ({written.replace('a', 'z')})",
         )
+    for other, (rule, written) in IN_TERMS_OF_A.items():
+        of = "of another α" if other == name else f"of {other}"
+        yield Candidate(f"{written}, the derivative {of}, is used", da * rule(a))
     yield Candidate("1 − a stands for the derivative", da * (1.0 - a), "dz = da · (1 − a)")
     yield Candidate("the activation stands for its derivative", da * a, "dz = da · a")
     yield Candidate("1 + a² stands for the derivative", da * (1.0 + a * a), "dz = da · (1 + a²)")
@@ -168,8 +177,17 @@ def wrong_local_gradient(place: Place) -> Iterator[Candidate]:
         yield from _other_rectifiers(pair, z, da)
     if name == "softsign":
         yield Candidate("the square is missing", da / (1.0 + np.abs(z)), "dz = da / (1 + |z|)")
-    if name == "sigmoid":
-        yield Candidate("1 − a² stands for the derivative", da * (1.0 - a * a), "dz = da (1 − a²)")
+        yield Candidate("1 + z² stands for (1 + |z|)²", da / (1.0 + z * z), "dz = da / (1 + z²)")
+    if name in ("elu", "selu"):
+        sentence = "the activation stands for the slope where z < 0"
+        left = np.where(z > 0.0, pair.d(z), a)
+        yield Candidate(sentence, da * left, "dz = da · a where z < 0")
+    if name in RECTIFIERS:
+        up = 1.0 * (da > 0.0)
+        sentence = "the sign of the gradient decides what passes, instead of that of z"
+        yield Candidate(sentence, da * up, "dz = da · [da > 0]")
+        sentence = "negative gradients are dropped, as in guided backpropagation"
+        yield Candidate(sentence, da * up * pair.d(z), "dz = da · [da > 0] · f′(z)")
 
 
 def _other_rectifiers(pair: Pair, z: Any, da: Any) -> Iterator[Candidate]:
@@ -193,6 +211,14 @@ def _half_a_product_rule(name: str, z: Any, da: Any) -> Iterator[Candidate]:
     yield Candidate(
         "the product rule has a minus", da * (gate.f(z) - z * gate.d(z)), "dz = da · (g − z g′)"
     )
+    if name == "silu":
+        a, s = z * gate.f(z), gate.f(z)
+        yield Candidate(
+            "1 − a is missing in a + σ(z) (1 − a)", da * (a + s), "dz = da · (a + σ(z))"
+        )
+        yield Candidate(
+            "a is missing in a + σ(z) (1 − a)", da * (s * (1.0 - a)), "dz = da · σ(z) (1 − a)"
+        )
     if name == "gelu's tanh approximation":
         t = np.tanh(gelu_inner(z))
         bump = 0.5 * z * (1.0 - t * t)
@@ -212,46 +238,6 @@ def _half_a_product_rule(name: str, z: Any, da: Any) -> Iterator[Candidate]:
         )
 
 
-@hypothesis("activation gradient")
-def wrong_row_gradient(place: Place) -> Iterator[Candidate]:
-    """Propose what becomes of the derivative of a function of whole rows."""
-    name = name_of(place.map)
-    if name not in ("softmax", "logsoftmax") or not place.has("z", "a", "da"):
-        return
-    a, da, axis = place.inputs["a"], place.inputs["da"], place.map.function.axis
-    p = a if name == "softmax" else np.exp(a)
-
-    def over(terms: Any, along: Any = axis) -> Any:
-        return terms.sum(axis=along, keepdims=True)
-
-    if name == "softmax":
-        diagonal = "only the diagonal of softmax's derivative is used"
-        yield Candidate(diagonal, da * a * (1.0 - a), "dzᵢ = daᵢ · aᵢ (1 − aᵢ)")
-        yield Candidate("the factor a is missing", da - over(da * a), "dz = da − Σ da a")
-        yield Candidate("the sum lacks a", a * (da - over(da)), "dz = a (da − Σ da)")
-        yield Candidate("the sum is added", a * (da + over(da * a)), "dz = a (da + Σ da a)")
-        yield Candidate(
-            "the mean stands for the sum",
-            a * (da - over(da * a) / float(a.shape[-1])),
-            "dz = a (da − 1/n Σ da a)",
-        )
-    else:
-        yield Candidate("this is the derivative of softmax", p * (da - over(da * p)))
-        yield Candidate("only the diagonal is used", da * (1.0 - p), "dzᵢ = daᵢ (1 − e^aᵢ)")
-        yield Candidate("the activation stands for softmax", da - a * over(da), "dz = da − a Σ da")
-        yield Candidate("the sum is added", da + p * over(da), "dz = da + eᵃ Σ da")
-    for other in range(a.ndim):
-        if other != axis and other - a.ndim != axis:
-            gone = over(da * a, other) if name == "softmax" else over(da, other)
-            value = a * (da - gone) if name == "softmax" else da - p * gone
-            yield Candidate(f"the sum runs over axis {other}", value)
-
-
-def _softmax(z: Any, axis: Any) -> Any:
-    e = np.exp(z - z.max(axis=axis, keepdims=True))
-    return e / e.sum(axis=axis, keepdims=True)
-
-
 @hypothesis("activation")
 def another_function(place: Place) -> Iterator[Candidate]:
     """Propose the other activation functions, and none."""
@@ -269,36 +255,15 @@ def another_function(place: Place) -> Iterator[Candidate]:
     if pair is not None:
         yield Candidate("z is negated", pair.f(-z), "a = f(−z)")
         yield Candidate("the derivative stands for the function", pair.d(z), "a = f′(z)")
+    if name in ("elu", "celu", "selu") and pair is not None:
+        left = pair.f(z) + pair.d(z * 0.0 - 1.0) * np.exp(1.0)
+        yield Candidate(
+            "the −1 of eᶻ − 1 is missing", np.where(z > 0.0, pair.f(z), left), "a = α eᶻ"
+        )
     if name in GATES:
         yield Candidate("z isn't multiplied in", GATES[name].f(z), "a = g(z)")
     for factor, sentence in _FACTORS.items():
         yield Candidate(sentence, place.right * factor)
-    yield from _other_rows(name, z, getattr(place.map.function, "axis", None))
 
 
 _FACTORS = {-1.0: "the sign is reversed", 2.0: "everything is doubled", 0.5: "everything is halved"}
-
-
-def _other_rows(name: str, z: Any, axis: Any) -> Iterator[Candidate]:
-    if name not in ("softmax", "logsoftmax", "sparsemax", "glu"):
-        return
-    if name in ("softmax", "logsoftmax"):
-        made: Mapping[str, Callable[[Any, Any], Any]] = {
-            "softmax": _softmax,
-            "logsoftmax": lambda z, axis: np.log(_softmax(z, axis)),
-        }
-        for other in range(z.ndim):
-            if other != axis and other - z.ndim != axis:
-                yield Candidate(f"the sum runs over axis {other}", made[name](z, other))
-        if name == "softmax":
-            e = np.exp(z)
-            yield Candidate("the exponentials aren't divided by their sum", e, "a = eᶻ")
-            yield Candidate("the exponential is missing", z / z.sum(axis=axis, keepdims=True))
-            yield Candidate("the logarithm is taken", made["logsoftmax"](z, axis), "a = log p")
-        else:
-            yield Candidate("the logarithm is missing", _softmax(z, axis), "a = softmax(z)")
-    if name == "glu" and z.shape[axis] % 2 == 0:
-        u, v = np.split(z, 2, axis=axis)
-        sigmoid = FUNCTIONS["sigmoid"].f
-        yield Candidate("the halves are swapped", v * sigmoid(u), "a = v σ(u)")
-        yield Candidate("the gate's sigmoid is missing", u * v, "a = u v")

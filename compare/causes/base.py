@@ -8,7 +8,7 @@ wrong number can't be explained by chance: in float32 one guess in a million wou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,6 +113,17 @@ def hypothesis(*phases: str, last_resort: bool = False) -> Callable[[Hypothesis]
     return register
 
 
+Constants = Callable[[Place], Iterator[tuple[float, str, str]]]
+
+_constants: list[Constants] = []
+
+
+def goes_with_any(function: Constants) -> Constants:
+    """Register constants, each with its slip and its name, that may go along with another slip."""
+    _constants.append(function)
+    return function
+
+
 def candidates(place: Place, *, last_resorts: bool = False) -> Iterator[Candidate]:
     """Return everything that any hypothesis has to say about a place, in the right shape."""
     for function in hypotheses_about(place, last_resorts=last_resorts):
@@ -171,11 +182,15 @@ def diagnose(place: Place, wrong: np.ndarray) -> list[Cause]:
     wrong = np.asarray(wrong, np.float64)
     place = replace(place, wrong=wrong)
     with np.errstate(all="ignore"):
-        causes = fitting(candidates(place), place, wrong)
-        return ranked(causes or fitting(candidates(place, last_resorts=True), place, wrong))
+        proposed = list(candidates(place))
+        return ranked(
+            fitting(proposed, place, wrong)
+            or fitting(candidates(place, last_resorts=True), place, wrong)
+            or fitting(with_constants(place, proposed, wrong), place, wrong)
+        )
 
 
-def fitting(proposed: Iterator[Candidate], place: Place, wrong: np.ndarray) -> list[Cause]:
+def fitting(proposed: Iterable[Candidate], place: Place, wrong: np.ndarray) -> list[Cause]:
     """Return as causes what fits the wrong numbers, and the right ones not."""
     return [
         cause
@@ -183,6 +198,24 @@ def fitting(proposed: Iterator[Candidate], place: Place, wrong: np.ndarray) -> l
         if (cause := fits(candidate, wrong)) is not None
         and not judge(place.right.value, candidate.value).agrees
     ]
+
+
+def with_constants(
+    place: Place, proposed: Sequence[Candidate], wrong: np.ndarray
+) -> Iterator[Candidate]:
+    """Propose each single slip together with a constant, where that comes near at all."""
+    constants = [constant for function in _constants for constant in function(place)]
+    for candidate in proposed:
+        value = candidate.value.value
+        length = float((value * value).sum())
+        if candidate.slips > 1 or not length or judge(place.right.value, candidate.value).agrees:
+            continue
+        about = float((wrong * value).sum()) / length
+        for factor, also, name in constants:
+            if abs(about - factor) < 1e-3 * abs(factor):
+                both = f"{candidate.sentence}, and {also} (factor {name})"
+                value = candidate.value * factor
+                yield replace(candidate, sentence=both, value=value, slips=2)
 
 
 def fits(candidate: Candidate, wrong: np.ndarray) -> Cause | None:

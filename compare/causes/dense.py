@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -55,14 +55,15 @@ def weight_gradient(place: Place) -> Iterator[Candidate]:
                 yield Candidate(sentence, x.T @ other, f"dW = xᵀ · {letter}")
     ones = dz * 0.0 + 1.0
     if of_bias:
-        yield Candidate("only the first sample's share is there", dz[0], "db = dz of sample 1")
-        yield Candidate("only the last sample's share is there", dz[-1], "db = dz of the last")
-        yield Candidate("the sum runs over the units, not over the samples", dz.sum(axis=1))
         yield Candidate("the gradient from the right is not multiplied in", ones.sum(axis=0))
+        everything = dz.sum() + dz[0] * 0.0
+        yield Candidate("the sum runs over the units as well", everything, "db = Σ Σ dz")
+        if len(dz) == dz.shape[-1]:
+            yield Candidate("the sum runs over the units instead", dz.sum(axis=-1))
+        yield from _some_samples(place, lambda x, dz: rows(dz).sum(axis=0))
         return
     yield Candidate("the gradient from the right is not multiplied in", x.T @ ones, "dW = xᵀ · 1")
-    yield Candidate("only the first sample's share is there", x[:1].T @ dz[:1], "dW = x₁ᵀ · dz₁")
-    yield Candidate("only the last sample's share is there", x[-1:].T @ dz[-1:], "dW = xₙᵀ · dzₙ")
+    yield from _some_samples(place, lambda x, dz: rows(x).T @ rows(dz))
     yield Candidate(
         "the layer's input is left out: every row is the bias's gradient",
         (x * 0.0 + 1.0).T @ dz,
@@ -85,6 +86,27 @@ def weight_gradient(place: Place) -> Iterator[Candidate]:
             rows(place.inputs["a"]).T @ dz,
             "dW = aᵀ · dz",
         )
+
+
+def _some_samples(place: Place, gradient: Callable[[Any, Any], Any]) -> Iterator[Candidate]:
+    """Propose that some samples don't count, or that a mean is taken over steps."""
+    x, dz = place.inputs["x"], place.inputs["dz"]
+    for axis in range(dz.ndim - 1):
+        what = "sample" if axis == 0 else "step" if dz.ndim == 3 else f"place on axis {axis}"
+        size = dz.shape[axis]
+        if size < 2:
+            continue
+        for told, start, stop in (
+            ("only the first {}'s share is there", 0, 1),
+            ("only the last {}'s share is there", -1, None),
+            ("the first {}'s share is missing", 1, None),
+            ("the last {}'s share is missing", 0, -1),
+        ):
+            part = (slice(None),) * axis + (slice(start, stop),)
+            yield Candidate(told.format(what), gradient(x[part], dz[part]))
+        if axis:
+            sentence = f"the mean over the {size} {what}s stands for the sum"
+            yield Candidate(sentence, gradient(x, dz) / float(size))
 
 
 @hypothesis("activation gradient")
@@ -122,6 +144,10 @@ def input_gradient(place: Place) -> Iterator[Candidate]:
             dz[..., :1] @ W[:, :1].T,
             "dx = dz₁ · w₁ᵀ",
         )
+    if place.has("x"):
+        passed = dz @ W.T
+        x = place.inputs["x"]
+        yield Candidate("the layer's input is multiplied in", passed * x, "dx = dz · Wᵀ · x")
     yield Candidate(
         "the absolute values of the kernel are used", dz @ np.abs(W).T, "dx = dz · |W|ᵀ"
     )

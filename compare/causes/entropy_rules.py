@@ -70,12 +70,14 @@ SMOOTHING_KNOBS: dict[str, Knobs] = {
 
 def binary(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     """−y log p − (1 − y) log(1 − p), or from logits."""
-    y = smooth(y, o, k, 2.0)
+    y = smooth(1.0 - y if k.get("flipped") else y, o, k, 2.0)
     if o["logits"]:
         s = sigmoid(p)
         slope = sigmoid(s) - y if k.get("again") else s - y
         if k.get("inner"):
             slope = slope * s * (1.0 - s)
+        if k.get("half"):
+            return mean(y * log_1_plus_e(-p), y * (s - 1.0))
         return mean(log_1_plus_e(p) - y * p, slope)
     c, passes = clip(p, k)
     wrong = 0.0 if k.get("half") else (1.0 - y) / (1.0 - c)
@@ -89,6 +91,7 @@ BINARY_KNOBS: dict[str, Knobs] = {
     "the derivative of the sigmoid is multiplied in, which has cancelled already": {"inner": True},
     "p − y stands at the probabilities: it holds at the logits only": {"as_logits": True},
     "the term of 1 − y is missing": {"half": True},
+    "y and 1 − y are swapped": {"flipped": True},
     **SMOOTHING_KNOBS,
     **CLIP_KNOBS,
 }
@@ -131,7 +134,10 @@ CATEGORICAL_KNOBS: dict[str, Knobs] = {
 
 def sparse(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     """−log p[y], the class given as one-hot; p is clipped first, and then divided."""
-    y = np.roll(y, k.get("off", 0), axis=-1)
+    off = k.get("off", 0)
+    y = np.roll(y, off, axis=-1)
+    if k.get("lost"):
+        y = y * (np.arange(p.shape[-1]) != (0 if off > 0 else p.shape[-1] - 1))
     if o["logits"]:
         return categorical(y, p, o, {**k, "smoothing": "none"})
     c, passes = clip(p, k)
@@ -148,6 +154,8 @@ def sparse(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
 SPARSE_KNOBS: dict[str, Knobs] = {
     "the class numbers are one too small: counted from 1": {"off": -1},
     "the class numbers are one too large": {"off": 1},
+    "the class numbers are one too small, so that class 0 has none": {"off": -1, "lost": True},
+    "the class numbers are one too large, so that the last has none": {"off": 1, "lost": True},
     "the derivative of softmax is multiplied in, which has cancelled already": {"inner": True},
     "p − y stands at the probabilities: it holds at the logits only": {"as_logits": True},
     "the probabilities aren't divided by their sum": {"undivided": True},
@@ -203,7 +211,11 @@ def poisson(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     if k.get("no_log"):
         return mean(p - y * p, 1.0 - y + p * 0.0)
     rate = 0.0 if k.get("no_rate") else 1.0
-    return mean(rate * p - y * np.log(p + eps), rate - y / (p + eps))
+    values = rate * p - y * np.log(p + eps)
+    if k.get("stirling"):
+        many = np.maximum(y, 1.0)
+        values = values + (y > 1.0) * (many * np.log(many) - many + 0.5 * np.log(2 * np.pi * many))
+    return mean(values, rate - y / (p + eps))
 
 
 POISSON_KNOBS: dict[str, Knobs] = {
@@ -211,6 +223,7 @@ POISSON_KNOBS: dict[str, Knobs] = {
     "the prediction is taken for the logarithm of the rate": {"log_rate": True},
     "the logarithm is missing": {"no_log": True},
     "the rate itself is forgotten": {"no_rate": True},
+    "log y! is added, by Stirling's formula": {"stirling": True},
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import combinations
 
-from compare.causes.base import Candidate, Place, hypothesis
+from compare.causes.base import Candidate, Place, goes_with_any, hypothesis
 
 
 @hypothesis("loss", "activation gradient", "weight gradient")
@@ -21,6 +21,7 @@ def constant_factor(place: Place) -> Iterator[Candidate]:
             yield Candidate(sentence, place.right * (one * other), slips=2)
 
 
+@goes_with_any
 def constants(place: Place) -> Iterator[tuple[float, str, str]]:
     """Give each constant with the first slip behind it and its name; none is 1."""
     seen = {1.0}
@@ -36,13 +37,13 @@ def named_constants(place: Place) -> list[tuple[float, str, str]]:
     outputs = place.inputs.get("outputs", 1)
     named = [
         (-1.0, "the sign is reversed", "−1"),
-        (float(facts.samples), "the batch mean is missing", f"batch size {facts.samples}"),
-        (1.0 / facts.samples, "the batch mean is taken twice", f"1 / batch size {facts.samples}"),
-        (
+        (  # before what full batches would have shown already
             facts.samples / facts.batch_size,
             "the last, small batch is averaged with the full batch size",
             f"{facts.samples} / {facts.batch_size}",
         ),
+        (float(facts.samples), "the batch mean is missing", f"batch size {facts.samples}"),
+        (1.0 / facts.samples, "the batch mean is taken twice", f"1 / batch size {facts.samples}"),
         (2.0, "the ½ of ½ (p − y)² is missing, or a 2 too many", "2"),
         (0.5, "the 2 of the square's derivative is missing, or a ½ too many", "½"),
         (float(outputs), "the mean over the outputs is missing", f"number of outputs {outputs}"),

@@ -25,6 +25,12 @@ from compare.causes.loss_rules import (
 )
 
 
+def _power_slope(left: Any, gamma: float, k: Knobs) -> Any:
+    """Return the derivative of left^γ."""
+    exponent = gamma if k.get("old_power") else gamma - 1.0
+    return (1.0 if k.get("no_gamma") else gamma) * left**exponent
+
+
 def binary_focal(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     """(1 − pₜ)^γ times the binary cross-entropy."""
     y, gamma = smooth(y, o, k, 2.0), k.get("gamma", o["gamma"])
@@ -39,7 +45,7 @@ def binary_focal(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
         dh, inner = ((1.0 - y) / (1.0 - c) - y / c) * passes, 1.0
     dleft = (1.0 - 2.0 * y) * inner * (-1.0 if k.get("of_p") else 1.0)
     factor = left**gamma
-    dfactor = gamma * left ** (gamma - 1.0) * dleft
+    dfactor = _power_slope(left, gamma, k) * dleft
     if k.get("constant"):
         dfactor = 0.0
     alpha = k.get("alpha", o["alpha"])
@@ -53,6 +59,8 @@ def binary_focal(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
 
 FOCAL_KNOBS: dict[str, Knobs] = {
     "the modulating factor is treated as a constant": {"constant": True},
+    "γ is missing before the power in the derivative": {"no_gamma": True},
+    "the exponent isn't lowered by 1 in the derivative": {"old_power": True},
     "the modulating factor is missing: γ counts as 0": {"gamma": 0.0},
     "γ is 1 instead": {"gamma": 1.0},
     "γ is 2 instead": {"gamma": 2.0},
@@ -81,7 +89,7 @@ def categorical_focal(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     c, passes = clip(q, k)
     left = c if k.get("of_p") else 1.0 - c
     factor = left**gamma
-    dfactor = gamma * left ** (gamma - 1.0) * (1.0 if k.get("of_p") else -1.0)
+    dfactor = _power_slope(left, gamma, k) * (1.0 if k.get("of_p") else -1.0)
     if k.get("constant"):
         dfactor = 0.0
     dq = alpha * -y * (dfactor * np.log(c) + factor / c) * passes
@@ -115,7 +123,9 @@ def overlap(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     if k.get("squares"):
         sizes, dsizes = total(y * y + p * p) + EPSILON, 2.0 * p
     two = k.get("two", two)
-    ratio = two * common / sizes
+    more = k.get("more", 0.0)
+    sizes = sizes + more - EPSILON * (more > 0.0)
+    ratio = (two * common + more) / sizes
     if k.get("constant_sizes"):
         dsizes = 0.0
     offset = 0.0 if k.get("no_1") else 1.0
@@ -131,6 +141,7 @@ OVERLAP_KNOBS: dict[str, Knobs] = {
     "the 2 before the overlap is missing": {"two": 1.0},
     "the sizes are sums of squares": {"squares": True},
     "the overlap is not subtracted from 1": {"no_1": True},
+    "1 is added above and below the line, where Keras has an ε below": {"more": 1.0},
 }
 
 OTHERS: dict[str, tuple[Rule, dict[str, Knobs]]] = {

@@ -82,6 +82,17 @@ def elu(alpha: float = 1.0) -> Pair:
     )
 
 
+SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+
+def selu(right: float = SELU_SCALE, left: float = SELU_SCALE * SELU_ALPHA) -> Pair:
+    """Return the scaled exponential linear unit: λ z on the right, λα (eᶻ − 1) on the left."""
+    return Pair(
+        lambda z: np.where(z > 0.0, right * z, left * (e_below(z) - 1.0)),
+        lambda z: np.where(z > 0.0, right, left * e_below(z)),
+    )
+
+
 def celu(alpha: float = 1.0) -> Pair:
     """Return the continuously differentiable exponential linear unit."""
     return Pair(
@@ -102,6 +113,25 @@ def relu(
             negative_slope * (np.minimum(z, threshold) - threshold),
         ),
         lambda z: np.where(z > threshold, 1.0 * (z <= top), negative_slope),
+    )
+
+
+def shifted_relu(
+    negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Pair:
+    """Return a rectifier that begins at 0 where its threshold is, and not at the threshold."""
+    whole = relu(negative_slope, max_value)
+    return Pair(lambda z: whole.f(z - threshold), lambda z: whole.d(z - threshold))
+
+
+def unshifted_relu(
+    negative_slope: float = 0.0, max_value: float | None = None, threshold: float = 0.0
+) -> Pair:
+    """Return a rectifier whose left piece passes through 0, wherever the threshold is."""
+    right = relu(0.0, max_value, threshold)
+    return Pair(
+        lambda z: np.where(z > threshold, right.f(z), negative_slope * z),
+        lambda z: np.where(z > threshold, right.d(z), negative_slope),
     )
 
 
@@ -179,8 +209,6 @@ def gated(gate: Pair) -> Pair:
     return Pair(lambda z: z * gate.f(z), lambda z: gate.f(z) + z * gate.d(z))
 
 
-SELU_SCALE, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
-
 FUNCTIONS: dict[str, Pair] = {
     "sigmoid": Pair(logistic, logistic_slope),
     "tanh": Pair(np.tanh, lambda z: 1.0 - np.tanh(z) * np.tanh(z)),
@@ -189,10 +217,17 @@ FUNCTIONS: dict[str, Pair] = {
     "softplus": Pair(soft_rectifier, logistic),
     "leaky_relu": relu(float(np.float32(0.2))),
     "relu6": Pair(lambda z: cut(z, 0.0, 6.0), lambda z: between(z, 0.0, 6.0)),
-    "selu": Pair(
-        lambda z: SELU_SCALE * elu(SELU_ALPHA).f(z), lambda z: SELU_SCALE * elu(SELU_ALPHA).d(z)
-    ),
+    "selu": selu(),
     **{name: gated(gate) for name, gate in GATES.items()},
+    "z σ(1.702 z), the sigmoid's approximation of gelu": gated(
+        Pair(lambda z: logistic(1.702 * z), lambda z: 1.702 * logistic_slope(1.702 * z))
+    ),
+    "LeCun's tanh, 1.7159 tanh(2z/3)": Pair(
+        lambda z: 1.7159 * np.tanh(z * (2.0 / 3.0)),
+        lambda z: (
+            (1.7159 * 2.0 / 3.0) * (1.0 - np.tanh(z * (2.0 / 3.0)) * np.tanh(z * (2.0 / 3.0)))
+        ),
+    ),
     "exponential": Pair(np.exp, np.exp),
     "celu": celu(),
     "softsign": Pair(

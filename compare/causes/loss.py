@@ -1,23 +1,24 @@
-"""Slips in a loss and in its derivative: a related loss, one decision otherwise, another mean."""
+"""Slips in a loss and in its derivative: one decision otherwise, or other weights and masks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
+from compare.causes.circle_rules import PAIRS
 from compare.causes.entropy_rules import PROBABILITIES
 from compare.causes.focal_rules import OTHERS
 from compare.causes.loss_rules import NUMBERS, Terms
 from compare.causes.penalties import penalty_of
-from compare.causes.related import related
 from compare.causes.shares import Around, other_shares, share
 from compare.causes.shares import plain as bare
+from compare.judge import judge
 
-RULES = {**NUMBERS, **PROBABILITIES, **OTHERS}
+RULES = {**NUMBERS, **PROBABILITIES, **OTHERS, **PAIRS}
 LOGARITHMIC = {
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
@@ -30,14 +31,19 @@ LOGARITHMIC = {
 
 
 def letters_of(around: Around, loss: Any) -> tuple[Any, Any] | None:
-    """Return y and p of one shape, with the summed axis last and classes as one-hot rows."""
+    """Return y and p of one shape, with the summed axis last and classes as one-hot rows.
+
+    Where predictions are no probabilities of the classes, a row holds nothing but its class.
+    """
     y, p = around.get("y"), around.get("p")
     if y is None or p is None:
         return None
     y = bare(y)
     if getattr(loss, "along", -1) != -1:
         y, p = np.moveaxis(y, loss.along, -1), np.moveaxis(p, loss.along, -1)
-    if getattr(loss, "takes_classes", False) and y.size == math.prod(p.shape[:-1]):
+    if type(loss).__name__ in PAIRS:
+        y = np.broadcast_to(y.reshape(-1, 1), p.shape)
+    elif getattr(loss, "takes_classes", False) and y.size == math.prod(p.shape[:-1]):
         y = 1.0 * (y.reshape(p.shape[:-1])[..., None] == np.arange(p.shape[-1]))
     return (y, p) if y.shape == p.shape else None
 
@@ -60,70 +66,74 @@ def own_terms(
     yield "", plain, 0
     for sentence, turned in knobs.items():
         yield sentence, rule(y, p, options, turned), 1
+    for sentence, other in _other_targets(y):
+        yield sentence, rule(other, p, options, {}), 1
+    if p.ndim == 2 and p.shape[-1] == 1 and len(p) > 1:
+        each = rule(np.broadcast_to(y.T, (len(y), len(y))), p + y.T * 0.0, options, {})
+        slopes = each.slopes.sum(axis=-1, keepdims=True)
+        yield (
+            "targets of shape (n,) meet predictions of shape (n, 1): each with each",
+            (Terms(each.values, slopes)),
+            1,
+        )
     if type(loss).__name__ in LOGARITHMIC:
         for base in (2, 10):
             factor = 1.0 / math.log(base)
-            moved = Terms(plain.values * factor, plain.slopes * factor)
+            moved = Terms(plain.values * factor, plain.slopes * factor, plain.counts)
             yield f"the logarithm has the base {base}", moved, 1
+
+
+def _other_targets(y: Any) -> Iterator[tuple[str, Any]]:
+    """Give the targets of other samples than those that belong to the predictions."""
+    if len(y) > 1:
+        yield "each prediction meets the target of the sample before", np.roll(y, 1, axis=0)
+        yield "each prediction meets the target of the sample after", np.roll(y, -1, axis=0)
+        yield "the targets are in the reverse order", y[::-1]
 
 
 # ---------------------------------------------------------------------- the derivative
 
 
+def at_prediction(loss: Any, slopes: Any, factor: Any) -> Any:
+    """Return the gradient at the prediction: each value's slopes, as often as the value counts.
+
+    Where a value depends on other rows too, its slopes are a function of these factors.
+    """
+    if callable(slopes):
+        return slopes(factor)
+    if isinstance(getattr(loss, "axis", None), (int, tuple)):  # one value for each other axis
+        factor = np.expand_dims(factor, loss.axis)
+    wide = np.ndim(factor) == slopes.ndim - 1
+    gradient = slopes * (factor[..., None] if wide else factor)
+    along = getattr(loss, "along", -1)
+    return gradient if along == -1 else np.moveaxis(gradient, -1, along)
+
+
 @hypothesis("activation gradient")
-def other_derivative(place: Place) -> Iterator[Candidate]:
-    """Propose the derivatives of related losses, one decision otherwise, and other weights."""
+def own_derivative(place: Place) -> Iterator[Candidate]:
+    """Propose the loss's derivative with one decision otherwise, or with other weights."""
     around, loss = place.inputs, place.map
     letters = letters_of(around, loss)
-    if letters is None:
+    own = [] if letters is None else list(own_terms(around, loss, letters))
+    if not own:
         if place.has("y", "p", "sample_weight"):
             yield from _weights_undone(place)
         return
-    y, p = letters
-    own = list(own_terms(around, loss, letters))
-    shape = own[0][1].values.shape if own else p.shape[:-1]
-    right = share(around, loss, shape)
-
-    def at_prediction(slopes: Any, factor: Any) -> Any:
-        gradient = slopes * (factor[..., None] if np.ndim(factor) == p.ndim - 1 else factor)
-        along = getattr(loss, "along", -1)
-        return gradient if along == -1 else np.moveaxis(gradient, -1, along)
-
-    if isinstance(getattr(loss, "axis", None), (int, tuple)):  # one value for each other axis
-        right = np.expand_dims(right, loss.axis)
+    plain = own[0][1]
+    shape = plain.values.shape
     for sentence, terms, _ in own[1:]:
-        yield Candidate(sentence, at_prediction(terms.slopes, right))
+        right = share(around, loss, shape, valid=terms.counts)
+        yield Candidate(sentence, at_prediction(loss, terms.slopes, right))
+    for sentence, factor in other_shares(around, loss, shape, plain.counts):
+        yield Candidate(sentence, at_prediction(loss, plain.slopes, factor))
     if not around.get("logits") and not around.get("activated", True):
-        yield Candidate(
-            "p (1 − p) is multiplied in, as if a sigmoid came before the loss",
-            place.right * p * (1.0 - p),
-        )
+        p = around["p"]
+        sentence = "p (1 − p) is multiplied in, as if a sigmoid came before the loss"
+        yield Candidate(sentence, place.right * p * (1.0 - p))
     if type(loss).__name__ == "MeanSquaredError":
-        cost = (own[0][1].values * right).sum()
+        cost = (plain.values * share(around, loss, shape, valid=plain.counts)).sum()
         rooted = place.right / (2.0 * np.sqrt(cost))
         yield Candidate("the root of the mean is differentiated", rooted, "dL / (2 √L)")
-    if shape == p.shape[:-1]:
-        plain = share({**around, "sample_weight": None, "mask": None}, loss, shape)
-        n, samples = float(p.shape[-1]), float(place.facts.samples)
-        for name, _, slopes, formula in related(y, p):
-            for outputs, over in ((n, " / outputs"), (1.0, "")):
-                for factor, batch in ((right, " / batch"), (right * samples, "")):
-                    yield Candidate(
-                        f"this is the derivative of {name}",
-                        at_prediction(slopes / outputs, factor),
-                        f"({formula}){over}{batch}",
-                    )
-                if around.get("sample_weight") is not None or around.get("mask") is not None:
-                    yield Candidate(
-                        f"this is the derivative of {name}, without sample weights",
-                        at_prediction(slopes / outputs, plain),
-                        slips=2,
-                    )
-        if own:
-            for sentence, factor in other_shares(around, loss, shape):
-                yield Candidate(sentence, at_prediction(own[0][1].slopes, factor))
-    if not own:
-        yield from _weights_undone(place)
 
 
 def _weights_undone(place: Place) -> Iterator[Candidate]:
@@ -140,88 +150,88 @@ def _weights_undone(place: Place) -> Iterator[Candidate]:
 # ---------------------------------------------------------------------- the value
 
 
-@hypothesis("loss")
-def other_value(place: Place) -> Iterator[Candidate]:
-    """Propose one output's loss otherwise, all others as they are."""
-    heads = place.inputs.get("heads", ())
+class Costly(NamedTuple):
+    """What one output's loss is made of, and what it costs."""
+
+    around: Around
+    loss: Any
+    letters: tuple[Any, Any]
+    own: list[tuple[str, Terms, int]]
+    cost: Any
+    """Without its loss weight, which may be 0."""
+    weight: float
+    rest: Any
+    """What all else costs: the other outputs, and the weights themselves."""
+
+
+def outputs_of(place: Place) -> list[Costly]:
+    """Take the loss apart into its outputs'; nothing if it isn't what they add up to.
+
+    Then one of them isn't known, or an option is not what it seems to be.
+    """
     found = []
-    for around in heads:
+    for around in place.inputs.get("heads", ()):
         loss = around["loss"]
         letters = letters_of(around, loss)
         own = [] if letters is None else list(own_terms(around, loss, letters))
         if letters is None or not own:
-            return
-        values = own[0][1].values
-        cost = (values * share(around, loss, values.shape)).sum()
-        found.append((around, loss, letters, own, cost))
-    for around, loss, letters, own, cost in found:
-        rest = _rest(place, [one[-1] for one in found], cost)
-        yield from _values_of_one(place, around, loss, letters, own, rest)
-    if len(found) > 1:
-        yield from _all_heads(place, found)
-
-
-def _rest(place: Place, costs: list[Any], without: Any) -> Any:
-    """Return what all else costs: the other outputs, and the weights themselves."""
-    rest: Any = 0.0
-    for cost in costs:
-        rest = rest if cost is without else rest + cost
+            return []
+        values, _, valid = own[0][1]
+        cost = (values * share(around, loss, values.shape, "equal_heads", valid)).sum()
+        weight = around.get("loss_weight", 1.0)
+        found.append(Costly(around, loss, letters, own, cost, weight, None))
     penalty = penalty_of(place)
-    return rest if penalty is None else rest + penalty
+    made = []
+    for one in found:
+        rest: Any = 0.0 if penalty is None else penalty
+        for other in found:
+            rest = rest if other is one else rest + other.cost * other.weight
+        made.append(one._replace(rest=rest))
+    known = all(judge(place.right.value, one.rest + one.cost * one.weight).agrees for one in made)
+    return made if known else []
 
 
-def _values_of_one(
-    place: Place, around: Around, loss: Any, letters: tuple[Any, Any], own: Any, rest: Any
-) -> Iterator[Candidate]:
-    y, p = letters
-    plain = own[0][1].values
-    right = share(around, loss, plain.shape)
-    for sentence, terms, _ in own[1:]:
-        yield Candidate(sentence, (terms.values * right).sum() + rest)
-    for sentence, factor in other_shares(around, loss, plain.shape):
-        yield Candidate(sentence, (plain * factor).sum() + rest)
-    n, samples = float(p.shape[-1]), float(place.facts.samples)
-    cost = (plain * right).sum()
-    for factor, sentence in (
-        (n, "the sum over the outputs stands for their mean"),
-        (1.0 / n, "the mean over the outputs stands for their sum"),
-        (samples, "the batch mean is missing"),
-        (1.0 / samples, "the batch mean is taken twice"),
-        (n * samples, "neither outputs nor samples are averaged"),
-        (2.0, "everything is doubled: a ½ is missing"),
-        (0.5, "everything is halved: a ½ too many"),
-        (-1.0, "the sign is reversed"),
-    ):
-        yield Candidate(sentence, cost * factor + rest)
-    if plain.shape == p.shape[:-1]:
-        for name, values, _, _ in related(y, p):
-            summed = (values.sum(axis=-1) * right).sum()
-            yield Candidate(f"this is {name}", summed + rest, "summed over the outputs")
-            yield Candidate(f"this is {name}", summed / n + rest, "averaged over the outputs")
-        root = np.sqrt(cost)
-        yield Candidate("the root is taken of the mean", root + rest)
+@hypothesis("loss")
+def own_value(place: Place) -> Iterator[Candidate]:
+    """Propose one output's loss with one decision otherwise, all others as they are."""
+    outputs = outputs_of(place)
+    for around, loss, _, own, _, _, rest in outputs:
+        values, _, valid = own[0][1]
+        for sentence, terms, _ in own[1:]:
+            right = share(around, loss, values.shape, valid=terms.counts)
+            yield Candidate(sentence, (terms.values * right).sum() + rest)
+        for sentence, factor in other_shares(around, loss, values.shape, valid):
+            yield Candidate(sentence, (values * factor).sum() + rest)
+    if len(outputs) > 1:
+        yield from _added_up(place, outputs)
 
 
-def _all_heads(place: Place, found: list[Any]) -> Iterator[Candidate]:
+def _added_up(place: Place, outputs: list[Costly]) -> Iterator[Candidate]:
     """Propose slips in adding up the outputs' losses."""
-    costs = [one[-1] for one in found]
-    weights = [one[0]["loss_weight"] for one in found]
+    weights, n = [one.weight for one in outputs], len(outputs)
     penalty = penalty_of(place)
-    regular = 0.0 if penalty is None else penalty
 
     def total(factors: list[float]) -> Any:
-        made: Any = regular
-        for cost, factor in zip(costs, factors, strict=True):
-            made = made + cost * factor
+        made: Any = 0.0 if penalty is None else penalty
+        for one, factor in zip(outputs, factors, strict=True):
+            made = made + one.cost * factor
         return made
 
     if any(weight != 1.0 for weight in weights):
-        yield Candidate("the loss weights are ignored", total([1.0 / one for one in weights]))
-        yield Candidate("the loss weights are applied twice", total(weights))
-        turned = [other / one for one, other in zip(weights, weights[::-1], strict=True)]
-        yield Candidate("the loss weights belong to other outputs", total(turned))
-    count = float(len(costs))
-    yield Candidate("the mean over the outputs' losses is taken", total([1.0 / count] * len(costs)))
-    for left_out in range(len(costs)):
-        kept = [0.0 if one == left_out else 1.0 for one in range(len(costs))]
+        yield Candidate("the loss weights are ignored", total([1.0] * n))
+        yield Candidate("the loss weights are applied twice", total([w * w for w in weights]))
+        yield Candidate("the loss weights belong to other outputs", total(weights[::-1]))
+        by_sum = [w / (sum(weights) or 1.0) for w in weights]
+        yield Candidate("the loss weights are divided by their sum", total(by_sum))
+    yield Candidate("the mean over the outputs' losses is taken", total([w / n for w in weights]))
+    if n == 2 and outputs[0].letters[0].shape == outputs[1].letters[0].shape:
+        swapped: Any = 0.0 if penalty is None else penalty
+        for one, other in zip(outputs, outputs[::-1], strict=True):
+            rule, _ = RULES[type(one.loss).__name__]
+            terms = rule(other.letters[0], one.letters[1], options_of(one.around, one.loss), {})
+            counted = share(one.around, one.loss, terms.values.shape, valid=terms.counts)
+            swapped = swapped + (terms.values * counted).sum()
+        yield Candidate("the targets of the two outputs are swapped", swapped)
+    for left_out in range(n):
+        kept = [0.0 if one == left_out else w for one, w in enumerate(weights)]
         yield Candidate(f"the loss of output {left_out + 1} is left out", total(kept))

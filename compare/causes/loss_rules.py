@@ -18,10 +18,11 @@ EPSILON = 1e-7
 
 
 class Terms(NamedTuple):
-    """What each row costs, and the derivative of that."""
+    """What each row costs, the derivative of that, and which rows count, where not all do."""
 
     values: Any
     slopes: Any
+    counts: Any = None
 
 
 Rule = Callable[[Any, Any, Options, Knobs], Terms]
@@ -67,8 +68,14 @@ def half_squared(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
 def absolute(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     """|p − y|."""
     d = p - y
-    slope = np.where(d == 0.0, k.get("at_0", 0.0), np.sign(d))
+    slope = np.where(d == 0.0, k.get("at_0", 0.0), 1.0 if k.get("no_sign") else np.sign(d))
     return mean(np.abs(d), slope)
+
+
+ABSOLUTE_KNOBS: dict[str, Knobs] = {
+    "at the kink p = y the slope is 1": {"at_0": 1.0},
+    "the sign of the difference is missing": {"no_sign": True},
+}
 
 
 def huber(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
@@ -78,10 +85,13 @@ def huber(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     within = (d * d if k.get("squared_compared") else size) <= delta
     if k.get("swapped"):
         within = size > delta
-    slope_outside = np.sign(d) * (1.0 if k.get("unit_slope") else delta)
+    sign = 1.0 if k.get("no_sign") else np.sign(d)
+    slope_outside = sign * (1.0 if k.get("unit_slope") else delta)
     start = 0.0 if k.get("no_offset") else 0.5 * delta * delta
     outside = (size if k.get("unit_slope") else delta * size) - start
     half = 1.0 if k.get("no_half") else 0.5
+    if k.get("smooth"):
+        half, outside, slope_outside = 0.5 / delta, size - 0.5 * delta, np.sign(d)
     return mean(
         np.where(within, half * (d * d), outside), np.where(within, 2.0 * half * d, slope_outside)
     )
@@ -93,7 +103,9 @@ HUBER_KNOBS: dict[str, Knobs] = {
     "δ is missing in the straight lines": {"unit_slope": True},
     "½ δ² is not subtracted from the straight lines": {"no_offset": True},
     "the ½ of the parabola is missing": {"no_half": True},
+    "the sign of d is missing in the straight lines": {"no_sign": True},
     "d² is compared with δ": {"squared_compared": True},
+    "everything is divided by δ, as in PyTorch's smooth L1": {"smooth": True},
 }
 
 
@@ -142,9 +154,10 @@ def squared_logarithmic(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     """(log(1 + p) − log(1 + y))², with max(·, ε) of float32."""
     low, one = float(np.float32(EPSILON)), 0.0 if k.get("no_1") else 1.0
     c = p if k.get("unclipped") else np.maximum(p, low)
-    d = np.log(c + one) - np.log(np.maximum(y, low) + one)
+    base = float(np.log(k.get("base", np.e)))
+    d = (np.log(c + one) - np.log(np.maximum(y, low) + one)) / base
     passes = 1.0 if k.get("through") or k.get("unclipped") else inside(p, low)
-    inner = 1.0 if k.get("no_inner") else 1.0 / (c + one)
+    inner = 1.0 if k.get("no_inner") else 1.0 / (c + one) / base
     return mean(d * d, 2.0 * d * inner * passes)
 
 
@@ -153,6 +166,8 @@ SQUARED_LOGARITHMIC_KNOBS: dict[str, Knobs] = {
     "the derivative of the logarithm is missing": {"no_inner": True},
     "the gradient passes where p was clipped": {"through": True},
     "the prediction isn't clipped": {"unclipped": True},
+    "the logarithm has the base 2": {"base": 2.0},
+    "the logarithm has the base 10": {"base": 10.0},
 }
 
 
@@ -169,6 +184,8 @@ def cosine(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     of_length = 0.0 if k.get("constant_length") or k.get("long_prediction") else p * along * r**3
     if k.get("wrong_power"):
         of_length = p * along * r * r
+    if k.get("added"):
+        of_length = -of_length
     return Terms(-(y * p * r).sum(axis=-1) + k.get("offset", 0.0), of_length - y * r)
 
 
@@ -177,6 +194,7 @@ COSINE_KNOBS: dict[str, Knobs] = {
     "the target isn't normalised": {"long_target": True},
     "the prediction isn't normalised": {"long_prediction": True},
     "the cube of the length is taken for its square": {"wrong_power": True},
+    "the share of the length has the wrong sign": {"added": True},
     "1 is added": {"offset": 1.0},
 }
 
@@ -225,8 +243,10 @@ HINGE_KNOBS: dict[str, Knobs] = {
 def categorical_hinge(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     """max(1 + max (1 − y) p − Σ y p, 0)."""
     others = p if k.get("all_classes") else (1.0 - y) * p
-    best = 1.0 * (others.argmax(axis=-1)[..., None] == np.arange(p.shape[-1]))
     rival = others.max(axis=-1)
+    best = 1.0 * (others.argmax(axis=-1)[..., None] == np.arange(p.shape[-1]))
+    if k.get("ties"):
+        best = 1.0 * (others == rival[..., None])
     if k.get("sum"):
         best, rival = best * 0.0 + 1.0, others.sum(axis=-1)
     wanted = (y * p).sum(axis=-1)
@@ -234,9 +254,13 @@ def categorical_hinge(y: Any, p: Any, o: Options, k: Knobs) -> Terms:
     costs = inside(short, 0.0)
     if k.get("always"):
         costs = costs * 0.0 + 1.0
-    up = (1.0 if k.get("all_classes") else 1.0 - y) * best
+    up = (1.0 if k.get("all_classes") else 1.0 - y) * (1.0 if k.get("every") else best)
     parts = {"wanted": -y, "rival": up}
     slope = parts.get(k.get("only", ""), up - y)
+    if k.get("each"):
+        short = (1.0 - y) * np.maximum(1.0 + p - wanted[..., None], 0.0)
+        up = 1.0 * (short > 0.0)
+        return Terms(short.sum(axis=-1), up - y * up.sum(axis=-1, keepdims=True))
     return Terms(np.maximum(short, 0.0), costs[..., None] * slope)
 
 
@@ -244,6 +268,9 @@ CATEGORICAL_HINGE_KNOBS: dict[str, Knobs] = {
     "the margin of 1 is missing": {"margin": 0.0},
     "the wanted class is among its own rivals": {"all_classes": True},
     "all rivals count instead of the best": {"sum": True},
+    "all rivals get a gradient, not the best alone": {"every": True},
+    "each rival has a margin of its own, as of Weston & Watkins": {"each": True},
+    "rivals that are equally good all get the whole gradient": {"ties": True},
     "what keeps the margin counts, too": {"always": True},
     "only the wanted class gets a gradient": {"only": "wanted"},
     "the wanted class gets no gradient": {"only": "rival"},
@@ -252,7 +279,7 @@ CATEGORICAL_HINGE_KNOBS: dict[str, Knobs] = {
 NUMBERS: dict[str, tuple[Rule, dict[str, Knobs]]] = {
     "MeanSquaredError": (squared, {}),
     "HalfSquaredSum": (half_squared, {}),
-    "MeanAbsoluteError": (absolute, {"at the kink p = y the slope is 1": {"at_0": 1.0}}),
+    "MeanAbsoluteError": (absolute, ABSOLUTE_KNOBS),
     "Huber": (huber, HUBER_KNOBS),
     "LogCosh": (log_cosh, LOG_COSH_KNOBS),
     "MeanAbsolutePercentageError": (percentage, PERCENTAGE_KNOBS),

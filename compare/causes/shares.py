@@ -16,8 +16,13 @@ def plain(array: Any) -> Any:
     return np.asarray(getattr(array, "value", array))
 
 
-def share(around: Around, loss: Any, shape: tuple[int, ...], way: str = "") -> Any:
-    """Return with which factor each value counts in the loss; ``way`` names a slip in it."""
+def share(
+    around: Around, loss: Any, shape: tuple[int, ...], way: str = "", valid: Any = None
+) -> Any:
+    """Return with which factor each value counts in the loss; ``way`` names a slip in it.
+
+    Which values count at all, the loss itself may say: ``valid``.
+    """
     reduction = getattr(loss, "reduction", "sum_over_batch_size")
     given, mask = around.get("sample_weight"), around.get("mask")
     weight = np.ones(shape)
@@ -29,6 +34,8 @@ def share(around: Around, loss: Any, shape: tuple[int, ...], way: str = "") -> A
     ignored = getattr(loss, "ignore_class", None)
     if ignored is not None and way != "ignored_class":
         counts = counts * (plain(around["y"]).reshape(shape) != ignored)
+    if valid is not None:
+        counts = counts * valid
     if mask is not None and way != "unmasked":
         counts = counts * plain(mask).reshape(counts.shape)
         counts = 1.0 - counts if way == "inverted" else counts
@@ -46,7 +53,9 @@ def share(around: Around, loss: Any, shape: tuple[int, ...], way: str = "") -> A
     return made if shape else made.sum()
 
 
-def other_shares(around: Around, loss: Any, shape: tuple[int, ...]) -> Iterator[tuple[str, Any]]:
+def other_shares(
+    around: Around, loss: Any, shape: tuple[int, ...], valid: Any = None
+) -> Iterator[tuple[str, Any]]:
     """Give the factors that come of a slip in weighing, masking or averaging."""
     ways = {}
     if around.get("sample_weight") is not None:
@@ -71,9 +80,11 @@ def other_shares(around: Around, loss: Any, shape: tuple[int, ...]) -> Iterator[
             "the class to be ignored counts": "ignored_class",
             "the mean is taken over ignored values, too": "all",
         }
+    if valid is not None:
+        ways |= {"the mean is taken over samples without a partner, too": "all"}
     if len(shape) > 1 and getattr(loss, "reduction", "") not in ("sum", "none"):
         ways["the mean is taken over the samples only"] = "first_axis"
     if around.get("loss_weight", 1.0) != 1.0:
         ways["the loss weight of this output is ignored"] = "equal_heads"
     for sentence, way in ways.items():
-        yield sentence, share(around, loss, shape, way)
+        yield sentence, share(around, loss, shape, way, valid)

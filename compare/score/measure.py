@@ -274,7 +274,8 @@ def run(bug: Bug, dtype: str) -> Report:
     optimizer = getattr(keras.optimizers, bug.optimizer)(
         **{"learning_rate": 0.01, **dict(bug.options)}
     )
-    model.compile(optimizer, bug.loss() if callable(bug.loss) else bug.loss, run_eagerly=True)
+    loss = bug.loss() if callable(bug.loss) else bug.loss
+    model.compile(optimizer, loss, run_eagerly=True, **dict(bug.compiled))
     return lockstep(
         model,
         x,

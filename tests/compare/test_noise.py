@@ -532,3 +532,14 @@ def test_a_careful_sum_over_two_axes() -> None:
         both = noisy(terms).sum(axis=(0, 1))
         one = noisy(terms.reshape(10, 3)).sum(axis=0)
     np.testing.assert_array_equal(both.noise, one.noise)
+
+
+def test_counting_does_not_round() -> None:
+    """A yes as the number 1, and a class number plus 1, are exact: so an accuracy can be wrong."""
+    p = Noisy(np.array([[0.2, 0.7, 0.4], [0.1, 0.3, 0.9]]), np.ones((2, 3)), unit=2.0**-24)
+    right = (1.0 * (p > 0.5)) == np.array([[0.0, 1.0, 1.0], [1.0, 0.0, 1.0]])
+    assert not right.noise.any()
+    assert right.mean(axis=-1).value.tolist() == [2 / 3, 2 / 3]
+    counted = p.argmax(axis=-1) + 1 == np.array([2, 2])
+    assert counted.value.tolist() == [True, False]
+    assert not counted.noise.any()

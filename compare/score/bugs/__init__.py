@@ -3,6 +3,7 @@
 from compare.score.bugs.activations import in_activations
 from compare.score.bugs.attention import in_attention
 from compare.score.bugs.base import Bug
+from compare.score.bugs.conventions import in_conventions
 from compare.score.bugs.convolution import in_convolutions
 from compare.score.bugs.dense import in_dense_layers
 from compare.score.bugs.dropout import in_dropout
@@ -23,6 +24,7 @@ from compare.score.bugs.recurrent import in_recurrent_layers
 from compare.score.bugs.regularizers import in_regularizers
 from compare.score.bugs.reshaping import in_reshaping
 from compare.score.bugs.rules import in_rules
+from compare.score.bugs.together import together
 from compare.score.bugs.traps import traps
 
 __all__ = ["Bug", "catalogue"]
@@ -33,6 +35,7 @@ def catalogue() -> list[Bug]:
     return [
         *in_activations(),
         *in_attention(),
+        *in_conventions(),
         *in_convolutions(),
         *in_dense_layers(),
         *in_dropout(),
@@ -54,5 +57,6 @@ def catalogue() -> list[Bug]:
         *in_regularizers(),
         *in_reshaping(),
         *in_rules(),
+        *together(),
         *traps(),
     ]

@@ -48,6 +48,8 @@ class Bug:
         what makes it, in the precision that is asked for.
     weighted : bool
         Whether the samples have weights.
+    compiled
+        What else the model is compiled with: metrics, loss weights.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Bug:
     options: tuple[tuple[str, Any], ...] = ()
     held_out: bool = False
     weighted: bool = False
+    compiled: tuple[tuple[str, Any], ...] = ()
 
     @contextmanager
     def planted(self) -> Iterator[None]:

@@ -34,6 +34,7 @@ def in_dense_layers() -> Iterator[Bug]:
         "never computed": (lambda x, dz, W: 0.0 * W, "the gradient is never computed"),
         "one sample": (lambda x, dz, W: x[:1].T @ dz[:1], "only the first sample"),
         "the last sample": (lambda x, dz, W: x[-1:].T @ dz[-1:], "only the last sample"),
+        "without the first": (lambda x, dz, W: x[1:].T @ dz[1:], "the first sample's share is m"),
         "averaged": (lambda x, dz, W: x.T @ dz / len(x), "the batch mean is taken twice"),
         "added up": (lambda x, dz, W: (x.T @ dz) * float(len(x)), "the batch mean is missing"),
         "sign": (lambda x, dz, W: -(x.T @ dz), "the sign is reversed"),
@@ -44,6 +45,8 @@ def in_dense_layers() -> Iterator[Bug]:
         "units flipped": (lambda x, dz, W: (x.T @ dz)[:, ::-1], "axis 1 runs backwards"),
     }
     bias = {
+        "without the last": (lambda x, dz, W: dz[:-1].sum(axis=0), "the last sample's share is m"),
+        "of all units": (lambda x, dz, W: dz.sum() + dz[0] * 0.0, "the sum runs over the units as"),
         "averaged": (lambda x, dz, W: dz.mean(axis=0), "the batch mean is taken twice"),
         "never computed": (lambda x, dz, W: dz.sum(axis=0) * 0.0, "the gradient is never computed"),
         "one sample": (lambda x, dz, W: dz[0], "only the first sample"),
@@ -65,6 +68,13 @@ def in_dense_layers() -> Iterator[Bug]:
             yield _dense_bug(f"dW {slip}", layer, f"{layer}/kernel", cause, dW=line)
         for slip, (line, cause) in bias.items():
             yield _dense_bug(f"db {slip}", layer, f"{layer}/bias", cause, db=line)
+    yield _dense_bug(
+        "dW transposed and averaged",
+        "second",
+        "second/kernel",
+        "the matrix is transposed, and the batch mean is taken twice",
+        dW=lambda x, dz, W: (x.T @ dz).T / float(len(x)),
+    )
     for layer, below in (("second", "first"), ("last", "second")):
         for slip, (line, cause) in inputs.items():
             yield _dense_bug(f"dx {slip}", layer, below, cause, dx=line)

@@ -9,7 +9,7 @@ import pytest
 
 from compare.causes import Facts, Place, candidates, diagnose
 from compare.causes.base import fits
-from compare.causes.loss import RULES, letters_of, own_terms
+from compare.causes.loss import RULES, at_prediction, letters_of, own_terms
 from compare.causes.shares import share
 from compare.judge import judge
 from compare.noise import Noisy
@@ -68,6 +68,16 @@ LOSSES: dict[str, tuple[losses.Loss, tuple[np.ndarray, np.ndarray], bool]] = {
     "dice": (losses.Dice(), PART, False),
     "dice by sample": (losses.Dice(axis=-1), PART, False),
     "tversky": (losses.Tversky(0.3, 0.8), PART, False),
+    "circle": (
+        losses.Circle(3.0, 0.3),
+        (np.array([0.0, 1.0, 0.0, 2.0, 1.0]), 0.5 * REAL[1]),
+        False,
+    ),
+    "circle, with itself": (
+        losses.Circle(3.0, 0.3, remove_diagonal=False),
+        (np.array([0.0, 1.0, 0.0, 2.0, 1.0]), 0.5 * REAL[1]),
+        False,
+    ),
 }
 
 
@@ -114,10 +124,8 @@ def places(name: str) -> list[Place]:
     ]
 
 
-def test_every_loss_but_one_has_a_rule(registered: Any) -> None:
-    """Pairs of samples are the exception: of Circle's only weights and factors are known."""
-    known = {twin.__name__ for twin in registered("loss").values()}
-    assert known - set(RULES) == {"Circle"}
+def test_every_loss_has_a_rule(registered: Any) -> None:
+    assert {twin.__name__ for twin in registered("loss").values()} == set(RULES)
     assert {type(loss).__name__ for loss, _, _ in LOSSES.values()} == set(RULES)
 
 
@@ -141,16 +149,10 @@ def test_the_rules_agree_with_the_losses(name: str) -> None:
     assert both is not None
     with np.errstate(all="ignore"):
         plain = next(own_terms(letters, loss, both))[1]
-        shares = share(letters, loss, plain.values.shape)
+        shares = share(letters, loss, plain.values.shape, valid=plain.counts)
         value = (plain.values * shares).sum()
         assert judge(value.value, value_gradient[0]).agrees
-        if getattr(loss, "axis", None) is not None:
-            shares = np.expand_dims(shares, -1)
-        elif plain.values.ndim:
-            shares = shares[..., None]
-        slopes = plain.slopes * shares
-        if loss.along != -1:
-            slopes = np.moveaxis(slopes, -1, loss.along)
+        slopes = at_prediction(loss, plain.slopes, shares)
         assert judge(slopes.value, value_gradient[1]).agrees
 
 
