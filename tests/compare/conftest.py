@@ -76,3 +76,32 @@ def model_of() -> Callable[..., keras.Model]:
         return model
 
     return build
+
+
+@pytest.fixture
+def small(model_of: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+    """Build three layers, the second of which is square."""
+
+    def build(**options: Any) -> keras.Model:
+        return model_of(
+            5,
+            keras.layers.Dense(4, "tanh", name="hidden", **options.pop("hidden", {})),
+            keras.layers.Dense(4, "sigmoid", name="second"),
+            keras.layers.Dense(3, name="out"),
+            **options,
+        )
+
+    return build
+
+
+@pytest.fixture
+def classifier(model_of: Callable[..., keras.Model]) -> Callable[..., keras.Model]:
+    def build(**options: Any) -> keras.Model:
+        return model_of(
+            4,
+            keras.layers.Dense(5, "relu", name="hidden"),
+            keras.layers.Dense(3, "softmax", name="class"),
+            **{"loss": "categorical_crossentropy", **options},
+        )
+
+    return build

@@ -13,66 +13,16 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from planting import FIT, TAPE, WEIGHTS, Model, assert_first, blamed, of, run
 
 import manual
-from compare import Report, lockstep
+from compare import lockstep
 from keras_models import HalfSquaredSum
 from manual.activations import Sigmoid, Tanh
-from manual.constraints import NonNeg
 from manual.layers import Dense
 from manual.losses import MeanSquaredError
 from manual.metrics import CategoricalAccuracy
-from manual.optimizers import SGD, Adam, RMSprop, as_float32
-
-WEIGHTS = ["hidden/kernel", "hidden/bias", "second/kernel", "second/bias", "out/kernel", "out/bias"]
-TAPE, FIT = "GradientTape", "model.fit"
-
-Key = tuple[str, str, str]
-Model = Callable[..., keras.Model]
-
-
-def blamed(report: Report) -> set[Key]:
-    """Return every quantity that disagreed at any step."""
-    return {key for key, largest in report.quantities.items() if largest.disagreed}
-
-
-def of(phase: str, source: str, names: Any) -> set[Key]:
-    return {(phase, name, source) for name in names}
-
-
-@pytest.fixture
-def small(model_of: Model) -> Model:
-    """Build three layers, the second of which is square."""
-
-    def build(**options: Any) -> keras.Model:
-        return model_of(
-            5,
-            keras.layers.Dense(4, "tanh", name="hidden", **options.pop("hidden", {})),
-            keras.layers.Dense(4, "sigmoid", name="second"),
-            keras.layers.Dense(3, name="out"),
-            **options,
-        )
-
-    return build
-
-
-def run(model: keras.Model, samples: int = 20, **options: Any) -> Report:
-    """Train for three steps, the last of which has fewer samples."""
-    generator = np.random.default_rng(1)
-    x, y = generator.normal(size=(samples, 5)), generator.normal(size=(samples, 3))
-    return lockstep(model, x, y, batch_size=8, shuffle=False, **options)
-
-
-def number(t: Any) -> float:
-    """Read the step count, plain or with its rounding noise."""
-    return float(getattr(t, "value", t))
-
-
-def assert_first(report: Report, step: int, phase: str, name: str, layer: str) -> None:
-    assert not report.ok
-    assert report.first is not None
-    found = (report.first.step, report.first.phase, report.first.name)
-    assert (*found, report.first.derivation.layer) == (step, phase, name, layer)
+from manual.optimizers import SGD
 
 
 def test_without_a_fault_everything_agrees(precision: str, small: Model) -> None:
@@ -238,149 +188,6 @@ def test_batch_size_taken_for_a_constant(
     )
 
 
-# ---------------------------------------------------------------------- optimizers
-
-
-def updated(*slots: str, weights: bool = True) -> set[Key]:
-    """Return what a wrong update rule shows in: the slots, and the weights, of both sources."""
-    names = [f"{name}/{slot}" for name in WEIGHTS for slot in slots]
-    return {
-        key
-        for source in (TAPE, FIT)
-        for key in of("optimizer slot", source, names)
-        | (of("weight", source, WEIGHTS) if weights else set())
-    }
-
-
-def test_momentum_with_the_wrong_sign(
-    precision: str, small: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def update(self: SGD, w: Any, g: Any, slots: Any, t: Any, learning_rate: Any) -> None:
-        m = slots["momentum"]
-        m *= self.momentum
-        m += learning_rate * g
-        w += m
-
-    monkeypatch.setattr(SGD, "update", update)
-    report = run(small(optimizer=keras.optimizers.SGD(0.1, momentum=0.9)))
-    assert_first(report, 1, "optimizer slot", "hidden/kernel/momentum", "SGD")
-    assert blamed(report) == updated("momentum")
-
-
-def test_nesterov_forgotten(precision: str, small: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    def update(self: SGD, w: Any, g: Any, slots: Any, t: Any, learning_rate: Any) -> None:
-        m = slots["momentum"]
-        m *= self.momentum
-        m -= learning_rate * g
-        w += m
-
-    monkeypatch.setattr(SGD, "update", update)
-    report = run(small(optimizer=keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)))
-    assert_first(report, 1, "weight", "hidden/kernel", "SGD")
-    assert blamed(report) == updated()
-
-
-def test_a_fault_that_begins_at_the_third_step(
-    precision: str, small: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def update(self: SGD, w: Any, g: Any, slots: Any, t: Any, learning_rate: Any) -> None:
-        w -= learning_rate * g * (1.0 if number(t) < 3 else 1.001)
-
-    monkeypatch.setattr(SGD, "update", update)
-    assert run(small(), samples=16).ok
-    report = run(small())
-    assert_first(report, 3, "weight", "hidden/kernel", "SGD")
-    assert blamed(report) == updated()
-
-
-def adam(
-    *,
-    t: Callable[[Any], Any] = lambda t: t,
-    corrected: bool = True,
-    swapped: bool = False,
-    inside: bool = False,
-) -> Callable[..., None]:
-    """Return Adam's rule with one of its usual mistakes."""
-
-    def update(self: Adam, w: Any, g: Any, slots: Any, step: Any, learning_rate: Any) -> None:
-        m, v, count = slots["momentum"], slots["velocity"], t(step)
-        beta_1, beta_2 = (self.beta_1, self.beta_2)[:: -1 if swapped else 1]
-        alpha = learning_rate
-        if corrected:
-            alpha = alpha * (1.0 - as_float32(beta_2) ** count) ** 0.5
-            alpha = alpha / (1.0 - as_float32(beta_1) ** count)
-        m += (g - m) * (1.0 - beta_1)
-        v += (g * g - v) * (1.0 - beta_2)
-        root = np.sqrt(v + self.epsilon) if inside else np.sqrt(v) + self.epsilon
-        w -= m * alpha / root
-
-    return update
-
-
-def test_the_rule_that_the_faults_are_planted_in_is_right(
-    precision: str, small: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Adam, "update", adam())
-    report = run(small(optimizer=keras.optimizers.Adam(0.01)))
-    assert report.ok, str(report.first)
-
-
-@pytest.mark.parametrize(
-    ("fault", "slots", "step"),
-    [
-        ({"corrected": False}, (), 1),
-        ({"inside": True}, (), 1),
-        ({"t": lambda t: t + 1}, (), 1),
-        ({"t": lambda t: 1}, (), 2),
-        ({"swapped": True}, ("momentum", "velocity"), 1),
-    ],
-    ids=[
-        "no bias correction",
-        "epsilon inside the root",
-        "step count one ahead",
-        "step count stands still",
-        "betas swapped",
-    ],
-)
-def test_adam(
-    fault: Mapping[str, Any],
-    slots: tuple[str, ...],
-    step: int,
-    precision: str,
-    small: Model,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Adam, "update", adam(**fault))
-    report = run(small(optimizer=keras.optimizers.Adam(0.01, epsilon=1e-3)))
-    first = ("optimizer slot", f"hidden/kernel/{slots[0]}") if slots else ("weight", WEIGHTS[0])
-    assert_first(report, step, *first, "Adam")
-    assert blamed(report) == updated(*slots)
-
-
-def test_rmsprop_with_epsilon_outside_the_root(
-    precision: str, small: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def update(self: RMSprop, w: Any, g: Any, slots: Any, t: Any, learning_rate: Any) -> None:
-        v = slots["velocity"]
-        v *= self.rho
-        v += (1.0 - self.rho) * (g * g)
-        w -= learning_rate * g / (np.sqrt(v) + self.epsilon)
-
-    monkeypatch.setattr(RMSprop, "update", update)
-    report = run(small(optimizer=keras.optimizers.RMSprop(0.01, epsilon=1e-3)))
-    assert_first(report, 1, "weight", "hidden/kernel", "RMSprop")
-    assert blamed(report) == updated()
-
-
-def test_constraint_forgotten(
-    precision: str, small: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(NonNeg, "apply", lambda self, w: None)
-    report = run(small(hidden={"kernel_constraint": keras.constraints.NonNeg()}))
-    assert_first(report, 1, "weight", "hidden/kernel", "NonNeg")
-    assert blamed(report) == {("weight", "hidden/kernel", source) for source in (TAPE, FIT)}
-
-
 # ---------------------------------------------------------------------- what stands around
 
 
@@ -420,22 +227,6 @@ def test_accuracy_of_the_wrong_class(
     assert blamed(report) == {("metric", "categorical_accuracy", FIT)}
 
 
-def test_keras_mean_loss_over_batches_of_different_sizes(
-    precision: str, small: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A mean that forgets that the last batch is smaller is wrong; planted in Keras itself."""
-    right = keras.metrics.Mean.update_state
-    monkeypatch.setattr(
-        keras.metrics.Mean,
-        "update_state",
-        lambda self, values, sample_weight=None: right(self, values),
-    )
-    assert run(small(), samples=16).ok
-    report = run(small())
-    assert_first(report, 3, "metric", "loss", "loss")
-    assert blamed(report) == {("metric", "loss", FIT)}
-
-
 def test_weights_that_are_not_those_of_keras(precision: str, small: Model) -> None:
     model = small()
     x = manual.Input((5,))
@@ -473,58 +264,3 @@ def test_another_way_that_is_wrong(precision: str, model_of: Model) -> None:
     assert blamed(report) == {("weight gradient", "line/kernel", "half of it")}
     agreeing = report.quantities["weight gradient", "line/kernel", "written down"]
     assert (agreeing.compared, agreeing.disagreed) == (2, 0)
-
-
-# ---------------------------------------------------------------------- faults in the Keras half
-
-
-def test_keras_activation_at_fault(
-    precision: str, small: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def call(self: keras.layers.Dense, inputs: Any, training: Any = None) -> Any:
-        x = keras.ops.add(keras.ops.matmul(inputs, self.kernel), self.bias)
-        x = self.activation(x)
-        return x * (1.0 + 2.0**-13) if self.name == "hidden" else x
-
-    monkeypatch.setattr(keras.layers.Dense, "call", call)
-    report = run(small())
-    assert_first(report, 1, "activation", "hidden", "hidden")
-    assert blamed(report) == (
-        of("activation", TAPE, ["hidden"])
-        | of("activation gradient", TAPE, ["hidden/pre_activation"])
-        | of("loss", FIT, ["total"])
-        | of("weight gradient", FIT, WEIGHTS)
-    )
-
-
-def test_keras_loss_at_fault(precision: str, small: Model, monkeypatch: pytest.MonkeyPatch) -> None:
-    right = keras.losses.MeanSquaredError.call
-    monkeypatch.setattr(
-        keras.losses.MeanSquaredError,
-        "call",
-        lambda self, y_true, y_pred: right(self, y_true, y_pred) * 3.0,
-        raising=False,
-    )
-    report = run(small(loss=keras.losses.MeanSquaredError()))
-    assert_first(report, 1, "loss", "total", "MeanSquaredError")
-    assert blamed(report) == (
-        {("loss", "total", source) for source in (TAPE, FIT)}
-        | of("activation gradient", TAPE, ["out"])
-        | of("weight gradient", FIT, WEIGHTS)
-    )
-
-
-def test_keras_optimizer_at_fault(
-    precision: str, small: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    right = keras.optimizers.SGD.update_step
-    monkeypatch.setattr(
-        keras.optimizers.SGD,
-        "update_step",
-        lambda self, gradient, variable, learning_rate: right(
-            self, gradient, variable, learning_rate * 1.001
-        ),
-    )
-    report = run(small())
-    assert_first(report, 1, "weight", "hidden/kernel", "SGD")
-    assert blamed(report) == updated()

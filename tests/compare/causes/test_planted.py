@@ -185,7 +185,7 @@ def run(
 
 
 @pytest.mark.parametrize(
-    ("name", "precision"), zip(PLANTED, cycle(["float32", "float64"])), indirect=["precision"]
+    ("name", "precision"), list(zip(PLANTED, cycle(["float32", "float64"]))), indirect=["precision"]
 )
 def test_the_cause_is_named_first(
     name: str, precision: str, monkeypatch: pytest.MonkeyPatch
