@@ -78,9 +78,11 @@ def ask(
     """
     run = case.runs[0]
     try:
-        reproduces(digits, 1.0)
+        finite = Decimal(digits).is_finite() and bool(reproduces(digits, 1.0))
     except ArithmeticError:
-        raise BadInput(f"A number is needed, such as 0.291027924. Received: {digits!r}.") from None
+        finite = False
+    if not finite:
+        raise BadInput(f"A number is needed, such as 0.291027924. Received: {digits!r}.")
     network = trained_alike(run)
     if network.optimizer is None or network.optimizer.slot_names or run.shuffle:
         raise BadInput(f"Numbers of {case.name} depend on its random order: only fit can tell.")
@@ -168,7 +170,7 @@ def _reader(run: Run, network: Network, weight: Any, of: str | None = None) -> R
     if name not in network.parameters:
         listed = ", ".join(network.parameters)
         raise BadInput(f"There is no weight {name!r}. The weights: {listed}.")
-    if len(index) != network.parameters[name].value.ndim:
-        shape = network.parameters[name].shape
+    shape = network.parameters[name].shape
+    if len(index) != len(shape) or any(i >= size for i, size in zip(index, shape, strict=True)):
         raise BadInput(f"{name} has the shape {shape}. Received: {list(index)}.")
     return lambda trained: float(trained.parameters[name].value[index])

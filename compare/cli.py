@@ -113,9 +113,7 @@ def explain(case: str, step: int, weight: str | None, dtype: str | None) -> None
 @click.option(
     "--returns",
     type=click.Choice(["gradients", "weights"]),
-    default="gradients",
-    show_default=True,
-    help="What the function returns.",
+    help="What the function returns; gradients by default.",
 )
 @click.option("--after", "--step", "after", type=click.IntRange(min=0), help="Updates made before.")
 @click.option("--loss", metavar="NUMBER", help="Ask about a loss, as you have it written down.")
@@ -124,7 +122,7 @@ def explain(case: str, step: int, weight: str | None, dtype: str | None) -> None
 def check(
     submission: str | None,
     case: str,
-    returns: str,
+    returns: str | None,
     after: int | None,
     loss: str | None,
     weight: str | None,
@@ -140,6 +138,8 @@ def check(
         raise click.UsageError("Give a file with a function, or --loss, or --weight: one of them.")
     if submission is not None and after is not None:
         raise click.UsageError("--after goes with --loss or --weight.")
+    if submission is None and returns is not None:
+        raise click.UsageError("--returns goes with a file.")
     if json_file is not None:
         check_writable(Path(json_file))
     from rich.console import Console
@@ -149,7 +149,7 @@ def check(
         from compare.handed_in import check_file, check_number
 
         if submission is not None:
-            result: Any = check_file(load(case), submission, returns)
+            result: Any = check_file(load(case), submission, returns or "gradients")
         else:
             result = check_number(load(case), after, loss, weight)
     result.print(Console(highlight=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+import sys
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from compare.errors import BadInput
 from compare.explain import weight_place
 from compare.halves import built, precision
 from compare.report import Report
-from compare.submission import Returns, Step, check_step
+from compare.returned import Returns, Step, told
+from compare.submission import check_step
 
 
 @dataclass(frozen=True)
@@ -79,15 +81,18 @@ def load_function(submission: str) -> Step:
     path = Path(file)
     if not path.is_file():
         raise BadInput(f"There is no file {file!r}.")
+    sys.path.insert(0, str(path.parent))  # as for any script: it may import its neighbours
     try:
         defined = runpy.run_path(str(path))
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # sys.exit() too
         frames = traceback.extract_tb(error.__traceback__)
         own = [frame for frame in frames if Path(frame.filename).name == path.name]
-        line = own[-1].lineno if own else getattr(error, "lineno", "?")
-        raise BadInput(
-            f"{file} can't be run: {type(error).__name__}: {error} (line {line})"
-        ) from None
+        where = f" (line {own[-1].lineno}: {own[-1].line})" if own else ""
+        if isinstance(error, SyntaxError) and error.text:
+            where += f": {error.text.strip()}"
+        raise BadInput(f"{file} can't be run: {told(error)}{where}") from None
     functions: dict[str, Any] = {
         key: value
         for key, value in defined.items()

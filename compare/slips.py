@@ -7,19 +7,16 @@ carried on through the right derivation.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from compare.causes import Candidate, Cause, Facts, Place, candidates
-from compare.causes.base import Hypothesis, fits, hypotheses_about, proposed, ranked
-from compare.causes.factors import constants
-from compare.judge import BOUND, judge, may_agree
-from compare.movers import Mover, Unmoved
-from compare.noise import Noisy, representation_error
+from compare.causes import Candidate, Facts, Place, candidates
+from compare.causes.base import Hypothesis, hypotheses_about, proposed
+from compare.noise import Noisy
 from compare.otherwise import otherwise
 from compare.places import Surroundings
 from compare.reference import Reference
@@ -126,9 +123,13 @@ class Slips:
         for sentence, gradients in otherwise(self.network, self._whole):
             yield Slip(Candidate(sentence, 0.0), "", gradients)
         yield self._updated_first()
+        yield from self.at_weights()
+        yield from self._exchanged()
+
+    def at_weights(self) -> Iterator[Slip]:
+        """Give the slips at the gradients of the weights themselves."""
         places = {name: self._weight_place(name, right) for name, right in self.right.items()}
         yield from at_places(places)
-        yield from self._exchanged()
 
     def _whole(self) -> Gradients:
         """Return the gradients of the network as it is now."""
@@ -269,153 +270,3 @@ class _Around(Surroundings):
 
     def weight_gradients(self) -> Gradients:
         return self.slips.right
-
-
-def explained(
-    slips: Slips,
-    submitted: Mapping[str, np.ndarray],
-    movers: Sequence[Mover],
-    of_update: Mapping[str, Place],
-) -> list[Cause]:
-    """Return the slips that give the submitted arrays, all of them, to within rounding.
-
-    Parameters
-    ----------
-    slips : Slips
-    submitted : mapping of str to array
-    movers : sequence of Mover
-        From gradients to what was submitted: as Keras does it, and with constants that it rounds.
-    of_update : mapping of str to Place
-        Where new weights were submitted: what surrounds each of them.
-    """
-    causes: list[Cause] = []
-    with np.errstate(all="ignore"):
-        if of_update:
-            weights = {name: place.right for name, place in of_update.items()}
-            held = _Held(weights, slips.facts, submitted, Unmoved(), pairs=False)
-            causes += [cause for slip in at_places(of_update) for cause in held.causes(slip)]
-        all_held = [_Held(slips.right, slips.facts, submitted, mover) for mover in movers]
-        for slip in slips.all():
-            causes += [cause for held in all_held for cause in held.causes(slip)]
-    return ranked(causes)
-
-
-class _Held:
-    """What was submitted, for slips to be held against.
-
-    A slip is held against one number first, it alone and with every factor that a second slip may
-    have brought in: most are ruled out by that.
-    """
-
-    def __init__(
-        self,
-        gradients: Mapping[str, Noisy],
-        facts: Facts,
-        submitted: Mapping[str, np.ndarray],
-        moved: Mover,
-        pairs: bool = True,
-    ) -> None:
-        self.gradients, self.moved = gradients, moved
-        self.right = moved(gradients)
-        right = {name: judge(submitted[name], self.right[name]).agrees for name in submitted}
-
-        def by_use(name: str) -> tuple[bool, int]:
-            """Put what rules out most, and costs least, first."""
-            return right[name], submitted[name].size
-
-        self.submitted = {name: submitted[name] for name in sorted(submitted, key=by_use)}
-        wrong = [name for name in submitted if not right[name]]
-        unit = next(iter(gradients.values())).unit
-        self.second: dict[float, str] = {}
-        if pairs and not _one_number(submitted, self.right, wrong):
-            anywhere = Place("weight gradient", "", Noisy(0.0, unit=unit), None, {}, facts)
-            self.second = {
-                factor: f"{sentence} (factor {name})"
-                for factor, sentence, name in constants(anywhere)
-            }
-        factors = [1.0, *self.second]
-        errors = [representation_error(factor, unit) for factor in factors]
-        self.factors: Any = Noisy(factors, errors, unit=unit)
-
-    def causes(self, slip: Slip) -> Iterator[Cause]:
-        """Give the slip as a cause if it fits; else with each factor that makes it fit."""
-        all_, reached = list(self.submitted), self._reached(slip)
-        alone, *multiplied = self._possible(slip, all_)
-        cause = self._fits(slip, slip.gradients) if alone else None
-        if cause is not None:
-            yield cause
-            return
-        for where in [reached, all_] if 0 < len(reached) < len(all_) else [all_]:
-            if where[0] != all_[0]:
-                _, *multiplied = self._possible(slip, where)
-            for (factor, also), possible in zip(self.second.items(), multiplied, strict=True):
-                if possible and also != slip.candidate.sentence:
-                    cause = self._fits(slip, _Multiplied(slip.gradients, where, factor))
-                    if cause is not None:
-                        both = f"{cause.sentence}, and {also}"
-                        yield replace(cause, sentence=both, slips=slip.slips + 1)
-
-    def _reached(self, slip: Slip) -> list[str]:
-        """Return the weights whose gradients aren't what they should be."""
-        return [
-            name
-            for name in self.submitted
-            if slip.gradients[name] is not self.gradients[name]
-            and not judge(slip.gradients[name].value, self.gradients[name]).agrees
-        ]
-
-    def _possible(self, slip: Slip, names: Sequence[str]) -> list[bool]:
-        """Say which factors the largest number of one gradient leaves possible."""
-        for name in names:
-            gradient = slip.gradients[name]
-            largest = int(np.abs(gradient.value).argmax())
-            index = tuple(int(i) for i in np.unravel_index(largest, gradient.shape))
-            given = self.moved.at(name, index, self.factors * gradient[index])
-            if given is not None:
-                return list(may_agree(self.submitted[name][index], given))
-        return [True] * len(self.factors)
-
-    def _fits(self, slip: Slip, gradients: Mapping[str, Noisy]) -> Cause | None:
-        """Return the slip as a cause if every array that comes of it fits: that of the worst one.
-
-        If what is right fits as well, in doubt as the slip's numbers are, it explains nothing.
-        """
-        given = self.moved(gradients)
-        worst: Cause | None = None
-        for name, array in self.submitted.items():
-            cause = fits(replace(slip.candidate, value=given[name], sentence=slip.sentence), array)
-            if cause is None:
-                return None
-            if worst is None or cause.distance > worst.distance:
-                worst = cause
-        if all(judge(self.right[name].value, given[name]).agrees for name in self.submitted):
-            return None
-        return worst
-
-
-def _one_number(
-    submitted: Mapping[str, np.ndarray], right: Mapping[str, Noisy], wrong: Sequence[str]
-) -> bool:
-    """Say whether all that is wrong is one and the same number: too little to tell two slips."""
-    numbers = [submitted[name].ravel() for name in wrong]
-    if not numbers:
-        return True
-    noise = max(float(right[name].noise.max()) for name in wrong) * right[wrong[0]].unit
-    return bool(np.ptp(np.abs(np.concatenate(numbers))) <= 2.0 * BOUND * noise)
-
-
-class _Multiplied(Mapping[str, Noisy]):
-    """Gradients of which some are multiplied with a constant, each when it is asked for."""
-
-    def __init__(self, gradients: Gradients, where: Sequence[str], factor: float) -> None:
-        self.gradients, self.where, self.factor = gradients, where, factor
-
-    def __getitem__(self, name: str) -> Noisy:
-        gradient = self.gradients[name]
-        return gradient * self.factor if name in self.where else gradient
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.gradients)
-
-    def __len__(self) -> int:
-        return len(self.gradients)

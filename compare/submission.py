@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+import copy
+from collections.abc import Mapping
 from functools import cache, partial
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,6 +16,7 @@ from compare.collecting import Comparison
 from compare.data import check_fit, check_lengths, checked_arrays
 from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
 from compare.errors import BadInput
+from compare.held import explained
 from compare.judge import judge, judge_at_kinks
 from compare.movers import Mover, Unmoved, Updated, exact_mover
 from compare.noise import Noisy, resolved
@@ -24,18 +24,14 @@ from compare.places import Places
 from compare.referee import gradient_ruling
 from compare.reference import Derivation, Reference
 from compare.report import Report
-from compare.slips import Slips, explained
+from compare.returned import Arrays, Returns, Step, called, checked_submission
+from compare.slips import Slips
 from compare.twins import model_config, twin_network, working_dtype
 from keras_models import naming
 from keras_models.recorder import StepRecord
 from keras_models.stepper import Stepper
 
-Arrays = Sequence[Any] | Mapping[str, Any]
-Step = Callable[[list[np.ndarray], Any, Any], Arrays]
-"""From the weights in Keras's order and a batch to an array for each trainable weight."""
-
 THE_SUBMISSION = "the submission"
-Returns = Literal["gradients", "weights"]
 
 
 def check_gradients(
@@ -112,8 +108,8 @@ def check_step(
     network = twin_network(model)
     check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
     record, tape = _right_step(model, named)
-    weights = {name: array.copy() for name, array in record.before.items()}
-    returned = _called(step, list(weights.values()), record.x, record.y)
+    mine = copy.deepcopy((list(record.before.values()), record.x, record.y))  # to spoil at will
+    returned = called(step, *mine)
     submitted = checked_submission(
         returned, {name: record.before[name] for name in record.gradients}, returns
     )
@@ -234,76 +230,3 @@ def _right_step(
         loss=tape["loss"]["total"],
     )
     return record, tape
-
-
-# ---------------------------------------------------------------------- what is handed in
-
-
-def _called(step: Step, weights: list[np.ndarray], x: Any, y: Any) -> Any:
-    """Call the step; tell whose line failed if it does."""
-    try:
-        return step(weights, x, y)
-    except Exception as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if Path(frame.filename) != Path(__file__)] or frames
-        last = own[-1]
-        inside = [frame for frame in own if "site-packages" not in frame.filename]
-        line = (inside or own)[-1]
-        raise BadInput(
-            f"The submitted step raised {type(error).__name__}: {error} "
-            f"({Path(line.filename).name}, line {line.lineno}: {line.line or last.name})"
-        ) from error
-
-
-def checked_submission(
-    given: Any, weights: Mapping[str, np.ndarray], what: str
-) -> dict[str, np.ndarray]:
-    """Return the submitted arrays by name, or say in one sentence what is wrong with them."""
-    one = what.rstrip("s")
-    if isinstance(given, Mapping):
-        unknown = [name for name in given if name not in weights]
-        missing = [name for name in weights if name not in given]
-        if unknown or missing:
-            wrong = f"has no weight {unknown[0]!r}" if unknown else f"needs {missing[0]!r} too"
-            raise BadInput(
-                f"The model {wrong}: one {one} is expected for each of {', '.join(weights)}."
-            )
-        listed = [given[name] for name in weights]
-    elif isinstance(given, (list, tuple)):
-        listed = list(given)
-    else:
-        raise BadInput(
-            f"The submitted step must return a list of {len(weights)} arrays, or a mapping by "
-            f"name ({', '.join(weights)}). Received: {type(given).__name__}."
-        )
-    if len(listed) != len(weights):
-        expected = ", ".join(f"{name} {array.shape}" for name, array in weights.items())
-        raise BadInput(
-            f"{len(weights)} {what} are expected, in this order: {expected}. "
-            f"Received: {len(listed)}."
-        )
-    arrays = {}
-    for (name, weight), part in zip(weights.items(), listed, strict=True):
-        try:
-            array = np.asarray(part)
-        except ValueError:
-            raise BadInput(f"The {one} of {name} has rows of different lengths.") from None
-        if array.dtype.kind not in "biuf":
-            raise BadInput(
-                f"The {one} of {name} must be an array of numbers. Received: {type(part).__name__}."
-            )
-        if array.shape != weight.shape:
-            turned = " It looks transposed." if array.shape == weight.shape[::-1] else ""
-            raise BadInput(
-                f"The {one} of {name} has the shape {array.shape}; the weight has "
-                f"{weight.shape}.{turned}"
-            )
-        holes = np.argwhere(~np.isfinite(array))
-        if len(holes):
-            index = tuple(int(i) for i in holes[0])
-            raise BadInput(
-                f"The {one} of {name} is {array[index]} at {list(index)}: {len(holes)} of "
-                f"{array.size} numbers are not finite."
-            )
-        arrays[name] = array
-    return arrays

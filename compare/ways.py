@@ -10,6 +10,7 @@ import numpy as np
 
 import manual.networks
 from compare.cases.base import HALF_SQUARED_SUM, Run
+from compare.casework import built, precision
 from manual.constraints import Constant
 from manual.layers import Activation
 from manual.network import Network, Pass, batches
@@ -54,7 +55,21 @@ def trained_alike(run: Run, loss: str | None = None) -> Network:
     network: Network = getattr(manual.networks, run.network)("float64", **run.options)
     rate = {"class_name": run.optimizer, "config": {"learning_rate": run.learning_rate}}
     network.compile(loss or run.loss, rate)
+    if run.drawn_by_keras:
+        network.set_weights(_drawn(run))
     return network
+
+
+_DRAWN: dict[tuple[str, str, int], list[Any]] = {}
+
+
+def _drawn(run: Run) -> list[Any]:
+    """Return the initial weights that Keras draws for a run."""
+    key = run.network, run.dtype, run.seed
+    if key not in _DRAWN:
+        with precision(run.dtype):
+            _DRAWN[key] = built(run)[1].get_weights()
+    return _DRAWN[key]
 
 
 def ways(run: Run) -> Iterator[Way]:
