@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from compare.judge import judge
 from compare.noise import Noisy
 from compare.places import Places
 from compare.reference import Reference
@@ -40,13 +41,19 @@ class Assembly:
         self.reference, self.network, self.run = reference, reference.network, run
         self.places, self.targets = places, targets
 
-    def slips_at(self, name: str) -> dict[str, Noisy]:
-        """Return what each slip makes of one weight's gradient, by the sentence that tells it."""
-        return {sentence: gradients[name] for sentence, gradients in self.slips()}
+    def slips_at(self, name: str, actual: np.ndarray) -> dict[str, Noisy]:
+        """Return what each slip makes of one weight's gradient, by the sentence that tells it.
 
-    def slips(self) -> Iterator[tuple[str, Gradients]]:
-        """Give each slip, and all gradients that come of it."""
+        Nothing if the maps, put together rightly, don't give Keras's numbers (``actual``): then it
+        is a map that is wrong, though it agreed where a choice at a kink left it in doubt.
+        """
         weights = list(self.places.loss_weights or [head.weight for head in self.network.heads])
+        if not judge(actual, self._back(weights)[name]).agrees:
+            return {}
+        return {sentence: gradients[name] for sentence, gradients in self._slips(weights)}
+
+    def _slips(self, weights: list[float]) -> Iterator[tuple[str, Gradients]]:
+        """Give each slip, and all gradients that come of it."""
         several = "a value that is used several times"
         for sentence, joined in (
             (f"{several} keeps only the gradient that comes back last", "last"),

@@ -289,7 +289,8 @@ class StepCheck(UpdateCheck):
     def of_step(self, name: str) -> Inputs:
         """Gather what a weight's gradient is made of, also by slips between the maps."""
         together = Assembly(self.reference, self.whole, self.places, self.targets)
-        return {**self.places.of_weight_gradient(name), "assembled": together.slips_at(name)}
+        slips = together.slips_at(name, self.record.gradients[name])
+        return {**self.places.of_weight_gradient(name), "assembled": slips}
 
 
 class _Collected(StepCheck):

@@ -42,7 +42,7 @@ def in_conventions() -> Iterator[Bug]:
     yield from _of(by_hand.Huber, partial(kl.Huber, 0.7), _huber(), network=scattered)
     yield Bug(
         "MSE: its root's derivative",
-        by_hand.MeanSquaredError,
+        by_hand.Loss,
         "backward",
         lambda s, saved: saved[0] / np.sqrt((saved[0] * saved[0]).sum() * saved[0].size),
         "activation gradient",

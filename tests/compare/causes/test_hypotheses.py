@@ -10,8 +10,10 @@ import pytest
 
 from compare.causes import Candidate, Cause, Facts, Place, candidates, diagnose
 from compare.causes.base import fits, ranked
+from compare.causes.metrics import right_values
 from compare.causes.optimizers import RULES, State
 from compare.noise import Noisy
+from manual import metrics
 from manual.layers import Activation, Dense
 from manual.losses import MeanSquaredError
 from manual.optimizers import SGD, Adam, RMSprop
@@ -81,6 +83,23 @@ def places(unit: float) -> dict[str, Place]:
     found["kernel"] = Place("weight gradient", "dense/kernel", x.T @ dz, dense, kernel, FACTS)
     bias = {**around, "previous_gradient": exact(draw(4))}
     found["bias"] = Place("weight gradient", "dense/bias", dz.sum(axis=0), dense, bias, FACTS)
+    calls = [{**around, "x": exact(draw(6, 4)), "dz": exact(draw(6, 4))} for _ in range(3)]
+    parts = [call["x"].T @ call["dz"] for call in calls]
+    shared = {"calls": calls, "call_shares": parts, "other_gradients": others}
+    shared["assembled"] = {"a branch overwrites another": exact(draw(4, 4))}
+    total = parts[0] + parts[1] + parts[2]
+    found["shared"] = Place("weight gradient", "dense/kernel", total, dense, shared, FACTS)
+    for metric, y_true in (
+        (metrics.MeanAbsoluteError(), draw(60, 3)),
+        (metrics.BinaryAccuracy(), 1.0 * (draw(60, 3) > 0.0)),
+        (metrics.CategoricalAccuracy(), np.eye(3)[rng.integers(0, 3, 60)]),
+        (metrics.SparseCategoricalAccuracy(), rng.integers(0, 3, 60)),
+    ):
+        batches = [(y_true, rng.uniform(0.0, 1.0, (60, 3)))]
+        values = right_values(metric, batches)
+        right = Noisy(values, np.abs(values), unit=unit)
+        name = type(metric).__name__
+        found[name] = Place("metric", name, right, metric, {"batches": batches}, FACTS)
     p, y = exact(rng.uniform(0.1, 0.9, (6, 3))), exact(rng.uniform(0.1, 0.9, (6, 3)))
     around = {"p": p, "y": y, "outputs": 3, "sample_weight": WEIGHTS}
     dp = 2.0 * (p - y) / 18.0 * WEIGHTS[:, None]
