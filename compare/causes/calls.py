@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from compare.causes.base import Candidate, Place, candidates, hypothesis
 from compare.judge import judge
 
@@ -38,7 +40,7 @@ def every_call(place: Place) -> Iterator[Candidate]:
     calls = place.inputs.get("calls", [])
     if len(calls) < 2:
         return
-    unknown = place.right * float("nan")  # of one call alone, only what it took is known
+    unknown = place.right * float("nan")  # of one call alone, only what it took is known,
     made: dict[tuple[str, str], list[Candidate]] = {}
     for call in calls:
         for one in candidates(replace(place, right=unknown, inputs=call)):
@@ -46,6 +48,8 @@ def every_call(place: Place) -> Iterator[Candidate]:
     for found in made.values():
         if len(found) == len(calls):
             value = sum((one.value for one in found[1:]), found[0].value)
+            if np.isnan(value.value).all():  # and not what can be made of its right share
+                continue
             yield replace(found[0], sentence=f"{found[0].sentence}, in every call", value=value)
 
 
