@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from compare.causes.attention_formulas import Heads, Knobs
+from compare.causes.attention_formulas import Heads
 from compare.causes.attention_slips import GRADIENT_KNOBS, PROJECTED_KNOBS
+from compare.causes.attention_weights import Knobs
 from compare.causes.base import Candidate, Place, hypothesis
 from manual.layers.multi_head_attention import ProjectedAttention
 

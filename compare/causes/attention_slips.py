@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compare.causes.attention_formulas import Knobs
+from compare.causes.attention_weights import Knobs
 
 EVERY_MASK = ("query", "value", "key", "attention_mask")
 
@@ -86,6 +86,7 @@ FORWARD_KNOBS: dict[str, tuple[Knobs, str]] = {
     "the mask is ignored": ({"without_mask": EVERY_MASK}, "A = softmax(S)"),
     "the mask of the values is ignored": ({"without_mask": ("value", "key")}, ""),
     "the attention mask is ignored": ({"without_mask": ("attention_mask",)}, ""),
+    "the mask of the queries is applied to the keys": ({"keys_as_queries": True}, ""),
     "the mask is the wrong way round: what counts is hidden": ({"inverted": True}, "M = not M"),
     "the mask is added with the wrong sign: what counts is pushed down": (
         {"hidden": "lowered"},
@@ -175,6 +176,12 @@ PROJECTED_KNOBS: dict[str, tuple[Knobs, str]] = {
     "the bias of the query is forgotten": ({"without_bias": ("query",)}, "Q = x_q W_Q"),
     "the bias of the value is forgotten": ({"without_bias": ("value",)}, "V = x_v W_V"),
     "the bias of the output is forgotten": ({"without_bias": ("attention_output",)}, "y = C W_O"),
+    "the bias of the query is added twice": ({"bias_twice": ("query",)}, "Q = x_q W_Q + 2 b_Q"),
+    "the bias of the value is added twice": ({"bias_twice": ("value",)}, "V = x_v W_V + 2 b_V"),
+    "the bias of the output is added twice": (
+        {"bias_twice": ("attention_output",)},
+        "y = C W_O + 2 b_O",
+    ),
     "all biases are forgotten": (
         {"without_bias": ("query", "key", "value", "attention_output")},
         "",

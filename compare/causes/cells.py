@@ -39,16 +39,25 @@ class Step:
         if gate in self.knobs.get("left_out", ""):
             return z * 0.0 + 1.0
         other = self.knobs.get("function", {}).get(gate)
-        return (self.functions[gate] if other is None else OTHERS[other]).f(z)
+        f = (self.functions[gate] if other is None else OTHERS[other]).f
+        return f(f(z)) if gate in self.knobs.get("twice", "") else f(z)
 
-    def back(self, gate: str, da: Any, z: Any, a: Any) -> Any:
-        """Carry a gradient back through a gate's function."""
+    def back(self, gate: str, da: Any, z: Gates, a: Gates, before: Any = None) -> Any:
+        """Carry a gradient back through a gate's function.
+
+        ``z`` and ``a`` are the pre-activations and activations of all gates; ``before`` is what
+        stood in the place of a in the step before.
+        """
+        at = self.knobs.get("slope_at", {}).get(gate, gate)
+        z_here, a_here = (before, before) if at == "before" else (z[at], a[at])
         if gate in self.knobs.get("constant", ""):
             return da * 0.0
         if gate in self.knobs.get("no_slope", ""):
             return da
         slope = self.knobs.get("slope", {}).get(gate)
-        return self.functions[gate].back(da, z, a) if slope is None else da * slope(z, a)
+        if slope is None:
+            return self.functions[gate].back(da, z_here, a_here)
+        return da * slope(z_here, a_here)
 
 
 def dropped(h: Any, factor: Any) -> Any:
@@ -85,7 +94,7 @@ class Simple(Cell):
 
     def backward(self, dh: Any, dc: Any, kept: Any, s: Step) -> tuple[Gates, Gates, Gates, Any]:
         h, z, after = kept
-        dz = {"h": s.back("h", dh, z, after)}
+        dz = {"h": s.back("h", dh, {"h": z}, {"h": after}, h)}
         row = after if s.knobs.get("rows_after") else h
         return dz, dz, {"h": dropped(row, s.drop_rows["h"])}, (dh * 0.0, dc)
 
@@ -110,7 +119,9 @@ class Lstm(Cell):
     def backward(self, dh: Any, dc: Any, kept: Any, s: Step) -> tuple[Gates, Gates, Gates, Any]:
         h, c, after, shown, z, v, h_after = kept
         k = s.knobs
-        through = s.back("state", dh * v["o"], after, shown)
+        of_cell = {"state": after}, {"state": shown}
+        shared = dh if k.get("factor_out") == "state" else dh * v["o"]
+        through = s.back("state", shared, *of_cell, s.functions["state"].f(c))
         dc = through if k.get("cell_overwritten") else dc if k.get("h_not_to_c") else dc + through
         times = {"i": v["c"], "f": after if k.get("c_after") else c, "c": v["i"]}
         if k.get("exchanged"):
@@ -119,9 +130,9 @@ class Lstm(Cell):
         da = {gate: dc * factor for gate, factor in times.items()}
         da["o"] = dh * (after if k.get("cell_shown_bare") else shown)
         lacking = k.get("factor_out")
-        if lacking is not None:
+        if lacking in da:
             da[lacking] = dh * 1.0 if lacking == "o" else dc * 1.0
-        dz = {gate: s.back(gate, da[gate], z[gate], v[gate]) for gate in self.gates}
+        dz = {gate: s.back(gate, da[gate], z, v) for gate in self.gates}
         row = h_after if k.get("rows_after") else h
         rows = {gate: dropped(row, s.drop_rows[gate]) for gate in self.gates}
         dc = dc * (1.0 if k.get("undamped_cell") else v[k.get("damped_by", "f")])
@@ -171,12 +182,14 @@ class Gru(Cell):
             dv["z"] = -dv["z"]
         if k.get("update_of") == "h":
             dv["z"] = dh * h
+        if k.get("update_of") == "after":
+            dv["z"] = dh * new - dh * v["h"]
         if k.get("update_of") == "content":
             dv["z"] = -(dh * v["h"])
-        dz = {gate: s.back(gate, dv[gate], z[gate], v[gate]) for gate in "zh"}
+        dz = {gate: s.back(gate, dv[gate], z, v) for gate in "zh"}
         dreset = dz["h"] if self.reset_after else dz["h"] @ s.U["h"].T
         times = 1.0 if k.get("factor_out") == "r" else h if k.get("bare_state") else inner
-        dz["r"] = s.back("r", dreset * times, z["r"], v["r"])
+        dz["r"] = s.back("r", dreset * times, z, v)
         damped = 1.0 if k.get("reset_left_back") else v["r"]
         row = new if k.get("rows_after") else h
         rows, ds = {gate: dropped(row, s.drop_rows[gate]) for gate in self.gates}, dict(dz)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import combinations, permutations
 from typing import Any
 
@@ -138,12 +138,7 @@ def of_weights_along_axes(place: Place) -> Iterator[Candidate]:
             yield Candidate(sentence, made(place.inputs[letter]), f"{letter} for dz")
     sentence = "the gradient from the right is not multiplied in"
     yield Candidate(sentence, made(dz * 0.0 + 1.0), "1 for dz")
-    for count in range(1, len(lacking) + 1):
-        for axes in combinations(lacking, count):
-            n = math.prod(dz.shape[product.of_z.index(axis)] for axis in axes)
-            told = f"axis {axes[0]}" if count == 1 else f"axes {' and '.join(axes)}"
-            sentence = f"the gradient is averaged over the {told} instead of summed"
-            yield Candidate(sentence, right / float(n), f"1/{n} Σ")
+    yield from _averaged(product, right, lacking)
     for axis in lacking:
         for end, told in ((slice(0, 1), "first"), (slice(-1, None), "last")):
             part = _only(dz, product.of_z.index(axis), end)
@@ -171,6 +166,17 @@ def of_weights_along_axes(place: Place) -> Iterator[Candidate]:
         yield Candidate("the sum runs over all axes", total, "db = Σ dz")
 
 
+def _averaged(product: Product, right: Any, lacking: Iterable[str]) -> Iterator[Candidate]:
+    """Propose means over some of the axes that are summed."""
+    lacking = tuple(lacking)
+    for count in range(1, len(lacking) + 1):
+        for axes in combinations(lacking, count):
+            n = math.prod(product.sizes[axis] for axis in axes)
+            told = f"axis {axes[0]}" if count == 1 else f"axes {' and '.join(axes)}"
+            sentence = f"the gradient is averaged over the {told} instead of summed"
+            yield Candidate(sentence, right / float(n), f"1/{n} Σ")
+
+
 def _only(array: Any, axis: int, where: slice) -> Any:
     return array[(slice(None),) * axis + (where,)]
 
@@ -196,9 +202,6 @@ def of_input_along_axes(place: Place) -> Iterator[Candidate]:
         yield Candidate(sentence, product.of_input(mixed))
     for told, mixed in misread(product.of_x, product.of_input(dz)):
         yield Candidate(f"{told} in the gradient: reshaped, not transposed", mixed)
-    for axis in product.of_z:
-        if axis not in product.of_x:
-            sentence = f"the gradient is averaged over the axis {axis} instead of summed"
-            yield Candidate(
-                sentence, product.of_input(dz) / float(product.sizes[axis]), "dx = 1/n Σ dz W"
-            )
+    yield from _averaged(
+        product, product.of_input(dz), [i for i in product.of_z if i not in product.of_x]
+    )

@@ -37,6 +37,8 @@ def looked_up(place: Place) -> Iterator[Candidate]:
     sentence = "the vectors are multiplied by √d, as in the Transformer"
     yield Candidate(sentence, E[x] * root, "y = √d E[x]")
     yield Candidate("the vectors are divided by √d", E[x] / root, "y = E[x] / √d")
+    length = np.sqrt((E * E).sum(axis=-1, keepdims=True))
+    yield Candidate("the vectors are brought to length 1", (E / length)[x], "y = E[x] / |E[x]|")
 
 
 def _last(rows: Any) -> Any:
@@ -74,6 +76,10 @@ def table_gradient(place: Place) -> Iterator[Candidate]:
     sentence = "the gradients of an index that comes twice are averaged"
     mean = _gathered(x, dy, right, lambda rows: rows.mean(axis=0))
     yield Candidate(sentence, mean, "dE[k] = mean of dy where x = k")
+    places = len(x) // samples
+    if places != samples:  # that is a mean that may be taken of any number
+        sentence = f"the gradient is averaged over the {places} places of a sample"
+        yield Candidate(sentence, right / float(places), f"1/{places} Σ dy")
     rows = np.arange(len(right))
     for shift, told, by in SHIFTS:
         rolled = right[(rows - shift) % len(right)]

@@ -152,6 +152,9 @@ def shares_of(s: Setting, kept: list[Any], k: Knobs) -> list[Share]:
     gates, length = s.gates, len(kept)
     step = _step(s, k, k.get("U_new", s.U))
     U_back = {g: one if k.get("U_not_turned") else one.T for g, one in step.U.items()}
+    if "U_swapped" in k:
+        one, other = k["U_swapped"]
+        U_back[one], U_back[other] = U_back[other], U_back[one]
     zero = (s.x[0] @ s.by_gate(s.W, gates)[gates[0]]) * 0.0
     dh = dc = zero
     shares: list[Share] = []
@@ -201,7 +204,9 @@ def _of_weights(s: Setting, shares: list[Share], k: Knobs) -> dict[str, Any]:
     chosen = {"last": shares[-1:], "first": shares[:1]}.get(
         k.get("share", ""), shares[-k.get("reach", length) :]
     )
-    over = float(length) if k.get("share") == "mean" else 1.0
+    over = {"mean": float(length), "mean of all": float(length * len(x[0]))}.get(
+        k.get("share", ""), 1.0
+    )
     _, *by_step = zip(*chosen, strict=True)
     das, dss, rows = (
         {g: np.concatenate([one[g] for one in steps], axis=0) for g in gates} for steps in by_step

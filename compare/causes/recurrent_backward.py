@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 from compare.causes.base import Place
 from compare.causes.cells import Knobs
@@ -28,6 +28,9 @@ def in_backward(s: Setting, place: Place) -> Slips:
     for gate, name in names.items() if len(names) > 1 else ():
         yield f"{CUT} in the {name}", {"cut_gate": gate}, ""
         yield f"the {name} is treated as a constant", {"constant": gate}, ""
+    for one, other in combinations(names, 2):
+        sentence = f"the recurrent kernels of the {names[one]} and the {names[other]} are swapped"
+        yield f"{sentence} on the way back", {"U_swapped": (one, other)}, ""
     if len(names) > 1:
         gates = tuple(gate for gate in names if gate in "ifozr")
         yield "the gates are treated as constants", {"constant": gates}, ""
@@ -62,6 +65,8 @@ CUT = "the gradient through the hidden state is forgotten"
 def _of_weights(s: Setting, place: Place) -> Slips:
     quantity = place.name.split("/")[-1]
     yield "the shares of the steps are averaged", {"share": "mean"}, "dW = 1/T Σ"
+    sentence = "the shares of all steps and samples are averaged"
+    yield sentence, {"share": "mean of all"}, "dW = 1/(N T) Σ"
     yield "only the last step's share is there", {"share": "last"}, "dW = x_Tᵀ · dz_T"
     yield "only the first step's share is there", {"share": "first"}, "dW = x₁ᵀ · dz₁"
     if quantity == "recurrent_kernel":
@@ -112,6 +117,13 @@ def _slopes(s: Setting) -> Slips:
         yield missing, {"no_slope": (gate,)}, "dc⁺ += dh⁺ o" if gate == "state" else ""
         for sentence, slope, formula in wrong_slopes(s.functions[gate]):
             yield sentence.format(name), {"slope": {gate: slope}}, formula
+        for other, its in names.items():
+            if other != gate and {gate, other} <= set("ifozr"):
+                sentence = f"the derivative of {name}'s activation is taken at {its}"
+                yield sentence, {"slope_at": {gate: other}}, ""
+        if gate == "state" or s.gates == "h":
+            sentence = f"the derivative of {name}'s activation is taken at the step before"
+            yield sentence, {"slope_at": {gate: "before"}}, ""
     if len(names) > 1:
         missing = "the derivatives of {} activations are missing"
         yield missing.format("all"), {"no_slope": tuple(names)}, ""
@@ -165,6 +177,8 @@ def _lstm_back() -> Slips:
     for gate, factor in factors.items():
         sentence = f"the factor {factor} is missing in the gradient of the {NAMES['ifco'][gate]}"
         yield sentence, {"factor_out": gate}, ""
+    sentence = "the output gate is missing in what the cell gets of the output's gradient"
+    yield sentence, {"factor_out": "state"}, "dc⁺ += dh⁺ (1 − tanh² c⁺)"
     for one, other in ("if", "ic", "fc"):
         names = (NAMES["ifco"][gate] for gate in (one, other))
         sentence = "the factors in the gradients of the {} and the {} are swapped".format(*names)
@@ -183,6 +197,8 @@ def _gru_back(s: Setting, place: Place) -> Slips:
     yield "the update gate's gradient has its sign reversed", {"turned_update": True}, "h̃ − h"
     yield "the new content is forgotten in the update gate", {"update_of": "h"}, "dz = dh⁺ h"
     yield "the old state is forgotten in the update gate", {"update_of": "content"}, "dz = −dh⁺ h̃"
+    sentence = "the state after the step stands for the one before in the update gate"
+    yield sentence, {"update_of": "after"}, "dz = dh⁺ (h⁺ − h̃)"
     sentence = "the reset gate is forgotten in the gradient of h's product"
     yield sentence, {"reset_left_back": True}, "ds without r"
     sentence = "what the reset gate is multiplied to is missing in its gradient"

@@ -78,6 +78,8 @@ DROPS = {
 def _other_functions(s: Setting) -> Slips:
     for gate, name in NAMES[s.gates].items():
         right = s.functions[gate].name
+        if right != "linear":
+            yield f"{right} is applied twice in the {name}", {"twice": (gate,)}, ""
         for other in OTHERS:
             if other == right:
                 continue
@@ -132,8 +134,9 @@ def _in_lstm() -> Slips:
     yield "the cell is shown without its tanh", {"function": {"state": "linear"}}, "h⁺ = o c⁺"
     yield "sigmoid is applied to the cell", {"function": {"state": "sigmoid"}}, "h⁺ = o σ(c⁺)"
     yield "the cell of the step before is shown", {"shows": "before"}, "h⁺ = o tanh c"
-    for where, formula in (("content", "h⁺ = o g"), ("squashed content", "h⁺ = o tanh g")):
-        yield "the new content is shown instead of the cell", {"shows": where}, formula
+    shown = "the new content is shown instead of the cell"
+    yield shown, {"shows": "content"}, "h⁺ = o g"
+    yield f"{shown}, squashed once more", {"shows": "squashed content"}, "h⁺ = o tanh g"
     yield "the cell of the step before is not carried on", {"cell_forgotten": True}, "c⁺ = i g"
     yield "the forget gate is 1 minus the input gate", {"coupled": True}, "f = 1 − i"
     yield "1 is added to the forget gate's bias once more", {"forget_bias": 1.0}, "f = σ(zf + 1)"

@@ -9,15 +9,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes.attention import possible
-from compare.causes.attention_formulas import (
-    Arrays,
-    Knobs,
-    allowed,
-    dropped,
-    score_gradient,
-    turned,
-    weights,
-)
+from compare.causes.attention_formulas import Arrays, turned
 from compare.causes.attention_slips import (
     DROPOUT_KNOBS,
     FORWARD_KNOBS,
@@ -26,6 +18,7 @@ from compare.causes.attention_slips import (
     TURNED_KNOBS,
     VALUE_KNOBS,
 )
+from compare.causes.attention_weights import Knobs, allowed, dropped, score_gradient, weights
 from compare.causes.base import Candidate, Place, hypothesis
 from manual.layers.attention import AdditiveAttention, ScoredAttention
 
@@ -71,7 +64,11 @@ class Compared:
         if k.get("scores_turned") and S.shape[-1] == S.shape[-2]:
             S = turned(S)
         masks = [*(self.inputs.get("masks") or ()), None, None][:2]
-        seen = {"masks": [None, masks[1]], "options": self.inputs.get("options")}
+        as_queries = k.get("keys_as_queries") and S.shape[-1] == S.shape[-2]
+        seen = {
+            "masks": [None, masks[0] if as_queries else masks[1]],
+            "options": self.inputs.get("options"),
+        }
         M = allowed(seen, None, S[:, None].shape, k)
         A = weights(S[:, None], M, k, S[:, None] - FAR)[:, 0]
         used = dropped(A, self.inputs, self.map.dropout, k.get("dropout", ""))
