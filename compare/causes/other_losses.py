@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +41,7 @@ def other_derivative(place: Place) -> Iterator[Candidate]:
                 yield Candidate(
                     f"this is the derivative of {name}",
                     at_prediction(loss, slopes / outputs, factor),
-                    f"({formula}){over}{batch}",
+                    f"({formula}){over}{batch}, and the loss is the {in_words(loss)}",
                 )
             if around.get("sample_weight") is not None or around.get("mask") is not None:
                 yield Candidate(
@@ -47,6 +49,11 @@ def other_derivative(place: Place) -> Iterator[Candidate]:
                     at_prediction(loss, slopes / outputs, plain),
                     slips=2,
                 )
+
+
+def in_words(loss: Any) -> str:
+    """Return a loss's name as one says it: the mean absolute error."""
+    return re.sub(r"(?<!^)(?=[A-Z])", " ", type(loss).__name__).lower()
 
 
 @hypothesis("loss")
