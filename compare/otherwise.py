@@ -1,6 +1,6 @@
 """A whole step, forwards and back, with one thing in one layer done otherwise.
 
-Who reads a model wrongly, another ε or another activation say, makes no slip in any derivative:
+Who reads a model wrongly, another ε or another order of gates say, makes no slip in any derivative:
 everything is right, but for another network.
 """
 
@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from compare.noise import Noisy
-from manual.layers import Activation, BatchNormalization
+from manual.layers import BatchNormalization
 from manual.network import Network
 
 Gradients = dict[str, Noisy]
 
 EPSILONS = (1e-3, 1e-5, 1e-6, 1e-7, 1e-8, 0.0)
-FUNCTIONS = ("linear", "sigmoid", "tanh", "relu")
 GATES = {3: "zrh", 4: "ifco"}
 """By their number: the letters of a recurrent layer's gates, in Keras's order."""
 
@@ -37,13 +36,6 @@ def otherwise(network: Network, whole: Callable[[], Gradients]) -> Iterator[tupl
     """
     for layer in network.layers:
         name = layer.name
-        if isinstance(layer, Activation):
-            for function in FUNCTIONS:
-                other = Activation(function).function
-                if type(other) is not type(layer.function):
-                    with _with(layer, "function", other):
-                        yield f"{function} is applied in {name} instead of its activation", whole()
-            continue
         own = getattr(layer, "epsilon", None)
         for epsilon in EPSILONS if own is not None else ():
             if epsilon != own:

@@ -8,9 +8,11 @@ import pytest
 
 from compare.asked import ask
 from compare.cases import load
+from compare.casework import built, precision
 from compare.errors import BadInput
 
 W5 = ("output/kernel", (0, 0))
+W1 = ("hidden/kernel", (0, 0))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +34,16 @@ W5 = ("output/kernel", (0, 0))
         ("hand_vs_keras", "0.19926", {"weight": W5}, "½ (y − o)² is differentiated"),
         ("study_hours", "0.4154", {"weight": ("score/kernel", (0, 0))}, "averaged, not added up"),
         ("single_neuron", "0.356456666267", {}, "the biases are not updated"),
+        (
+            "mazur",
+            "0.180085176",
+            {"weight": W5},
+            "the derivative of the activation is missing",
+        ),
+        ("mazur", "0.149791685", {"weight": W1}, "the derivative is taken at the activation"),
+        ("mazur", "0.596742218", {"after": 0}, "the loss is doubled"),
+        ("study_hours", "0.0162665394775", {"after": 0}, "the loss is the mean squared error"),
+        ("xor_bias_trick", "0.49878499", {}, "4 updates are made, not 1: 1 epoch of 4"),
     ],
 )
 def test_a_wrong_number_has_a_reason(
@@ -66,6 +78,9 @@ def test_a_number_from_nowhere_has_none() -> None:
         ("mazur", "many", {}, "A number is needed"),
         ("mazur", "0.5", {"weight": ("nowhere/kernel", (0,))}, "There is no weight"),
         ("mazur", "0.5", {"weight": ("output/kernel", (0,))}, "has the shape (2, 2)"),
+        ("mazur", "0.5", {"weight": ("output/kernel", (0, 2))}, "has the shape (2, 2)"),
+        ("mazur", "nan", {}, "A number is needed"),
+        ("mazur", "1e-400", {}, "A number is needed"),
         ("digits", "0.5", {}, "random order"),
     ],
 )
@@ -73,3 +88,12 @@ def test_bad_input(case: str, digits: str, options: dict[str, Any], message: str
     with pytest.raises(BadInput) as caught:
         ask(load(case), digits, **options)
     assert message in str(caught.value)
+
+
+def test_weights_that_keras_draws() -> None:
+    """Both halves of the learning_rate case start from Keras's own draw."""
+    case = load("learning_rate")
+    with precision(case.runs[0].dtype):
+        model, _ = built(case.runs[0])
+    (first, *_), weight = model.get_weights(), ("hidden/kernel", (0, 0))
+    assert ask(case, f"{first[0, 0]:.6f}", after=0, weight=weight).how == "rounded"

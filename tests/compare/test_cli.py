@@ -219,6 +219,13 @@ def test_check_a_number() -> None:
     assert invoke("check", "--case", "mazur", "--weight", "w5=0.35891648").exit_code == 0
 
 
+def test_ctrl_c_ends_a_check(tmp_path: Path) -> None:
+    file = tmp_path / "endless.py"
+    file.write_text("def step(weights, x, y):\n    raise KeyboardInterrupt\n", encoding="utf-8")
+    result = invoke("check", str(file), "--case", "study_hours")
+    assert (result.exit_code, result.output) == (130, "Interrupted.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -230,11 +237,14 @@ def test_check_a_number() -> None:
         (["{mine}:stop"], "has no function 'stop'. Its functions: step"),
         (["{empty}"], "It has: none."),
         (["{broken}"], "can't be run: SyntaxError"),
+        (["{leaves}"], "can't be run: SystemExit: 0 (line 1: raise SystemExit(0))"),
+        (["--loss", "0.29", "--returns", "weights"], "--returns goes with a file"),
     ],
 )
 def test_check_refuses(tmp_path: Path, arguments: list[str], message: str) -> None:
-    places = {name: tmp_path / f"{name}.py" for name in ("mine", "empty", "broken")}
-    for name, text in {"mine": MINE, "empty": "", "broken": "def f(:"}.items():
+    places = {name: tmp_path / f"{name}.py" for name in ("mine", "empty", "broken", "leaves")}
+    texts = {"mine": MINE, "empty": "", "broken": "def f(:", "leaves": "raise SystemExit(0)"}
+    for name, text in texts.items():
         places[name].write_text(text, encoding="utf-8")
     result = invoke("check", "--case", "mazur", *[one.format(**places) for one in arguments])
     assert result.exit_code == 2
