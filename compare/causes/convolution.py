@@ -39,11 +39,22 @@ def forward(place: Place) -> Iterator[Candidate]:
     bias = 0.0 if b is None else b
     yield from by_reshape(layer, place.inputs["x"], lambda x: right.forward(x, W) + bias)
     for sentence, slip in slips.items():
-        formula = formula_of(right, slip, "z[p] = Σ x[{i}] · W[{o}] + b")
-        yield Candidate(sentence, given(layer, slip.forward(x, W) + bias), formula)
+        formula, wrong = formula_of(right, slip, "z[p] = Σ x[{i}] · W[{o}]"), slip.forward(x, W)
+        yield Candidate(sentence, given(layer, wrong + bias), f"{formula} + b")
+        if b is not None:
+            both = f"{sentence}, and the bias is forgotten"
+            yield Candidate(both, given(layer, wrong), formula, slips=2)
     for sentence, how, turned, many in turned_kernels(layer, W):
         value = right.forward(x, turned) + bias
         yield Candidate(sentence, given(layer, value), f"z = Σ x · {how} + b", many)
+    channels, offsets = float(W.shape[-2]), float(np.prod(right.size))
+    for count, what in (
+        (channels, "the input channels"),
+        (offsets, "the kernel's offsets"),
+        (channels * offsets, "the kernel's offsets and the input channels"),
+    ):
+        sentence = f"a mean over {what} stands for the sum"
+        yield Candidate(sentence, given(layer, z / count + bias), f"z = (x ⋆ W) / {count:g} + b")
     if x.shape[-1] > 1 and layer.groups == 1:
         first = right.forward(x[..., :1], W[..., :1, :])
         yield Candidate("only the first channel is seen", given(layer, first + bias))
@@ -94,6 +105,9 @@ def input_gradient(place: Place) -> Iterator[Candidate]:
     dx = right.input_gradient(x, dz, W)
     for count, sentence, formula in counts(right, dz):
         yield Candidate(sentence, given(layer, dx / count), f"dx / {formula}")
+    filters = float(W.shape[-1]) / layer.groups
+    sentence = "a mean over the filters stands for the sum"
+    yield Candidate(sentence, given(layer, dx / filters), "dx / number of filters")
 
 
 @hypothesis("weight gradient")

@@ -172,6 +172,19 @@ def right_and_slips(layer: Convolution, x: Any, dz: Any) -> tuple[Correlation, S
         "the groups' filters are interleaved": replace(right, interleaved="filters"),
         "the groups' channels are interleaved": replace(right, interleaved="channels"),
     }
+    if len(space) > 1:
+        slips |= {
+            "the strides of the axes are exchanged": replace(right, strides=right.strides[::-1]),
+            "the dilations of the axes are exchanged": replace(
+                right, dilation=right.dilation[::-1]
+            ),
+        }
+        for a in range(len(space)):
+            strides, dilation = list(right.strides), list(right.dilation)
+            strides[a] = dilation[a] = 1
+            on_axis = f"on axis {a + 1}"
+            slips[f"{on_axis} the strides are ignored"] = replace(right, strides=tuple(strides))
+            slips[f"{on_axis} the dilation is ignored"] = replace(right, dilation=tuple(dilation))
     if windows.padding == "same":
         slips |= {
             "the odd zero of the padding comes before the input instead of after it": replace(

@@ -28,6 +28,10 @@ def globally_pooled(place: Place) -> Iterator[Candidate]:
         "only the first place is taken": row[:, 0],
         "only the last place is taken": row[:, -1],
     }
+    for axis, side in enumerate(x.shape[1:-1] if of_mean and x.ndim > 3 else (), start=1):
+        found[f"the sum is divided by the length of axis {axis} only"] = row.sum(axis=1) / float(
+            side
+        )
     if of_mean:
         found["the maximum is taken instead of the mean"] = row.max(axis=1)
     else:
@@ -61,6 +65,11 @@ def global_gradient(place: Place) -> Iterator[Candidate]:
         "the gradient is not divided by the number of places": dy * ones,
         "the gradient is divided by the number of places twice": dy * ones / n / n,
     }
+    for axis, side in enumerate(x.shape[1:-1] if x.ndim > 3 else (), start=1):
+        sentence = f"the gradient is divided by the length of axis {axis} only"
+        found[sentence] = dy * ones / float(side)
+    ends = [np.zeros((1, row.shape[1], 1)) for _ in "fl"]
+    ends[0][:, 0] = ends[1][:, -1] = 1.0
     if isinstance(layer, GlobalMaxPooling):
         ties = 1.0 * (row == row.max(axis=1, keepdims=True))
         first = np.concatenate(first_of([ties[:, i : i + 1] for i in range(int(n))]), axis=1)
@@ -70,6 +79,8 @@ def global_gradient(place: Place) -> Iterator[Candidate]:
             "every place gets the gradient, not only the maximum": dy * ones,
             "the gradient is spread evenly, as of a mean": dy * ones / n,
             "the maximum's gradient is divided by the number of places": dy * ties / n,
+            "the first place gets the gradient, whatever is largest": dy * ends[0],
+            "the last place gets the gradient, whatever is largest": dy * ends[1],
         }
     elif place.has("mask"):
         mask = place.inputs["mask"][..., None]
@@ -78,8 +89,7 @@ def global_gradient(place: Place) -> Iterator[Candidate]:
         steps = np.sum(mask, axis=1, keepdims=True)
         found["masked steps get a share of the gradient"] = dy * ones / steps
     else:
-        first_only = np.zeros((1, row.shape[1], 1))
-        first_only[:, 0] = 1.0
-        found["only the first place gets the gradient"] = dy * first_only
+        found["only the first place gets the gradient"] = dy * ends[0]
+        found["only the last place gets the gradient"] = dy * ends[1]
     for sentence, dx in found.items():
         yield Candidate(sentence, given(layer, dx.reshape(*x.shape)))

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.causes.normalization import EPSILONS, over
 from compare.causes.normalization_gradients import summed_otherwise
+from compare.causes.standardization import EPSILONS, over
 from manual.layers import RMSNormalization, UnitNormalization
 
 SHORTEST = 1e-12
@@ -75,42 +75,52 @@ class Length:
         standard = self.x * r
         return r * (g - standard * self.S(g * standard))
 
-    def roots(self) -> Iterator[tuple[str, Any, str]]:
-        """Give what may stand for r: a sentence, its value, its formula."""
-        x, square, epsilon = self.x, self.square, self.epsilon
-        what = "mean x²" if self.mean else "Σ x²"
-        yield "the root is forgotten", 1.0 / (square + epsilon), f"r = 1 / ({what} + ε)"
-        other = replace(self, mean=not self.mean).square
-        if self.n > 1.0:
-            sentence = (
-                "the squares are added up, not averaged"
-                if self.mean
-                else "the mean of the squares is taken, as in RMS normalization, not their sum"
-            )
-            yield sentence, 1.0 / np.sqrt(other + epsilon), ""
-            unbiased = square * (self.n / (self.n - 1.0))
-            if self.mean:
-                sentence = "the squares are divided by n − 1, as in an unbiased variance"
-                yield sentence, 1.0 / np.sqrt(unbiased + epsilon), "r = 1 / √(Σ x² / (n − 1) + ε)"
-            centred = self.S(np.square(x - x.mean(axis=self.axes, keepdims=True)))
-            sentence = "the mean is subtracted before the squares are taken"
-            yield sentence, 1.0 / np.sqrt(centred + epsilon), "r = 1 / √(σ² + ε)"
-        sizes = np.abs(x)
+    def roots(self) -> Iterator[tuple[str, Any, str, int]]:
+        """Give what may stand for r: a sentence, its value, its formula, how many slips it is."""
+        for square_said, square in self.squares():
+            for epsilon_said, root, formula in self.inverse_roots(square):
+                said = [part for part in (square_said, epsilon_said) if part]
+                if said:
+                    yield ", and ".join(said), root, formula, len(said)
+        sizes = np.abs(self.x)
         sentence = "absolute values are added up instead of squares (the L1 norm)"
-        yield sentence, 1.0 / (self.S(sizes) + epsilon), f"r = 1 / {what.replace('x²', '|x|')}"
+        yield sentence, 1.0 / (self.S(sizes) + self.epsilon), "r = 1 / S |x|", 1
         if len(self.axes) == 1:
             largest = sizes.max(axis=self.axes[0], keepdims=True)
             sentence = "the largest absolute value stands for the length (the maximum norm)"
-            yield sentence, 1.0 / largest, "r = 1 / max |x|"
+            yield sentence, 1.0 / largest, "r = 1 / max |x|", 1
+
+    def squares(self) -> Iterator[tuple[str, Any]]:
+        """Give what may stand for S x²; the right one without a sentence."""
+        yield "", self.square
+        if self.n > 1.0:
+            yield (
+                "the squares are added up, not averaged"
+                if self.mean
+                else "the mean of the squares is taken, as in RMS normalization, not their sum",
+                replace(self, mean=not self.mean).square,
+            )
+            if self.mean:
+                unbiased = self.square * (self.n / (self.n - 1.0))
+                yield "the squares are divided by n − 1, as in an unbiased variance", unbiased
+            centred = self.S(np.square(self.x - self.x.mean(axis=self.axes, keepdims=True)))
+            yield "the mean is subtracted before the squares are taken", centred
+
+    def inverse_roots(self, square: Any) -> Iterator[tuple[str, Any, str]]:
+        """Give what may be made of the squares and ε; the right r without a sentence."""
+        epsilon = self.epsilon
+        yield "", 1.0 / np.sqrt(square + epsilon), ""
+        yield "the root is forgotten", 1.0 / (square + epsilon), "r = 1 / (S x² + ε)"
         if epsilon:
-            yield "ε is forgotten", 1.0 / np.sqrt(square), f"r = 1 / √({what})"
+            yield "ε is forgotten", 1.0 / np.sqrt(square), "r = 1 / √(S x²)"
             outside = 1.0 / (np.sqrt(square) + epsilon)
-            yield "ε is added outside of the root", outside, f"r = 1 / (√({what}) + ε)"
-            yield "ε is squared", 1.0 / np.sqrt(square + epsilon * epsilon), "r = 1 / √(… + ε²)"
+            yield "ε is added outside of the root", outside, "r = 1 / (√(S x²) + ε)"
+            squared = 1.0 / np.sqrt(square + epsilon * epsilon)
+            yield "ε is squared", squared, "r = 1 / √(S x² + ε²)"
         for usual, whose in EPSILONS.items():
             if usual != epsilon:
                 said = f"ε is {usual:g}{f', {whose},' if whose else ''} instead of {epsilon:g}"
-                yield said, 1.0 / np.sqrt(square + usual), f"r = 1 / √({what} + {usual:g})"
+                yield said, 1.0 / np.sqrt(square + usual), f"r = 1 / √(S x² + {usual:g})"
 
     def elsewhere(self) -> Iterator[tuple[str, Length]]:
         """Give the length over other axes."""
@@ -118,7 +128,8 @@ class Length:
         for size in range(1, ndim + 1):
             for axes in combinations(range(ndim), size):
                 if axes != self.axes:
-                    yield over(axes, ndim), replace(self, axes=axes)
+                    said = over(axes, ndim).replace("statistics", "squares")
+                    yield said, replace(self, axes=axes)
 
 
 def length(place: Place) -> Length | None:
@@ -143,8 +154,8 @@ def forward(place: Place) -> Iterator[Candidate]:
     if of is None:
         return
     x, r = of.x, of.r
-    for sentence, other, formula in of.roots():
-        yield Candidate(sentence, of.scaled(x * other), formula)
+    for sentence, other, formula, slips in of.roots():
+        yield Candidate(sentence, of.scaled(x * other), formula, slips)
     for sentence, elsewhere in of.elsewhere():
         yield Candidate(sentence, of.scaled(x * elsewhere.r))
     deviation = x - x.mean(axis=of.axes, keepdims=True)
@@ -215,8 +226,8 @@ def input_gradient(place: Place) -> Iterator[Candidate]:
             r * of.scaled(dy - inner),
             "dx = γ r (dy − x̂ · S (dy x̂))",
         )
-    for sentence, root, formula in of.roots():
-        yield Candidate(sentence, of.gradient(g, root), formula)
+    for sentence, root, formula, slips in of.roots():
+        yield Candidate(sentence, of.gradient(g, root), formula, slips)
     for sentence, other in of.elsewhere():
         value = r * (g - standard * other.S(g * standard))
         yield Candidate(f"{sentence}: in the sum of the gradient", value)
@@ -240,7 +251,9 @@ def scale_gradient(place: Place) -> Iterator[Candidate]:
         ("the layer's output stands for the normalized input", of.scaled(dy * x * r), "Σ dy · y"),
         ("r² stands for r", dy * x * r * r, "dγ = Σ dy · x r²"),
     ]
-    slips += [(f"{said}, in x̂", dy * x * root, formula) for said, root, formula in of.roots()]
+    slips += [
+        (f"{said}, in x̂", dy * x * root, formula) for said, root, formula, n in of.roots() if n < 2
+    ]
     slips += [(f"{said}, in x̂", dy * x * other.r, "") for said, other in of.elsewhere()]
     for sentence, terms, formula in slips:
         yield Candidate(sentence, terms.sum(axis=axes).reshape(*shape), formula)

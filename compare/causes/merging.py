@@ -17,6 +17,7 @@ from manual.layers.merging import (
     Extreme,
     Maximum,
     Merge,
+    Minimum,
     Multiply,
     Subtract,
 )
@@ -169,6 +170,15 @@ def at_one_end(part: Any, dy: Any, end: int) -> Any:
     return marks
 
 
+JOINED_BY: dict[type, Any] = {
+    Add: np.add,
+    Average: np.add,
+    Multiply: np.multiply,
+    Maximum: np.maximum,
+    Minimum: np.minimum,
+}
+
+
 @hypothesis("activation")
 def joined(place: Place) -> Iterator[Candidate]:
     """Propose that inputs are joined in another way."""
@@ -188,6 +198,13 @@ def joined(place: Place) -> Iterator[Candidate]:
         yield Candidate(sentence, running, "y = ((x₁ + x₂) / 2 + x₃) / 2")
     if kind is Subtract:
         yield Candidate("the inputs are subtracted the wrong way round", x[1] - x[0], "y = x₂ − x₁")
+    for left_out in range(len(x) if len(x) > 2 else 0):
+        rest = [part for where, part in enumerate(x) if where != left_out]
+        found = rest[0]
+        for part in rest[1:]:
+            found = JOINED_BY[kind](found, part)
+        found = found / float(len(rest)) if kind is Average else found
+        yield Candidate(f"input {left_out + 1} is left out", found + x[left_out] * 0.0)
     for sentence, value in (
         ("the inputs are added", total),
         ("the inputs are averaged", total / float(len(x))),

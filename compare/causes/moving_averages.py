@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.causes.normalization import MOMENTA, Setting, remembered, setting
+from compare.causes.standardization import MOMENTA, Setting, remembered, setting
 from manual.layers import BatchNormalization
 
 

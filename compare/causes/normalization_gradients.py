@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from dataclasses import replace
+from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.causes.normalization import (
-    INTERLEAVED,
+from compare.causes.standardization import (
     Setting,
     in_shape_of,
     is_frozen,
@@ -18,7 +18,7 @@ from compare.causes.normalization import (
     remembered,
     setting,
 )
-from manual.layers import BatchNormalization, GroupNormalization
+from manual.layers import BatchNormalization
 
 
 @hypothesis("activation gradient")
@@ -33,8 +33,16 @@ def input_gradient(place: Place) -> Iterator[Candidate]:
             [Candidate("a gradient flows through statistics, although the layer is frozen", value)]
         )
     else:
-        slips = _input_gradient(place, of)
+        slips = chain(_shares(place, of), _other_statistics(place, of), _without_gamma(place, of))
     yield from in_shape_of(place, slips)
+
+
+def _without_gamma(place: Place, of: Setting) -> Iterator[Candidate]:
+    """Give every slip in a share once more with γ forgotten beside it."""
+    if of.gamma is not None:
+        for slip in _shares(place, replace(of, gamma=None)):
+            sentence = f"{slip.sentence}, and γ is forgotten"
+            yield replace(slip, sentence=sentence, slips=slip.slips + 1)
 
 
 def _derivative(of: Setting, g: Any, r: Any) -> Any:
@@ -43,7 +51,8 @@ def _derivative(of: Setting, g: Any, r: Any) -> Any:
     return r * (g - of.mean(g) - standard * of.mean(g * standard))
 
 
-def _input_gradient(place: Place, of: Setting) -> Iterator[Candidate]:
+def _shares(place: Place, of: Setting) -> Iterator[Candidate]:
+    """Give the derivative with one of its shares forgotten or changed."""
     g, r, mu = of.scaled(of.dy), of.r, of.mu
     deviation = of.x - mu
     standard = deviation * r
@@ -124,14 +133,21 @@ def _input_gradient(place: Place, of: Setting) -> Iterator[Candidate]:
             r * (g - through_mean - through_variance * wrong),
             f"dσ² = −½ {power} Σ g (x − μ)",
         )
+
+
+def _other_statistics(place: Place, of: Setting) -> Iterator[Candidate]:
+    """Give the derivative by another root, or with means over other numbers."""
+    g, r = of.scaled(of.dy), of.r
+    standard = (of.x - of.mu) * r
+    bracket = g - of.mean(g) - standard * of.mean(g * standard)
     for sentence, root, formula, slips in of.roots():
-        yield Candidate(sentence, _derivative(of, g, root), formula, slips)
-        said = f"{sentence}, outside of the brackets"
-        yield Candidate(said, root * bracket, formula, slips + 1)
-    if isinstance(place.map, GroupNormalization):
-        dealt, in_order = regrouped(of, place.map.axis % place.inputs["x"].ndim)
-        value = _derivative(dealt, dealt.scaled(dealt.dy), dealt.r)
-        yield Candidate(INTERLEAVED, in_order(value), "channel c is in group c mod groups")
+        if slips == 1:
+            yield Candidate(sentence, _derivative(of, g, root), formula)
+            said = f"{sentence}, outside of the brackets"
+            yield Candidate(said, root * bracket, formula, slips=2)
+    for sentence, other, in_order in regrouped(place, of):
+        value = _derivative(other, other.scaled(other.dy), other.r)
+        yield Candidate(sentence, in_order(value))
     for sentence, other in of.elsewhere():
         value = r * (g - other.mean(g) - standard * other.mean(g * standard))
         yield Candidate(f"{sentence}: in the sums of the gradient", value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -27,15 +28,25 @@ def by_column(array: Any, shape: Sequence[int]) -> Any:
     return np.transpose(turned, [0, *range(len(shape) - 1, 0, -1)])
 
 
-def by_channel(array: Any, shape: Sequence[int]) -> Iterator[Candidate]:
-    """Read samples, or fill the shape, channel by channel: the last axis runs slowest."""
-    sentence = "the numbers are read channel by channel, as in PyTorch: the last axis runs slowest"
-    if array.ndim > 2:
-        read = np.moveaxis(array, -1, 1).reshape(*shape)
-        yield Candidate(sentence, read, "channels first, then reshape")
-    if len(shape) > 2:
-        filled = array.reshape(shape[0], shape[-1], *shape[1:-1])
-        yield Candidate(sentence, np.moveaxis(filled, 1, -1), "reshape, then channels last")
+def in_another_order(array: Any, shape: Sequence[int]) -> Iterator[Candidate]:
+    """Read samples, or fill the shape, with its axes in another order.
+
+    In PyTorch channels come before space, so that they are read one by one.
+    """
+    for axes, read in ((array.ndim, True), (len(shape), False)):
+        for order in permutations(range(1, axes)) if axes <= 5 else ():
+            if order == tuple(range(1, axes)):
+                continue
+            sentence = f"the numbers are read with the axes in the order {list(order)}"
+            if order == (axes - 1, *range(1, axes - 1)):
+                sentence = "the numbers are read channel by channel, as in PyTorch: "
+                sentence += "the last axis runs slowest"
+            if read:
+                yield Candidate(sentence, np.transpose(array, (0, *order)).reshape(*shape))
+            else:
+                filled = array.reshape(shape[0], *(shape[axis] for axis in order))
+                back = [int(axis) for axis in np.argsort((0, *order))]
+                yield Candidate(sentence, np.transpose(filled, back))
 
 
 @hypothesis("activation", "activation gradient")
@@ -54,7 +65,7 @@ def moved(place: Place) -> Iterator[Candidate]:
             by_column(source, shape),
             "order='F' instead of 'C'",
         )
-        yield from by_channel(source, shape)
+        yield from in_another_order(source, shape)
         if isinstance(layer, Flatten) and layer.data_format == "channels_first":
             sentence = "the channels, which come first, are not moved to the end"
             yield Candidate(sentence, source.reshape(*shape), "reshape alone")
@@ -107,7 +118,9 @@ def copies(place: Place) -> Iterator[Candidate]:
             size = tiled.shape[axis]
             shape = (*tiled.shape[:axis], step, size // step, *tiled.shape[axis + 1 :])
             tiled = tiled.reshape(*shape).sum(axis=axis)
-        yield Candidate("copies are taken to lie whole images apart, not side by side", tiled)
+        apart = "copies are taken to lie whole images apart, not side by side"
+        yield Candidate(apart, tiled)
+        yield Candidate(f"{apart}, and averaged instead of summed", tiled / times, slips=2)
     elif isinstance(layer, (ZeroPadding, Cropping)):
         yield from shifted_edges(place, dy)
 
@@ -129,9 +142,14 @@ def edges(place: Place) -> Iterator[Candidate]:
 @hypothesis("activation")
 def repeated(place: Place) -> Iterator[Candidate]:
     """Propose copies that lie elsewhere, or one among zeros."""
-    if not isinstance(place.map, UpSampling) or not place.has("x"):
+    if not place.has("x"):
         return
     x, layer = place.inputs["x"], place.map
+    if isinstance(layer, RepeatVector):
+        among_zeros = np.pad(x[:, None], [(0, 0), (0, layer.n - 1), (0, 0)])
+        yield Candidate("only the first copy is there, zeros stand for the others", among_zeros)
+    if not isinstance(layer, UpSampling):
+        return
     tiled, alone = x, place.right
     for axis, times in enumerate(layer.size, start=layer.first):
         tiled = np.concatenate([tiled] * times, axis=axis)

@@ -52,8 +52,10 @@ def scalar_products(place: Place) -> Iterator[Candidate]:
         ):
             product = one @ np.moveaxis(other, -1, -2)
             yield Candidate(sentence, product.reshape(*shape))
-        product = first @ np.moveaxis(second, -1, -2) / float(first.shape[-1])
-        yield Candidate("the mean is taken instead of the sum", product.reshape(*shape))
+        product, n = first @ np.moveaxis(second, -1, -2), float(first.shape[-1])
+        yield Candidate("the mean is taken instead of the sum", (product / n).reshape(*shape))
+        scaled = (product / np.sqrt(n)).reshape(*shape)
+        yield Candidate("it is divided by √n, as in scaled attention", scaled, "y = Σ x₁ x₂ / √n")
         for axes in product_of(*(range(1, part.ndim) for part in place.inputs["x"])):
             first, second = lined_up(place, axes)
             if first.shape[-1] == second.shape[-1] and axes != tuple(place.map.axes):

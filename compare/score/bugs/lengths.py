@@ -80,7 +80,7 @@ def _forward() -> Iterator[Bug]:
         ),
         "over all": (
             lambda x, g, eps: x / np.sqrt((x * x).mean(axis=(1, 2), keepdims=True) + eps) * g,
-            "the statistics are taken over each sample's features",
+            "the squares are taken over each sample's features",
         ),
     }
     right: Function = RMSNormalization.forward
@@ -100,7 +100,7 @@ def _forward() -> Iterator[Bug]:
         ),
         "another axis": (
             lambda x: x / np.sqrt((x * x).sum(axis=1, keepdims=True)),
-            "the statistics are taken over axis 1",
+            "the squares are taken over axis 1",
         ),
     }
     right_unit: Function = UnitNormalization.forward
