@@ -17,8 +17,9 @@ from compare.assembly import Assembly
 from compare.causes import Place
 from compare.collecting import FIT, OWN, TAPE, Comparison, Expected, Origin, Trace
 from compare.noise import Noisy, careful, resolved
-from compare.places import Inputs, Places
+from compare.places import Places
 from compare.reference import Reference, location_of
+from compare.surroundings import Inputs
 from compare.trace import PHASES
 from compare.updates import UpdateCheck
 from keras_models.alone import Alone

@@ -18,8 +18,8 @@ from compare.causes import Candidate, Facts, Place, candidates
 from compare.causes.base import Hypothesis, hypotheses_about, proposed
 from compare.noise import Noisy
 from compare.otherwise import otherwise
-from compare.places import Surroundings
 from compare.reference import Reference
+from compare.surroundings import Surroundings
 
 Gradients = dict[str, Noisy]
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from compare.collecting import FIT, OWN, TAPE, Collector, Origin
 from compare.noise import Noisy
-from compare.places import Inputs
 from compare.reference import Derivation, location_of
+from compare.surroundings import Inputs
 from keras_models.alone import Alone
 from manual.layers import Embedding
 from manual.network import Network, Pass
