@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from compare.engine import lockstep
     from compare.errors import BadInput, Disagreement
     from compare.report import Finding, Report
-    from compare.submission import check_gradients, check_step
+    from compare.submissions import check_gradients, check_step
 
 _HOMES = {
     "lockstep": "compare.engine",
@@ -19,8 +19,8 @@ _HOMES = {
     "Disagreement": "compare.errors",
     "Finding": "compare.report",
     "Report": "compare.report",
-    "check_gradients": "compare.submission",
-    "check_step": "compare.submission",
+    "check_gradients": "compare.submissions",
+    "check_step": "compare.submissions",
 }
 
 __all__ = [

@@ -146,7 +146,7 @@ def check(
 
     with errors_for_people(), Console(stderr=True).status("checking"):
         load_tensorflow()
-        from compare.handed_in import check_file, check_number
+        from compare.submissions.handed_in import check_file, check_number
 
         if submission is not None:
             result: Any = check_file(load(case), submission, returns or "gradients")

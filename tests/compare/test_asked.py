@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from compare.asked import ask
 from compare.cases import load
 from compare.casework import built, precision
 from compare.errors import BadInput
+from compare.submissions.asked import ask
 
 W5 = ("output/kernel", (0, 0))
 W1 = ("hidden/kernel", (0, 0))

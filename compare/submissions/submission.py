@@ -16,16 +16,16 @@ from compare.collecting import Comparison
 from compare.data import check_fit, check_lengths, checked_arrays
 from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
 from compare.errors import BadInput
-from compare.held import explained
 from compare.judge import judge, judge_at_kinks
-from compare.movers import Mover, Unmoved, Updated, exact_mover
 from compare.noise import Noisy, resolved
 from compare.places import Places
 from compare.referee import gradient_ruling
 from compare.reference import Derivation, Reference
 from compare.report import Report
-from compare.returned import Arrays, Returns, Step, called, checked_submission
-from compare.slips import Slips
+from compare.submissions.held import explained
+from compare.submissions.movers import Mover, Unmoved, Updated, exact_mover
+from compare.submissions.returned import Arrays, Returns, Step, called, checked_submission
+from compare.submissions.slips import Slips
 from compare.twins import model_config, twin_network, working_dtype
 from keras_models import naming
 from keras_models.recorder import StepRecord

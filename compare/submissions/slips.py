@@ -17,8 +17,8 @@ import numpy as np
 from compare.causes import Candidate, Facts, Place, candidates
 from compare.causes.base import Hypothesis, hypotheses_about, proposed
 from compare.noise import Noisy
-from compare.otherwise import otherwise
 from compare.reference import Reference
+from compare.submissions.otherwise import otherwise
 from compare.surroundings import Surroundings
 
 Gradients = dict[str, Noisy]

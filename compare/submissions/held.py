@@ -13,9 +13,9 @@ from compare.causes import Cause, Facts, Place
 from compare.causes.base import fits, ranked
 from compare.causes.factors import constants
 from compare.judge import BOUND, judge, may_agree
-from compare.movers import Mover, Unmoved
 from compare.noise import Noisy, representation_error
-from compare.slips import Gradients, Slip, Slips, at_places
+from compare.submissions.movers import Mover, Unmoved
+from compare.submissions.slips import Gradients, Slip, Slips, at_places
 
 
 def explained(

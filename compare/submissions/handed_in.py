@@ -12,15 +12,15 @@ from typing import Any, cast
 
 from rich.console import Console
 
-from compare.asked import Answer, ask
 from compare.cases.base import Case
 from compare.console import print_finding, say
 from compare.errors import BadInput
 from compare.explain import weight_place
 from compare.halves import built, precision
 from compare.report import Report
-from compare.returned import Returns, Step, told
-from compare.submission import check_step
+from compare.submissions.asked import Answer, ask
+from compare.submissions.returned import Returns, Step, told
+from compare.submissions.submission import check_step
 
 
 @dataclass(frozen=True)

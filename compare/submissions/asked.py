@@ -14,7 +14,7 @@ import numpy as np
 
 from compare.cases.base import Case, Run, reproduces
 from compare.errors import BadInput
-from compare.ways import LOSSES, Reader, Way, possible, readings, trained_alike, ways
+from compare.submissions.ways import LOSSES, Reader, Way, possible, readings, trained_alike, ways
 from manual.network import Network
 
 
