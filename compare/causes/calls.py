@@ -44,7 +44,8 @@ def every_call(place: Place) -> Iterator[Candidate]:
     made: dict[tuple[str, str], list[Candidate]] = {}
     for call in calls:
         for one in candidates(replace(place, right=unknown, inputs=call)):
-            made.setdefault((one.sentence, one.formula), []).append(one)
+            if not np.isnan(one.value.value).any():  # else it was made of what is unknown
+                made.setdefault((one.sentence, one.formula), []).append(one)
     for found in made.values():
         if len(found) == len(calls):
             value = sum((one.value for one in found[1:]), found[0].value)
