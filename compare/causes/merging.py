@@ -154,8 +154,18 @@ def joined_gradient(place: Place) -> Iterator[Candidate]:
             "repeated numbers get the mean of their gradients instead of the sum",
             place.right / copies,
         )
+        if isinstance(place.map, Extreme):
+            return
+        of_copies = {
+            Multiply: [dy * other_factors(x, where) for where in range(n)],
+            Average: [dy / float(n)] * n,
+            Subtract: [dy, -dy],
+        }.get(kind, [dy] * n)
         for end, which in ((0, "first"), (-1, "last")):
-            one = back_to(place, [dy * at_one_end(part, dy, end) for part in x])
+            one = back_to(
+                place,
+                [g * at_one_end(part, dy, end) for g, part in zip(of_copies, x, strict=True)],
+            )
             yield Candidate(f"of repeated numbers only the {which} copy's gradient is there", one)
 
 

@@ -100,24 +100,6 @@ def pooling_slips() -> Iterator[tuple[str, type, str, Any, Function, str, str, s
             dx[where] += dy
         return self.windows.cropped(dx, space)
 
-    def by_windows(self: Any, dy: Any, saved: Any) -> Any:
-        padded, space = saved
-        dx = np.zeros_like(padded)
-        for where in self.windows.offsets(space):
-            dx[where] += dy / float(np.prod(dy.shape[1:-1]))
-        return self.windows.cropped(dx, space)
-
-    yield (
-        "average divided by the number of windows",
-        AveragePooling,
-        "backward",
-        groups,
-        by_windows,
-        BACK,
-        "first",
-        "the gradient is divided by the number of windows|tanh",
-    )
-
     def padding_counted(self: Any, x: Any, *, training: bool = False) -> Any:
         taken = self.windows.taken(x)
         rows = taken.reshape(*taken.shape[:3], -1, x.shape[-1])
