@@ -192,7 +192,7 @@ class UpdateCheck(Collector):
                 self.compare("weight", name, actual[name], before, origin, OWN)
         origin = Origin(replace(by, formula="n⁺ = n + 1"), optimizer, self.places.of_schedule)
         count, expected = np.float64(own.iterations), reference.exact(record.iterations + 1.0)
-        self.compare("optimizer slot", "iterations", count, expected, origin, OWN)
+        self.compare("state", "iterations", count, expected, origin, OWN)
 
     def owner(self, name: str) -> tuple[Any, str]:
         layer_name, weight = name.split("/", 1)

@@ -72,7 +72,7 @@ def trained_all_the_same(place: Place) -> Iterator[Candidate]:
         yield Candidate("a weight that isn't trained is updated", moved)
 
 
-@hypothesis("optimizer slot")
+@hypothesis("state")
 def step_count(place: Place) -> Iterator[Candidate]:
     """Propose a count of the steps that stands still, or runs ahead."""
     if place.name == "iterations":

@@ -54,7 +54,7 @@ def test_a_run_as_a_user_sees_it() -> None:
     assert "epoch 10/10  loss 0.616209  by hand 0.616209" in lines
     text = " ".join(done.stdout.split())
     assert "wrong in print: second-layer weights by hand is 0.19882, not 0.19926" in text
-    assert re.search(r"^hand_vs_keras +20 +424 +\d\.\d× .* 2 / 1 agrees *$", done.stdout, re.M)
+    assert re.search(r"^hand_vs_keras +20 +464 +\d\.\d× .* 2 / 1 agrees *$", done.stdout, re.M)
 
 
 def test_help_is_quick_and_loads_nothing() -> None:

@@ -15,8 +15,10 @@ from manual import Network, optimizers
 Model = Callable[..., keras.Model]
 
 
-def trained(model_of: Model, **options: Any) -> Report:
-    layers = keras.layers.Dense(3, "tanh", name="hidden"), keras.layers.Dense(2, name="out")
+def trained(model_of: Model, *, frozen: bool = False, **options: Any) -> Report:
+    layers = [keras.layers.Dense(3, "tanh", name="hidden"), keras.layers.Dense(2, name="out")]
+    if frozen:
+        layers.insert(1, keras.layers.Dense(3, trainable=False, name="frozen"))
     model = model_of(4, *layers, **options)
     generator = np.random.default_rng(1)
     x, y = generator.normal(size=(12, 4)), generator.normal(size=(12, 2))
@@ -65,6 +67,86 @@ def test_an_update_that_is_left_out(
     assert first is not None and first.diagnosis is not None
     assert (first.step, first.phase, first.name) == (1, "weight", "hidden/kernel")
     assert first.diagnosis.causes[0].sentence == "the weight is not updated"
+
+
+def loss_after(self: Network, x: Any, y: Any, sample_weight: Any = None) -> float:
+    right_step(self, x, y, sample_weight)
+    return float(self.loss(self.forward(x, training=True), y, sample_weight)[0])
+
+
+def trains_what_is_frozen(self: Network, x: Any, y: Any, sample_weight: Any = None) -> float:
+    loss = right_step(self, x, y, sample_weight)
+    assert self.optimizer is not None
+    for parameter in self.parameters.values():
+        if not parameter.trainable:
+            parameter.value -= self.optimizer.learning_rate * parameter.gradient
+    return loss
+
+
+def counts_nothing(self: Network) -> None:
+    right_update(self)
+    self.iterations -= 1
+
+
+def updates_twice(self: Network) -> None:
+    right_update(self)
+    right_update(self)
+
+
+right_step, right_update = Network.train_step, Network.update
+
+
+@pytest.mark.parametrize(
+    ("method", "function", "where", "cause"),
+    [
+        ("train_step", loss_after, ("loss", "total"), "the loss is taken after the update"),
+        (
+            "train_step",
+            trains_what_is_frozen,
+            ("weight", "frozen/kernel"),
+            "a weight that isn't trained is updated",
+        ),
+        (
+            "update",
+            counts_nothing,
+            ("state", "iterations"),
+            "the step count isn't moved on",
+        ),
+        ("update", updates_twice, ("weight", "hidden/kernel"), "the update is made twice"),
+    ],
+)
+def test_a_step_that_is_put_together_wrongly(
+    method: str,
+    function: Any,
+    where: tuple[str, str],
+    cause: str,
+    precision: str,
+    model_of: Model,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every map is right; what a step leaves behind, or reports, is not."""
+    monkeypatch.setattr(Network, method, function)
+    first = trained(model_of, frozen=True).first
+    assert first is not None and first.diagnosis is not None
+    assert (first.step, first.phase, first.name, first.source) == (1, *where, "manual.Network")
+    sentences = [one.sentence for one in first.diagnosis.causes]
+    assert any(sentence.startswith(cause) for sentence in sentences), str(first)
+
+
+def test_a_slot_that_starts_from_another_number(
+    precision: str, model_of: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Adagrad's accumulator starts at 0.1, and is Keras's own from the first step on."""
+
+    def from_0(self: Any, w: Any, tensors: Any) -> dict[str, Any]:
+        return {"accumulator": np.zeros_like(w)}
+
+    monkeypatch.setattr(optimizers.Adagrad, "new_slots", from_0)
+    first = trained(model_of, optimizer="adagrad").first
+    assert first is not None and first.diagnosis is not None
+    where = (0, "optimizer slot", "hidden/kernel/accumulator")
+    assert (first.step, first.phase, first.name) == where
+    assert first.diagnosis.causes[0].sentence == "the slot starts from 0"
 
 
 @pytest.mark.parametrize(

@@ -38,16 +38,18 @@ def test_every_quantity_of_every_step_is_counted(
         ("activation", tape): dict.fromkeys(nodes, 6),
         ("loss", tape): {"total": 6},
         ("loss", fit): {"total": 6},
+        ("loss", own): {"total": 6},
         # The loss is differentiated from the logits, so the softmax itself has no gradient.
         ("activation gradient", tape): dict.fromkeys(nodes[:3], 6),
         ("weight gradient", tape): dict.fromkeys(weights, 6),
         ("weight gradient", fit): dict.fromkeys(weights, 6),
         ("optimizer slot", tape): dict.fromkeys(slots, 6),
-        ("optimizer slot", fit): dict.fromkeys(slots, 6),
+        ("optimizer slot", fit): dict.fromkeys(slots, 7),  # and before the first step
         ("optimizer slot", own): dict.fromkeys(slots, 6),
         ("weight", tape): dict.fromkeys(weights, 6),
         ("weight", fit): dict.fromkeys(weights, 6),
         ("weight", own): dict.fromkeys(weights, 6),
+        ("state", own): {"iterations": 6},
         ("metric", fit): {"loss": 2},
     }
     found = {

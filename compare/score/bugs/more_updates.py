@@ -238,8 +238,8 @@ def _steps() -> Iterator[Bug]:
               ("the loss is taken after the update",))  # fmt: skip
     yield Bug("own step: two updates", Network, "update", twice, SLOT, "",
               ("the update is made twice in one step",), optimizer="Adam")  # fmt: skip
-    yield Bug("own step: the count stands still", Network, "update", standing, SLOT, "iterations",
-              ("the step count isn't moved on",), optimizer="Adam")  # fmt: skip
+    yield Bug("own step: the count stands still", Network, "update", standing, "state",
+              "iterations", ("the step count isn't moved on",), optimizer="Adam")  # fmt: skip
     yield Bug("own step: the slots are made anew", Network, "update", afresh, SLOT, "",
               ("the memory starts anew at every step", "the momentum is forgotten"), step=2,
               options=momentum)  # fmt: skip
