@@ -40,7 +40,7 @@ def every_call(place: Place) -> Iterator[Candidate]:
     calls = place.inputs.get("calls", [])
     if len(calls) < 2:
         return
-    unknown = place.right * float("nan")  # of one call alone, only what it took is known,
+    unknown = place.right * float("nan")  # of one call alone, only what it took is known
     made: dict[tuple[str, str], list[Candidate]] = {}
     for call in calls:
         for one in candidates(replace(place, right=unknown, inputs=call)):
@@ -49,8 +49,6 @@ def every_call(place: Place) -> Iterator[Candidate]:
     for found in made.values():
         if len(found) == len(calls):
             value = sum((one.value for one in found[1:]), found[0].value)
-            if np.isnan(value.value).all():  # and not what can be made of its right share
-                continue
             yield replace(found[0], sentence=f"{found[0].sentence}, in every call", value=value)
 
 
