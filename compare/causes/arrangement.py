@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from manual.layers import Dense
 
 
 @hypothesis("activation", "activation gradient", "weight gradient")
@@ -36,14 +35,6 @@ def rearranged(place: Place) -> Iterator[Candidate]:
 def nothing_there(place: Place) -> Iterator[Candidate]:
     """Propose that nothing was computed at all."""
     yield Candidate("the gradient is never computed: it stays 0", place.right * 0.0, "0")
-
-
-@hypothesis("activation gradient")
-def passed_on(place: Place) -> Iterator[Candidate]:
-    """Propose that a layer is skipped on the way back."""
-    if place.has("dz") and not isinstance(place.map, Dense):  # that has its own words for it
-        skipped = "the layer is skipped on the way back: the gradient passes unchanged"
-        yield Candidate(skipped, place.inputs["dz"], "dx = dy")
 
 
 @hypothesis("weight gradient")

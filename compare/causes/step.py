@@ -10,6 +10,7 @@ from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.optimizers import State, rule_of
 from compare.causes.optimizers.surroundings import one_step
 from compare.causes.regularizers import slope
+from manual.layers import Dense
 from manual.regularizers import L1L2
 
 
@@ -107,3 +108,11 @@ def moved_by(place: Place, g: Any, sentence: str, formula: str) -> Iterator[Cand
     moved = one_step(other, known[0], {})
     if quantity in moved:
         yield Candidate(sentence, moved[quantity], formula)
+
+
+@hypothesis("activation gradient")
+def passed_on(place: Place) -> Iterator[Candidate]:
+    """Propose that a layer is skipped on the way back."""
+    if place.has("dz") and not isinstance(place.map, Dense):  # that has its own words for it
+        skipped = "the layer is skipped on the way back: the gradient passes unchanged"
+        yield Candidate(skipped, place.inputs["dz"], "dx = dy")
