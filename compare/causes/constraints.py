@@ -52,6 +52,7 @@ def sizes(w: Any, axis: int | tuple[int, ...], k: Knobs) -> Any:
 
 
 ANY: dict[str, Knobs] = {
+    "the constraint is forgotten": {"unconstrained": True},
     "the constraint comes before the update instead of after": {"constrained_early": True},
 }
 POSITIVE: dict[str, Knobs] = {

@@ -245,6 +245,10 @@ LAMB: dict[str, Knobs] = {
     "the trust ratio is capped at 10": {"capped": 10.0},
     "the trust ratio isn't divided by the step's norm": {"only_w": True},
     "the trust ratio has the gradient's norm instead of the step's": {"of_g": True},
+    "the weight decay is inside the trust ratio, as in the paper": {
+        "decay_inside": True,
+        "decay_factor": 0.0,
+    },
     "the norms are sums of absolute values": {"absolute_norms": True},
     "the norms aren't rooted": {"squared": True},
     **moments.CORRECTIONS,

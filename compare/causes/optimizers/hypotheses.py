@@ -119,6 +119,10 @@ def factors(place: Place) -> dict[str, Knobs]:
         "the learning rate is applied twice": {"eta": eta**2},
         "the learning rate is divided by the batch size": {"eta": eta / samples},
     }
+    known["the learning rate is already in the gradient"] = {"factor": eta}
+    if samples < place.facts.batch_size:
+        sentence = "the last, small batch is averaged with the full batch size"
+        known[sentence] = {"factor": samples / place.facts.batch_size}
     before = place.inputs.get("previous_rate")
     if before is not None:
         known["the learning rate is that of the step before"] = {"eta": before}
@@ -150,14 +154,8 @@ def weight_slips(place: Place) -> Iterator[Candidate]:
     yield Candidate("this is the gradient, not the weight after the update", state.g, "dW")
     yield Candidate("this is the step alone, without the weight", right - state.w, "w⁺ − w")
     yield Candidate("the update is applied twice", right + (right - state.w), "w⁺ = w + 2 Δw")
-    known = rule_of(type(place.map).__name__, state)
-    if known is None:
-        return
-    if state.constraint is not None:
-        alone = one_step(state, known[0], {"unconstrained": True})
-        yield Candidate("the constraint is forgotten", alone["weight"], "w⁺ of the update alone")
-        return
-    for other in place.inputs.get("constraints", ()):
+    others = () if state.constraint is not None else place.inputs.get("constraints", ())
+    for other in others:
         projected = constrained(right, other, {})
         yield Candidate("a weight without a constraint is constrained", projected)
 

@@ -61,7 +61,7 @@ def moved(s: State, rule: Rule, k: Knobs, slots: Slots) -> Any:
 def decay_rate(s: State, k: Knobs) -> float:
     """Return λ, or 0 where nothing decays."""
     rate = s.settings.get("weight_decay") or 0.0
-    if not (s.decays or k.get("everywhere")) or (s.decays and k.get("turned_exclusion")):
+    if not (s.decays or k.get("everywhere")):
         return 0.0
     if k.get("other_decay"):
         rate = s.settings.get("other_weight_decay") or 0.0
@@ -135,9 +135,10 @@ DECAY: dict[str, Knobs] = {
     "the weight decays by λ sign(w), as with L1": {"decay_by_sign": True},
     "the weight decay has the wrong sign: the weight grows": {"decay_factor": -1.0},
     "a weight that was excluded from weight decay decays": {"everywhere": True},
-    "a weight that was not excluded from weight decay doesn't decay": {"turned_exclusion": True},
-    "the weight decays at the rate of the weights that go by the other rule": {"other_decay": True},
     "Keras rounds the weight decay to float32; the exact one was used": {"exact_decay": True},
+}
+OF_TWO_RULES: dict[str, Knobs] = {
+    "the weight decays at the rate of the weights that go by the other rule": {"other_decay": True},
 }
 ACCUMULATION: dict[str, Knobs] = {
     "the step count counts every step instead of every update": {"every_step_counts": True},
@@ -185,6 +186,8 @@ def surrounding_knobs(s: State) -> dict[str, Knobs]:
     knobs: dict[str, Knobs] = {}
     if settings.get("weight_decay") or settings.get("other_weight_decay"):
         knobs |= DECAY
+    if "other_weight_decay" in settings:
+        knobs |= OF_TWO_RULES
     n = settings.get("gradient_accumulation_steps")
     if n:
         knobs |= ACCUMULATION | (BEFORE_THE_KTH if (s.iterations + 1) % n else AT_THE_KTH)
