@@ -6,9 +6,9 @@ from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diag
 
 FAMILIES = (
     "regularizers",
+    "rows",
     "activation",
     "reshaping",
-    "rows",
     "arrangement",
     "attention",
     "calls",
