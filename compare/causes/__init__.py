@@ -2,7 +2,16 @@
 
 from importlib import import_module
 
-from compare.causes.base import Candidate, Cause, Facts, Place, candidates, diagnose, hypothesis
+from compare.causes.base import (
+    Candidate,
+    Cause,
+    Facts,
+    Place,
+    candidates,
+    diagnose,
+    hypothesis,
+    put_in_order,
+)
 
 FAMILIES = (
     "regularizers",
@@ -45,5 +54,6 @@ all: a layer's slip that changes nothing leaves a gradient without its penalty."
 
 for family in FAMILIES:
     import_module(f"{__name__}.{family}")
+put_in_order([f"{__name__}.{family}" for family in FAMILIES])
 
 __all__ = ["Candidate", "Cause", "Facts", "Place", "candidates", "diagnose", "hypothesis"]

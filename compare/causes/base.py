@@ -113,6 +113,18 @@ def hypothesis(*phases: str, last_resort: bool = False) -> Callable[[Hypothesis]
     return register
 
 
+def put_in_order(modules: Sequence[str]) -> None:
+    """Sort all hypotheses by the module that they are registered in, whichever was loaded first."""
+
+    def place_of(function: Hypothesis) -> int:
+        home = function.__module__
+        return next(i for i, one in enumerate(modules) if f"{home}.".startswith(f"{one}."))
+
+    for registry in (_hypotheses, _last_resorts):
+        for functions in registry.values():
+            functions.sort(key=place_of)
+
+
 Constants = Callable[[Place], Iterator[tuple[float, str, str]]]
 
 _constants: list[Constants] = []
