@@ -13,7 +13,7 @@ from compare.causes.optimizers import State, rule_of
 from compare.causes.optimizers.surroundings import one_step, surrounding_knobs
 from compare.causes.processing import clipped
 from compare.causes.regularizers import cost, slope
-from compare.judge import judge
+from compare.judge import BOUND, judge
 from compare.noise import Noisy
 from manual import constraints, optimizers, schedules
 from manual.optimizers import as_float32
@@ -191,8 +191,10 @@ def test_every_slip_is_recognised_and_no_near_miss(case: str, dtype: str) -> Non
             value = candidate.value.value
             cause = fits(candidate, value)
             assert cause is not None and cause.residual == 0.0
-            off = 1.0 + 0.004 * np.cos(np.arange(value.size) + 1.0).reshape(value.shape)
-            assert not np.any(value) or fits(candidate, value * off) is None
+            wave = np.cos(np.arange(value.size) + 1.0).reshape(value.shape)
+            noise = candidate.value.noise * place.right.unit  # in Muon's step more than thousandths
+            off = 0.004 * np.abs(value) + 2 * BOUND * noise
+            assert not np.any(value) or fits(candidate, value + off * wave) is None
         named = [cause.sentence for cause in diagnose(place, proposed[-1].value.value)]
         assert proposed[-1].sentence in named
         agreeing = [one for one in proposed if judge(proposed[-1].value.value, one.value).agrees]
