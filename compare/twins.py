@@ -54,6 +54,8 @@ def model_config(model: Any) -> dict[str, Any]:
             f"The model {model.name!r} doesn't know its input shape yet: start it with "
             "keras.Input(...) or call it once."
         )
+    if not model.trainable_variables:
+        raise BadInput(f"The model {model.name!r} has no weight that is trained.")
     if model.steps_per_execution != 1:
         raise BadInput(
             "Steps can be looked at one by one only with steps_per_execution=1. "

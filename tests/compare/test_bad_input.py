@@ -199,6 +199,12 @@ def test_a_subclassed_model(refused: Refused) -> None:
     )
 
 
+def test_a_model_without_weights(refused: Refused) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.ReLU()], name="fixed")
+    model.compile("sgd", "mse")
+    assert refused(model) == "The model 'fixed' has no weight that is trained."
+
+
 def test_a_model_that_is_not_compiled(refused: Refused) -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)], name="raw")
     assert refused(model) == (
