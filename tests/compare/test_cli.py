@@ -169,7 +169,7 @@ def test_an_interruption_tells_what_was_found(tmp_path: Path) -> None:
         assert line, process.communicate()
         seen += line
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Interrupted. Compared so far:" in out
     assert re.search(r"^digits +\d+ ", out, re.M)
