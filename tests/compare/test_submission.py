@@ -226,12 +226,12 @@ def test_an_exact_penalty_is_right_and_half_of_it_is_not(precision: str) -> None
 
 
 def test_one_number_does_not_tell_two_slips(precision: str) -> None:
-    """3 x² for 2 x, on whole numbers: some two slips always give 6."""
+    """x³ for x²: the last sample's share alone, not averaged, gives that number as well."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
     model.set_weights([np.array([[3.0]])])
     model.compile(keras.optimizers.SGD(0.1), "mse", run_eagerly=True)
-    x = np.array([[0.0], [1.0], [2.0]])
-    report = check_gradients(model, x, 2.0 * x, [np.array([[2.0 * (x**3).sum() / 3.0]])])
+    x = np.array([[0.0], [1.0], [2.0], [3.0]])
+    report = check_gradients(model, x, 2.0 * x, [np.array([[2.0 * (x**3).sum() / 4.0]])])
     assert not report.ok
     assert explained(report) == ""
 
