@@ -63,7 +63,10 @@ def test_a_wrong_place_and_a_wrong_cause_are_counted() -> None:
     assert counts["cause in the first three"] == (0, 1)
 
 
-@pytest.mark.parametrize(("dtype", "last_place"), [("float32", 2.0**-23), ("float64", 2.0**-52)])
+@pytest.mark.parametrize(
+    ("dtype", "last_place"),
+    [pytest.param("float32", 2.0**-23, marks=pytest.mark.slow), ("float64", 2.0**-52)],
+)
 def test_a_few_last_places_are_enough_to_be_caught(dtype: str, last_place: float) -> None:
     for one in sensitivity(dtype):
         assert one.confirmed, one

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from in_turn import in_turn
 
 from compare.causes import Candidate, Cause, Facts, Place, candidates, diagnose
 from compare.causes.base import fits, ranked
@@ -141,8 +142,7 @@ def named(wrong: np.ndarray, among: list[Candidate]) -> list[Cause]:
         return ranked([cause for one in among if (cause := fits(one, wrong)) is not None])
 
 
-@pytest.mark.parametrize("dtype", UNITS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "dtype"), in_turn((case,) for case in CASES))
 def test_every_slip_is_recognised(case: str, dtype: str) -> None:
     """Put what a hypothesis proposes in the place of the right numbers: it, or one that gives the
     same numbers, is named first, unless a simpler one gives them too."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from in_turn import in_turn
 
 from compare.causes import Facts, Place, candidates, diagnose
 from compare.causes.base import fits, ranked
@@ -117,8 +118,7 @@ def differs(one: Noisy, other: Noisy) -> bool:
         return bool(np.isfinite(a).all() and np.max(np.abs(a - b)) > 2.0**-16 * np.max(np.abs(b)))
 
 
-@pytest.mark.parametrize("dtype", UNITS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "dtype"), in_turn((case,) for case in CASES))
 def test_every_slip_is_recognised_and_no_near_miss(case: str, dtype: str, at: Any) -> None:
     """Put what a hypothesis proposes in the place of the right numbers: it, and only what gives
     the same numbers, is named. With every number off by some thousandths, nothing is."""

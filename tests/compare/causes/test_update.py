@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from in_turn import in_turn
 
 from compare.causes import Facts, Place, candidates, diagnose
 from compare.causes.base import fits
@@ -175,8 +176,7 @@ def places(unit: float) -> dict[str, Place]:
 CASES = sorted(places(UNITS["float64"]))
 
 
-@pytest.mark.parametrize("dtype", UNITS)
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(("case", "dtype"), in_turn((case,) for case in CASES))
 def test_every_slip_is_recognised_and_no_near_miss(case: str, dtype: str) -> None:
     """What a hypothesis proposes is named where it stands; not if every number is off a little."""
     with np.errstate(all="ignore"):

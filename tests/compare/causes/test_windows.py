@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from in_turn import in_turn
 
 from compare.causes import (
     Candidate,
@@ -126,8 +127,7 @@ def named(wrong: np.ndarray, among: list[Candidate]) -> list[Cause]:
         return ranked([cause for one in among if (cause := fits(one, wrong)) is not None])
 
 
-@pytest.mark.parametrize("dtype", UNITS)
-@pytest.mark.parametrize(("name", "where"), EACH)
+@pytest.mark.parametrize(("name", "where", "dtype"), in_turn(EACH))
 def test_every_slip_is_recognised(name: str, where: str, dtype: str) -> None:
     """It, or one that gives the same numbers, is named first, and nothing else is named."""
     right = places(name, dtype)[where].right
