@@ -130,10 +130,6 @@ def own_derivative(place: Place) -> Iterator[Candidate]:
         p = around["p"]
         sentence = "p (1 − p) is multiplied in, as if a sigmoid came before the loss"
         yield Candidate(sentence, place.right * p * (1.0 - p))
-    if type(loss).__name__ == "MeanSquaredError":
-        cost = (plain.values * share(around, loss, shape, valid=plain.counts)).sum()
-        rooted = place.right / (2.0 * np.sqrt(cost))
-        yield Candidate("the root of the mean is differentiated", rooted, "dL / (2 √L)")
 
 
 def _weights_undone(place: Place) -> Iterator[Candidate]:

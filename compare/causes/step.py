@@ -10,7 +10,7 @@ from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.optimizers import State, rule_of
 from compare.causes.optimizers.surroundings import one_step
 from compare.causes.regularizers import slope
-from manual.layers import Dense
+from manual.layers import Add, Dense, Identity, Subtract
 from manual.regularizers import L1L2
 
 
@@ -110,9 +110,13 @@ def moved_by(place: Place, g: Any, sentence: str, formula: str) -> Iterator[Cand
         yield Candidate(sentence, moved[quantity], formula)
 
 
+PASS_ON = (Add, Subtract, Identity)
+"""Layers through which a gradient rightly passes unchanged."""
+
+
 @hypothesis("activation gradient")
 def passed_on(place: Place) -> Iterator[Candidate]:
-    """Propose that a layer is skipped on the way back."""
-    if place.has("dz") and not isinstance(place.map, Dense):  # that has its own words for it
+    """Propose that a layer is skipped on the way back; a Dense layer has its own words for it."""
+    if place.has("dz") and not isinstance(place.map, (Dense, *PASS_ON)):
         skipped = "the layer is skipped on the way back: the gradient passes unchanged"
         yield Candidate(skipped, place.inputs["dz"], "dx = dy")

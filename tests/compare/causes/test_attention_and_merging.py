@@ -249,6 +249,13 @@ def test_another_layers_hypotheses_keep_silent() -> None:
         assert not any("softmax" in sentence or "mask" in sentence for sentence in said)
 
 
+@pytest.mark.parametrize(("name", "slip"), [("Add", False), ("Subtract", False), ("Average", True)])
+def test_what_adds_passes_a_gradient_on_rightly(name: str, slip: bool) -> None:
+    """Else an Add takes the blame for what is wrong in the branch beside it."""
+    said = {one.sentence for one in candidates(PLACES[name](UNITS["float64"]))}
+    assert any("passes unchanged" in sentence for sentence in said) is slip
+
+
 def test_random_numbers_have_no_cause() -> None:
     """A wrong guess is worse than none."""
     generator = np.random.default_rng(2)
