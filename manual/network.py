@@ -16,6 +16,7 @@ from manual.heads import Head, as_target, attached
 from manual.layers import Layer, Parameter, Symbol
 from manual.optimizers import Optimizer, Tensor
 from manual.registry import from_keras
+from manual.replay import Rehearsed
 
 
 @dataclass
@@ -325,8 +326,9 @@ class Network:
                 sample_weight=sample_weight,
                 mask=run.masks[head.output],
             )
-            total = total + value * head.weight
-            gradient = head.loss.backward(saved) * (head.weight * self.loss_scale)
+            gradient, factor = head.loss.backward(saved), head.weight * self.loss_scale
+            total = total + (value if head.weight == 1.0 else value * head.weight)
+            gradient = gradient if factor == 1.0 else gradient * factor
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
         if self.regularized:
@@ -337,13 +339,20 @@ class Network:
         self, x: Array | Sequence[Array], y: Array | Sequence[Array], sample_weight: Any = None
     ) -> float:
         """Learn from one batch; return its loss, as it was before the update."""
+        loss = self.differentiate(x, y, sample_weight)
+        self.update()
+        return float(loss)
+
+    def differentiate(
+        self, x: Array | Sequence[Array], y: Array | Sequence[Array], sample_weight: Any = None
+    ) -> Array:
+        """Run forward in training and back again: fill the gradients, return the loss."""
         run = self.forward(x, training=True)
         loss, upstream = self.loss(run, y, sample_weight)
         self.clear_gradients()
         self.backward(run, upstream)
-        self.update()
         self.update_state(run)
-        return float(loss)
+        return loss
 
     def clear_gradients(self) -> None:
         """Set every gradient to zero, so that the next `backward` starts afresh."""
@@ -380,16 +389,19 @@ class Network:
         Like Keras, the mean is taken while the weights move: it is not the loss after the epoch.
         """
         generator = np.random.default_rng(seed)
-        xs = list(x) if isinstance(x, (list, tuple)) else [x]
-        ys = list(y) if isinstance(y, (list, tuple)) else [y]
+        xs, ys = (
+            [np.asarray(part, self.dtype) for part in (data if isinstance(data, (list, tuple)) else [data])]
+            for data in (x, y)
+        )
         samples = len(xs[0])
         history = []
+        rehearsed = Rehearsed(self)
         for epoch in range(epochs):
             order = generator.permutation(samples) if shuffle else np.arange(samples)
             total = 0.0
             for rows in batches(order, batch_size):
-                loss = self.train_step([part[rows] for part in xs], [part[rows] for part in ys])
-                total += loss * len(rows)
+                total += float(rehearsed.differentiate(xs, ys, rows)) * len(rows)
+                self.update()
             history.append(total / samples)
             if on_epoch is not None:
                 on_epoch(epoch, history[-1])

@@ -27,6 +27,15 @@ class Draws:
         """Hand out these arrays, one at every request, instead of drawing."""
         self._replayed = iter(arrays)
 
+    @property
+    def state(self) -> Any:
+        """Where the generator stands: set it, and the same numbers come again."""
+        return self._generator.bit_generator.state
+
+    @state.setter
+    def state(self, state: Any) -> None:
+        self._generator.bit_generator.state = state
+
     def uniform(self, shape: Sequence[int], dtype: Any = np.float64) -> Array:
         """Return numbers between 0 and 1, 1 excluded."""
         if self._replayed:

@@ -18,7 +18,9 @@ import tensorflow as tf
 from compare.judge import BOUND
 from compare.noise import Noisy
 from manual.layers import Input
+from manual.recording import Recorded, Tape
 from manual.registry import twin
+from manual.replay import on_tape_of
 
 Shape = tuple[int, ...]
 Options = Mapping[str, Any]
@@ -85,6 +87,58 @@ def twin_of() -> Callable[..., Any]:
     return build
 
 
+def replay_gives_the_same(
+    by_hand: Any, weights: Sequence[Any], xs: Sequence[Any], dy: Any, options: Options
+) -> None:
+    """Record the layer on one batch and replay it on another: the layer's own numbers, bit by bit.
+
+    The other batch has the samples in another order, and other weights.
+    """
+    batches = [
+        ([array.copy() for array in (*xs, dy)], weights),
+        ([array[::-1].copy() for array in (*xs, dy)], [2 * weight for weight in weights]),
+    ]
+    state = by_hand.draws.state
+
+    def run(arrays: Sequence[Any], dy: Any) -> list[Any]:
+        y, saved = by_hand_called(by_hand, arrays, options)
+        dxs = gradients_of(by_hand, dy, saved)
+        by_hand.update_state(saved)
+        return [y, *dxs]
+
+    def load(values: Sequence[Any]) -> None:
+        for parameter, value in zip(by_hand.parameters, values, strict=True):
+            parameter.value[...], parameter.gradient[...] = value, 0.0
+        by_hand.draws.state = state
+
+    def results(made: Sequence[Any]) -> list[Any]:
+        kept = [p.value for p in by_hand.parameters]
+        kept += [p.gradient for p in by_hand.parameters if p.trainable]
+        return [np.array(array) for array in (*made, *kept)]
+
+    (arrays, values), (others, new_values) = batches
+    for parameter, value in zip(by_hand.parameters, values, strict=True):
+        parameter.value, parameter.gradient = np.array(value), np.zeros_like(value)
+    load(new_values)
+    expected = results(run(others[:-1], others[-1]))
+    load(values)
+    tape = Tape()
+    with on_tape_of(tape, by_hand.parameters, [by_hand]):
+        recorded = [tape.lasting_array(array) for array in arrays]
+        made = run(recorded[:-1], recorded[-1])
+        outputs = [np.array(one.value if isinstance(one, Recorded) else one) for one in made]
+        for output, one in zip(outputs, made, strict=True):
+            result = tape.lasting_array(output)
+            tape.changed(np.copyto, (result, one), result)
+    load(new_values)
+    for place, array in zip(arrays, others, strict=True):
+        place[...] = array
+    for function, arguments in tape.program():
+        function(*arguments)
+    for ours, theirs in zip(results(outputs), expected, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.fixture
 def hold_layer(
     ruler: Any, on_tape: Any, loaded: Any, twin_of: Any, generator: np.random.Generator
@@ -114,6 +168,7 @@ def hold_layer(
         assert {array.dtype.name for array in arrays} == {ruler.precision}
         for before, after in zip(kept, (*xs, dy), strict=True):
             np.testing.assert_array_equal(after, before)
+        replay_gives_the_same(by_hand, weights, xs, dy, {"training": True, **options})
 
         def call(*tensors: Any) -> Any:
             return called(layer, tensors, options)

@@ -1,0 +1,474 @@
+"""Arrays that write down what is done with them, so that it can be done again without asking.
+
+The layers are written to be read. Running them costs what Python costs: a method found, a view made
+and an array allocated for every operation, thousands of times over for batches that look alike. So
+`Network.fit` runs them once on `Recorded` arrays, which carry out each operation and note it on a
+`Tape`: the NumPy function, where its operands lie and where its result belongs. The `Program` that
+comes of it is a straight line of calls with nothing left to decide, and training replays it.
+
+What that buys needs no help from a layer:
+
+- results lie in buffers that are used again as soon as nobody holds the array any more: Python's own
+  reference counts say when that is;
+- reshaping, transposing and slicing happen once, since the buffers stay where they are;
+- what nobody reads is never computed: the gradient at the first layer's input, say;
+- a weight's first gradient is written to its place, not added to zeros that were put there before.
+
+A number that Python itself has to look at (``if``, ``float``) can't be written down, and neither can
+a function that isn't listed here: both raise `NotRecordable`, and the layers are run as they stand.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+
+from manual.arrays import Array
+
+
+class NotRecordable(TypeError):
+    """What was asked of a recorded array depends on its numbers, or isn't known here."""
+
+
+class _Held:
+    """Keeps a buffer from being used again for as long as somebody can still see the array.
+
+    Attributes
+    ----------
+    key : int
+        Tells this use of the buffer from the ones before and after.
+    """
+
+    __slots__ = ("key", "raw", "spare")
+
+    def __init__(self, key: int, raw: Array = None, spare: list[Array] | None = None) -> None:
+        self.key, self.raw, self.spare = key, raw, spare
+
+    def __del__(self) -> None:
+        if self.spare is not None:
+            self.spare.append(self.raw)
+
+
+@dataclass
+class Call:
+    """One operation, bound to its operands.
+
+    Attributes
+    ----------
+    function, arguments : callable, tuple
+    reads : set of int
+        The keys of the arrays that it looks at.
+    writes : int or None
+        The key of the array that it changes; None for a call that must be made in any case.
+    result : int or None
+        Which argument it writes all of, without looking at what was there; None if it does look.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    reads: set[int]
+    writes: int | None
+    result: int | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        return self.function is _put
+
+
+class Tape:
+    """Where recorded arrays note what is done with them, and the buffers that they lie in."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+        self.lasting: set[int] = set()
+        self.unwritten: set[int] = set()
+        self._spare: dict[int, list[Array]] = {}
+        self._keys = 0
+
+    def lasting_array(
+        self, array: Array, *, holds_zeros: bool = False, wanted: bool = True
+    ) -> Recorded:
+        """Record an array that outlives the step: a weight, a gradient, a batch.
+
+        With ``holds_zeros`` nobody need put them there: the first array that is added is written.
+        What isn't ``wanted`` after the step need not be computed.
+        """
+        held = self._new_held()
+        if wanted:
+            self.lasting.add(held.key)
+        if holds_zeros:
+            self.unwritten.add(held.key)
+        return Recorded(self, array, held)
+
+    def drawn(self, draw: Callable[[], Array]) -> Recorded:
+        """Record random numbers, to be drawn anew in every step."""
+        made = self.room_for(draw())
+        self.calls.append(Call(_computed_anew, (made.value, draw), set(), None))
+        return made
+
+    def result(
+        self, function: Callable[..., Any], operands: Sequence[Any], like: Array, *after: Any
+    ) -> Recorded:
+        """Note a call that takes operands, then the place of its result, then what is ``after``.
+
+        ``like`` is that result, as NumPy has just computed it.
+        """
+        made = self.room_for(like)
+        arguments = (*map(plain, operands), made.value, *after)
+        self.note(function, arguments, operands, made, len(operands))
+        return made
+
+    def copied(self, source: Recorded, like: Array) -> Recorded:
+        """Note that numbers are put in another order; ``like`` has them, row by row."""
+        made = self.room_for(np.array(like, order="C"))
+        self.note(_put, (made.value.reshape(source.shape), source.value), [source], made, 0)
+        return made
+
+    def computed_anew(self, function: Callable[..., Array], *operands: Any) -> Recorded:
+        """Note a call that has no place for its result: it is copied to one."""
+        values = plain_within(operands)
+        made = self.room_for(function(*values))
+        arguments = (made.value, function, *values)
+        self.note(_computed_anew, arguments, recorded_within(operands), made, 0)
+        return made
+
+    def changed(
+        self, function: Callable[..., Any], arguments: Sequence[Any], target: Recorded
+    ) -> None:
+        """Carry out, and note, a call that changes an array in place."""
+        self.unwritten.discard(target.held.key)
+        values = plain_within(tuple(arguments))
+        function(*values)
+        self.note(function, values, [*recorded_within(arguments), target], target)
+
+    def added(self, target: Recorded, term: Any) -> None:
+        """Add in place; to zeros that nobody has put there, write."""
+        if target.held.key in self.unwritten and np.shape(term) == target.shape:
+            self.unwritten.discard(target.held.key)
+            target.value[...] = plain(term)
+            self.note(_put, (target.value, plain(term)), [term], target, 0)
+        else:
+            self.changed(np.add, (target, term, target), target)
+
+    def note(
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        operands: Sequence[Any],
+        target: Recorded,
+        result: int | None = None,
+    ) -> None:
+        """Note a call that reads the operands and writes to the target."""
+        reads = {one.held.key for one in operands if isinstance(one, Recorded)}
+        self.calls.append(Call(function, arguments, reads, target.held.key, result))
+
+    def _new_held(self, *buffer: Any) -> _Held:
+        self._keys += 1
+        return _Held(self._keys, *buffer)
+
+    def room_for(self, like: Array) -> Recorded:
+        """Return a recorded copy of an array, in a buffer that is free."""
+        spare = self._spare.setdefault(like.nbytes, [])
+        raw = spare.pop() if spare else np.empty(like.nbytes, np.uint8)
+        order = sorted(range(like.ndim), key=lambda axis: -like.strides[axis])
+        turned = raw.view(like.dtype).reshape([like.shape[axis] for axis in order])
+        array = turned.transpose(np.argsort(order))  # as it lies: sums depend on the order
+        array[...] = like
+        return Recorded(self, array, self._new_held(raw, spare))
+
+    def program(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+        """Return the calls that are worth making."""
+        calls = _written_in_place(_needed(self.calls, self.lasting), self.lasting)
+        return [_bound(call) for call in calls]
+
+
+class Recorded(NDArrayOperatorsMixin):
+    """An array whose numbers lie in a buffer, and every use of which is noted."""
+
+    __slots__ = ("held", "tape", "value")
+
+    def __init__(self, tape: Tape, value: Array, held: _Held) -> None:
+        self.tape, self.value, self.held = tape, value, held
+
+    shape = property(lambda self: self.value.shape)
+    ndim = property(lambda self: self.value.ndim)
+    size = property(lambda self: self.value.size)
+    dtype = property(lambda self: self.value.dtype)
+    T = property(lambda self: self._view(self.value.T))
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def _looked_at(self, *_: Any) -> Any:
+        raise NotRecordable("Python looks at a number that will be another one next time.")
+
+    __bool__ = __int__ = __float__ = __index__ = __iter__ = __array__ = _looked_at
+    __hash__ = None  # type: ignore[assignment]
+
+    # ------------------------------------------------------------------ where numbers lie
+
+    def _view(self, value: Array) -> Recorded:
+        return Recorded(self.tape, value, self.held)
+
+    def _moved(self, value: Array) -> Recorded:
+        """Return what came of moving numbers about: a view if it is one, else a copy that's noted."""
+        if np.may_share_memory(value, self.value):
+            return self._view(value)
+        return self.tape.copied(self, value)
+
+    def __getitem__(self, key: Any) -> Recorded:
+        keys = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(one, (Recorded, np.ndarray, list)) for one in keys):
+            return self.tape.computed_anew(operator.getitem, self, key)
+        return self._view(self.value[key])
+
+    def __setitem__(self, key: Any, other: Any) -> None:
+        view = self.value[plain_within(key)]
+        if isinstance(other, Recorded) and _is_same_place(view, other.value):
+            return  # the second half of x[key] += …
+        self.tape.changed(operator.setitem, (self, key, other), self)
+
+    def reshape(self, *shape: Any) -> Recorded:
+        return self._moved(self.value.reshape(*shape))
+
+    def astype(self, dtype: Any) -> Recorded:
+        like = self.value.astype(dtype)
+        if like.dtype == self.dtype:
+            return self.copy()
+        made = self.tape.room_for(like)
+        self.tape.note(np.copyto, (made.value, self.value, "unsafe"), [self], made, 0)
+        return made
+
+    def copy(self) -> Recorded:
+        return self.tape.copied(self, self.value.copy())
+
+    # ------------------------------------------------------------------ sums and the like
+
+    def _reduced(self, ufunc: np.ufunc, axis: Any, keepdims: bool) -> Recorded:
+        like = np.asarray(ufunc.reduce(self.value, axis, None, None, keepdims))
+        return self.tape.result(ufunc.reduce, [self, axis, None], like, keepdims)
+
+    def sum(self, axis: Any = None, keepdims: bool = False) -> Recorded:
+        return self._reduced(np.add, axis, keepdims)
+
+    def max(self, axis: Any = None, keepdims: bool = False) -> Recorded:
+        return self._reduced(np.maximum, axis, keepdims)
+
+    def min(self, axis: Any = None, keepdims: bool = False) -> Recorded:
+        return self._reduced(np.minimum, axis, keepdims)
+
+    def mean(self, axis: Any = None, keepdims: bool = False) -> Recorded:
+        if self.dtype.kind != "f":
+            raise NotRecordable("the mean of numbers that are whole")
+        total = self.sum(axis, keepdims)
+        total /= self.size / max(total.size, 1)
+        return total
+
+    def argmax(self, axis: int = -1) -> Recorded:
+        return self.tape.computed_anew(lambda array: np.asarray(array.argmax(axis)), self)
+
+    # ------------------------------------------------------------------ NumPy's protocols
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
+    ) -> Any:
+        if method == "at" and not options:
+            self.tape.changed(ufunc.at, inputs, inputs[0])
+            return None
+        if method != "__call__" or options or ufunc.nout != 1:
+            raise NotRecordable(f"{ufunc.__name__}.{method} with {options}")
+        if out is None:
+            operands = [_of_its_dtype(one, inputs) for one in inputs]
+            like = np.asarray(ufunc(*map(plain, inputs)))
+            if ufunc is np.matmul and all(np.ndim(one) == 2 for one in inputs):
+                ufunc = np.dot  # the same to the last bit, with less to decide
+            return self.tape.result(ufunc, operands, like)
+        (target,) = out
+        if not isinstance(target, Recorded):
+            raise NotRecordable("A result is written to an array that isn't recorded.")
+        if ufunc is np.add and inputs[0] is target:
+            self.tape.added(target, inputs[1])
+        else:
+            operands = [_of_its_dtype(one, inputs) for one in inputs]
+            self.tape.changed(ufunc, (*operands, target), target)
+        return target
+
+    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if function in (np.shape, np.ndim, np.size):
+            return getattr(self, function.__name__)
+        if function is np.ones_like:
+            return function(args[0].value, *args[1:], **kwargs)
+        if function is np.zeros_like:  # to add to, most of the time
+            made = self.tape.room_for(function(args[0].value, *args[1:], **kwargs))
+            self.tape.note(made.value.fill, (0,), [], made)
+            return made
+        if function in (np.sum, np.mean, np.max, np.min, np.reshape):
+            return getattr(args[0], function.__name__)(*args[1:], **kwargs)
+        if function is np.where and len(args) == 3:
+            return self._chosen(*args)
+        if function in (np.concatenate, np.stack):
+            return self._joined(function, *args, **kwargs)
+        if function is np.pad:
+            return self._padded(*args, **kwargs)
+        if function in _VIEWS and isinstance(args[0], Recorded):
+            made = function(args[0].value, *args[1:], **kwargs)
+            if isinstance(made, list):
+                return [args[0]._moved(one) for one in made]
+            return args[0]._moved(made)
+        if function in _COMPUTED:
+            return self.tape.computed_anew(partial(function, **kwargs), *args)
+        raise NotRecordable(f"{function.__name__} of a recorded array")
+
+    def _chosen(self, condition: Any, this: Any, other: Any) -> Recorded:
+        this, other = (_of_its_dtype(one, (this, other)) for one in (this, other))
+        made = self.tape.room_for(np.where(*map(plain, (condition, this, other))))
+        target = made.value
+        self.tape.note(_put, (target, plain(other)), [other], made, 0)
+        arguments = (target, plain(this), "same_kind", plain(condition))
+        self.tape.note(np.copyto, arguments, [condition, this, made], made)
+        return made
+
+    def _joined(self, function: Any, arrays: Any, axis: int = 0) -> Recorded:
+        parts = [plain(one) for one in arrays]
+        made = self.tape.room_for(function(parts, axis))
+        self.tape.note(function, (parts, axis, made.value), arrays, made, 2)
+        return made
+
+    def _padded(self, array: Recorded, widths: Any, mode: str = "constant", **options: Any) -> Any:
+        if mode != "constant":
+            return self.tape.computed_anew(partial(np.pad, **options), array, widths, mode)
+        like = np.pad(array.value, widths, mode, **options)
+        pairs = np.broadcast_to(np.asarray(widths), (array.ndim, 2))
+        inner = tuple(
+            slice(before, before + n) for (before, _), n in zip(pairs, array.shape, strict=True)
+        )
+        border = options.get("constant_values", 0.0)
+
+        def surround(source: Array, out: Array) -> None:
+            out.fill(border)
+            out[inner] = source
+
+        return self.tape.result(surround, [array], like)
+
+
+def plain(operand: Any) -> Any:
+    """Return the array behind a recorded one; anything else as it is."""
+    return operand.value if isinstance(operand, Recorded) else operand
+
+
+def plain_within(operand: Any) -> Any:
+    """Return the same with plain arrays for recorded ones, in tuples and lists too."""
+    if isinstance(operand, (tuple, list)):
+        return type(operand)(plain_within(one) for one in operand)
+    return plain(operand)
+
+
+def recorded_within(operand: Any) -> list[Recorded]:
+    if isinstance(operand, (tuple, list)):
+        return [found for one in operand for found in recorded_within(one)]
+    return [operand] if isinstance(operand, Recorded) else []
+
+
+def _of_its_dtype(operand: Any, beside: Sequence[Any]) -> Any:
+    """Make an array of a Python number once and for all, of the dtype that NumPy would give it."""
+    if type(operand) not in (int, float):
+        return operand
+    dtypes = [one.dtype for one in beside if hasattr(one, "dtype") and one.dtype.kind == "f"]
+    return np.asarray(operand, np.result_type(*dtypes)) if dtypes else operand
+
+
+def _is_same_place(a: Array, b: Array) -> bool:
+    return a.__array_interface__ == b.__array_interface__
+
+
+# ---------------------------------------------------------------------- what a program calls
+
+
+def _put(target: Array, source: Array) -> None:
+    target[...] = source
+
+
+def _computed_anew(target: Array, function: Callable[..., Array], *arguments: Any) -> None:
+    target[...] = function(*arguments)
+
+
+def _bound(call: Call) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """Return the function and arguments to call, by the shortest way."""
+    if call.is_copy:
+        target, source = call.arguments
+        return target.__setitem__, (..., source)
+    if call.function in (np.maximum, np.minimum):  # which take no third argument
+        return partial(call.function, out=call.arguments[-1]), call.arguments[:-1]
+    return call.function, call.arguments
+
+
+_VIEWS = {
+    np.broadcast_to,
+    np.expand_dims,
+    np.lib.stride_tricks.sliding_window_view,
+    np.moveaxis,
+    np.ravel,
+    np.split,
+    np.squeeze,
+    np.swapaxes,
+    np.transpose,
+}
+_COMPUTED = {np.argsort, np.repeat, np.take_along_axis, np.einsum}
+
+
+# ---------------------------------------------------------------------- what is worth calling
+
+
+def _needed(calls: Sequence[Call], lasting: set[int]) -> list[Call]:
+    """Leave out what nobody reads: from the last call to the first."""
+    read, kept = set(lasting), []
+    for call in reversed(calls):
+        if call.writes is not None and call.writes not in read:
+            continue
+        if call.result is not None and call.writes not in lasting:
+            read.discard(call.writes)
+        read |= call.reads
+        kept.append(call)
+    return kept[::-1]
+
+
+def _written_in_place(calls: list[Call], lasting: set[int]) -> list[Call]:
+    """Let a result that is only copied be written to where the copy would go."""
+    uses: dict[int | None, list[int]] = {}
+    for index, call in enumerate(calls):
+        for key in {*call.reads, call.writes}:
+            uses.setdefault(key, []).append(index)
+    calls, dropped = list(calls), set()
+    for index, call in enumerate(calls):
+        if not call.is_copy or call.writes not in lasting or len(call.reads) != 1:
+            continue
+        target, source = call.arguments
+        (key,) = call.reads
+        first = uses[key][0]
+        maker = calls[first]
+        only_copied = uses[key] == [first, index] and key not in lasting
+        untouched = not any(first < use < index for use in uses[call.writes])
+        if only_copied and untouched and maker.result is not None and maker.writes == key:
+            made = maker.arguments[maker.result]
+            if _holds_the_same(source, made) and _like_each_other(target, made):
+                arguments = list(maker.arguments)
+                arguments[maker.result] = target.reshape(made.shape)
+                calls[first] = replace(maker, arguments=tuple(arguments), writes=call.writes)
+                dropped.add(index)
+    return [call for index, call in enumerate(calls) if index not in dropped]
+
+
+def _holds_the_same(view: Array, array: Array) -> bool:
+    """Say whether two arrays are the same numbers in the same order."""
+    place, other = view.__array_interface__["data"], array.__array_interface__["data"]
+    return place == other and view.size == array.size and _like_each_other(view, array)
+
+
+def _like_each_other(a: Array, b: Array) -> bool:
+    return a.dtype == b.dtype and a.flags.c_contiguous and b.flags.c_contiguous

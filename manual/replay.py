@@ -1,0 +1,158 @@
+"""Training on batches that look alike: the step is recorded once, checked, and replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from manual.arrays import Array
+from manual.layers import Layer, Parameter
+from manual.randomness import Draws
+from manual.recording import Recorded, Tape
+
+if TYPE_CHECKING:
+    from manual.network import Network
+
+Batch = Sequence[Array]
+"""Inputs, or targets: one array for each."""
+
+
+class Program:
+    """Everything that a training step computes up to the gradients, for batches of one shape.
+
+    Recording takes the step, as far as the gradients, like any other.
+
+    Raises
+    ------
+    Exception
+        Where the step can't be recorded.
+    """
+
+    def __init__(self, network: Network, x: Batch, y: Batch) -> None:
+        self.places = [one.copy() for one in (*x, *y)]
+        self.loss = np.zeros((), network.dtype)
+        tape = Tape()
+        batch = [tape.lasting_array(place) for place in self.places]
+        with on_tape_of(tape, network.parameters.values(), network.layers) as gradients:
+            loss = network.differentiate(batch[: len(x)], batch[len(x) :])
+        result = tape.lasting_array(self.loss)
+        tape.changed(np.copyto, (result, loss), result)
+        self.zeros = [one.value for one in gradients if one.held.key in tape.unwritten]
+        self.calls = tape.program()
+
+    def run(self) -> Array:
+        """Fill the gradients from the batch that lies in ``places``; return its loss."""
+        for array in self.zeros:
+            array.fill(0.0)
+        for function, arguments in self.calls:
+            function(*arguments)
+        return self.loss
+
+
+@contextmanager
+def on_tape_of(
+    tape: Tape, parameters: Iterable[Parameter], layers: Iterable[Layer]
+) -> Iterator[list[Recorded]]:
+    """Let weights, their gradients and random draws be recorded; give the gradients."""
+    weights = [(one, one.value, one.gradient) for one in parameters]
+    drawing = [(layer, layer.draws) for layer in layers]
+    gradients = []
+    try:
+        for weight, value, gradient in weights:
+            weight.value = tape.lasting_array(value)
+            weight.gradient = tape.lasting_array(
+                gradient, holds_zeros=True, wanted=weight.trainable
+            )
+            gradients.append(weight.gradient)
+        for layer, draws in drawing:
+            layer.draws = _RecordedDraws(draws, tape)
+        yield gradients
+    finally:
+        for weight, value, gradient in weights:
+            weight.value, weight.gradient = value, gradient
+        for layer, draws in drawing:
+            layer.draws = draws
+
+
+class _RecordedDraws(Draws):
+    """Draws that are made anew at every replay."""
+
+    def __init__(self, draws: Draws, tape: Tape) -> None:
+        self.draws, self.tape = draws, tape
+
+    def uniform(self, shape: Sequence[int], dtype: Any = np.float64) -> Recorded:
+        return self.tape.drawn(lambda: self.draws.uniform(shape, dtype))
+
+    def normal(self, shape: Sequence[int], dtype: Any = np.float64) -> Recorded:
+        return self.tape.drawn(lambda: self.draws.normal(shape, dtype))
+
+
+class Rehearsed:
+    """The gradients of a network, batch after batch, by replaying what was recorded.
+
+    The first batches of a shape are learnt from as the layers stand: most trainings of a few steps
+    are over before recording would pay. Then one is recorded. The next is computed both ways, and
+    only if loss, gradients and state come out the same to the last bit is the recording trusted.
+    """
+
+    AT = 2
+    """The batches of one shape that come before the one that is recorded."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.seen: dict[int, int] = {}
+        self.programs: dict[int, Program | None] = {}
+
+    def differentiate(self, x: Batch, y: Batch, rows: Array) -> Array:
+        """Fill the gradients from these rows of all arrays; return their loss."""
+        size = len(rows)
+        program = self.programs.get(size)
+        seen = self.seen[size] = self.seen.get(size, 0) + 1
+        if program is not None and seen > self.AT + 2:
+            for place, array in zip(program.places, (*x, *y), strict=True):
+                array.take(rows, 0, place, "clip")  # the rows are known to exist
+            return program.run()
+        x, y = [part[rows] for part in x], [part[rows] for part in y]
+        if seen == self.AT + 1:
+            return self._recorded(size, x, y)
+        if program is not None and not self._agrees(program, x, y):
+            self.programs[size] = None
+        return self.network.differentiate(x, y)
+
+    def _recorded(self, size: int, x: Batch, y: Batch) -> Array:
+        before = self._memory()
+        try:
+            program = self.programs[size] = Program(self.network, x, y)
+        except Exception:  # whatever it is: if it is the user's mistake, the layers say so better
+            self._remember(before)
+            return self.network.differentiate(x, y)
+        return program.loss
+
+    def _agrees(self, program: Program, x: Batch, y: Batch) -> bool:
+        before = self._memory()
+        found = []
+        for run in (program.run, lambda: self.network.differentiate(x, y)):
+            self._remember(before)
+            for place, array in zip(program.places, (*x, *y), strict=True):
+                place[...] = array
+            loss = np.asarray(run()).copy()
+            found.append((loss, self.network.gradients.copy(), *self._memory()[0]))
+        self._remember(before)
+        return all(np.array_equal(a, b, equal_nan=True) for a, b in zip(*found, strict=True))
+
+    def _memory(self) -> tuple[list[Array], list[Any]]:
+        """Return copies of what a step changes besides the gradients: state, random generators."""
+        states = [one.value.copy() for one in self._states()]
+        return states, [layer.draws.state for layer in self.network.layers]
+
+    def _remember(self, memory: tuple[list[Array], list[Any]]) -> None:
+        for parameter, value in zip(self._states(), memory[0], strict=True):
+            parameter.value[...] = value
+        for layer, state in zip(self.network.layers, memory[1], strict=True):
+            layer.draws.state = state
+
+    def _states(self) -> list[Any]:
+        return [one for one in self.network.parameters.values() if one.is_state]
