@@ -390,7 +390,10 @@ class Network:
         """
         generator = np.random.default_rng(seed)
         xs, ys = (
-            [np.asarray(part, self.dtype) for part in (data if isinstance(data, (list, tuple)) else [data])]
+            [
+                np.asarray(part, self.dtype)
+                for part in (data if isinstance(data, (list, tuple)) else [data])
+            ]
             for data in (x, y)
         )
         samples = len(xs[0])

@@ -8,21 +8,21 @@ comes of it is a straight line of calls with nothing left to decide, and trainin
 
 What that buys needs no help from a layer:
 
-- results lie in buffers that are used again as soon as nobody holds the array any more: Python's own
-  reference counts say when that is;
+- results lie in buffers that are used again as soon as nobody holds the array any more: Python's
+  own reference counts say when that is;
 - reshaping, transposing and slicing happen once, since the buffers stay where they are;
 - what nobody reads is never computed: the gradient at the first layer's input, say;
 - a weight's first gradient is written to its place, not added to zeros that were put there before.
 
-A number that Python itself has to look at (``if``, ``float``) can't be written down, and neither can
-a function that isn't listed here: both raise `NotRecordable`, and the layers are run as they stand.
+A number that Python itself has to look at (``if``, ``float``) can't be written down, and neither
+can a function that isn't listed here: both raise `NotRecordable`, and the layers are run as they
+stand.
 """
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from manual.arrays import Array
+from manual.calls import Bound, Call, bound, computed_anew, needed, put, written_in_place
 
 
 class NotRecordable(TypeError):
@@ -53,32 +54,6 @@ class _Held:
     def __del__(self) -> None:
         if self.spare is not None:
             self.spare.append(self.raw)
-
-
-@dataclass
-class Call:
-    """One operation, bound to its operands.
-
-    Attributes
-    ----------
-    function, arguments : callable, tuple
-    reads : set of int
-        The keys of the arrays that it looks at.
-    writes : int or None
-        The key of the array that it changes; None for a call that must be made in any case.
-    result : int or None
-        Which argument it writes all of, without looking at what was there; None if it does look.
-    """
-
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    reads: set[int]
-    writes: int | None
-    result: int | None = None
-
-    @property
-    def is_copy(self) -> bool:
-        return self.function is _put
 
 
 class Tape:
@@ -109,7 +84,7 @@ class Tape:
     def drawn(self, draw: Callable[[], Array]) -> Recorded:
         """Record random numbers, to be drawn anew in every step."""
         made = self.room_for(draw())
-        self.calls.append(Call(_computed_anew, (made.value, draw), set(), None))
+        self.calls.append(Call(computed_anew, (made.value, draw), set(), None))
         return made
 
     def result(
@@ -127,7 +102,7 @@ class Tape:
     def copied(self, source: Recorded, like: Array) -> Recorded:
         """Note that numbers are put in another order; ``like`` has them, row by row."""
         made = self.room_for(np.array(like, order="C"))
-        self.note(_put, (made.value.reshape(source.shape), source.value), [source], made, 0)
+        self.note(put, (made.value.reshape(source.shape), source.value), [source], made, 0)
         return made
 
     def computed_anew(self, function: Callable[..., Array], *operands: Any) -> Recorded:
@@ -135,7 +110,7 @@ class Tape:
         values = plain_within(operands)
         made = self.room_for(function(*values))
         arguments = (made.value, function, *values)
-        self.note(_computed_anew, arguments, recorded_within(operands), made, 0)
+        self.note(computed_anew, arguments, recorded_within(operands), made, 0)
         return made
 
     def changed(
@@ -152,7 +127,7 @@ class Tape:
         if target.held.key in self.unwritten and np.shape(term) == target.shape:
             self.unwritten.discard(target.held.key)
             target.value[...] = plain(term)
-            self.note(_put, (target.value, plain(term)), [term], target, 0)
+            self.note(put, (target.value, plain(term)), [term], target, 0)
         else:
             self.changed(np.add, (target, term, target), target)
 
@@ -182,10 +157,10 @@ class Tape:
         array[...] = like
         return Recorded(self, array, self._new_held(raw, spare))
 
-    def program(self) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
+    def program(self) -> list[Bound]:
         """Return the calls that are worth making."""
-        calls = _written_in_place(_needed(self.calls, self.lasting), self.lasting)
-        return [_bound(call) for call in calls]
+        calls = written_in_place(needed(self.calls, self.lasting), self.lasting)
+        return [bound(call) for call in calls]
 
 
 class Recorded(NDArrayOperatorsMixin):
@@ -217,7 +192,7 @@ class Recorded(NDArrayOperatorsMixin):
         return Recorded(self.tape, value, self.held)
 
     def _moved(self, value: Array) -> Recorded:
-        """Return what came of moving numbers about: a view if it is one, else a copy that's noted."""
+        """Return what came of moving numbers about: a view, or else a copy that is noted."""
         if np.may_share_memory(value, self.value):
             return self._view(value)
         return self.tape.copied(self, value)
@@ -251,7 +226,7 @@ class Recorded(NDArrayOperatorsMixin):
     # ------------------------------------------------------------------ sums and the like
 
     def _reduced(self, ufunc: np.ufunc, axis: Any, keepdims: bool) -> Recorded:
-        like = np.asarray(ufunc.reduce(self.value, axis, None, None, keepdims))
+        like = np.asarray(ufunc.reduce(self.value, axis=axis, keepdims=keepdims))
         return self.tape.result(ufunc.reduce, [self, axis, None], like, keepdims)
 
     def sum(self, axis: Any = None, keepdims: bool = False) -> Recorded:
@@ -286,9 +261,9 @@ class Recorded(NDArrayOperatorsMixin):
         if out is None:
             operands = [_of_its_dtype(one, inputs) for one in inputs]
             like = np.asarray(ufunc(*map(plain, inputs)))
-            if ufunc is np.matmul and all(np.ndim(one) == 2 for one in inputs):
-                ufunc = np.dot  # the same to the last bit, with less to decide
-            return self.tape.result(ufunc, operands, like)
+            matrices = ufunc is np.matmul and all(np.ndim(one) == 2 for one in inputs)
+            # np.dot is the same to the last bit, with less to decide.
+            return self.tape.result(np.dot if matrices else ufunc, operands, like)
         (target,) = out
         if not isinstance(target, Recorded):
             raise NotRecordable("A result is written to an array that isn't recorded.")
@@ -329,7 +304,7 @@ class Recorded(NDArrayOperatorsMixin):
         this, other = (_of_its_dtype(one, (this, other)) for one in (this, other))
         made = self.tape.room_for(np.where(*map(plain, (condition, this, other))))
         target = made.value
-        self.tape.note(_put, (target, plain(other)), [other], made, 0)
+        self.tape.note(put, (target, plain(other)), [other], made, 0)
         arguments = (target, plain(this), "same_kind", plain(condition))
         self.tape.note(np.copyto, arguments, [condition, this, made], made)
         return made
@@ -343,7 +318,7 @@ class Recorded(NDArrayOperatorsMixin):
     def _padded(self, array: Recorded, widths: Any, mode: str = "constant", **options: Any) -> Any:
         if mode != "constant":
             return self.tape.computed_anew(partial(np.pad, **options), array, widths, mode)
-        like = np.pad(array.value, widths, mode, **options)
+        like = np.pad(array.value, widths, **options)
         pairs = np.broadcast_to(np.asarray(widths), (array.ndim, 2))
         inner = tuple(
             slice(before, before + n) for (before, _), n in zip(pairs, array.shape, strict=True)
@@ -370,6 +345,7 @@ def plain_within(operand: Any) -> Any:
 
 
 def recorded_within(operand: Any) -> list[Recorded]:
+    """Return the recorded arrays, in tuples and lists too."""
     if isinstance(operand, (tuple, list)):
         return [found for one in operand for found in recorded_within(one)]
     return [operand] if isinstance(operand, Recorded) else []
@@ -384,28 +360,7 @@ def _of_its_dtype(operand: Any, beside: Sequence[Any]) -> Any:
 
 
 def _is_same_place(a: Array, b: Array) -> bool:
-    return a.__array_interface__ == b.__array_interface__
-
-
-# ---------------------------------------------------------------------- what a program calls
-
-
-def _put(target: Array, source: Array) -> None:
-    target[...] = source
-
-
-def _computed_anew(target: Array, function: Callable[..., Array], *arguments: Any) -> None:
-    target[...] = function(*arguments)
-
-
-def _bound(call: Call) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """Return the function and arguments to call, by the shortest way."""
-    if call.is_copy:
-        target, source = call.arguments
-        return target.__setitem__, (..., source)
-    if call.function in (np.maximum, np.minimum):  # which take no third argument
-        return partial(call.function, out=call.arguments[-1]), call.arguments[:-1]
-    return call.function, call.arguments
+    return bool(a.__array_interface__ == b.__array_interface__)
 
 
 _VIEWS = {
@@ -420,55 +375,3 @@ _VIEWS = {
     np.transpose,
 }
 _COMPUTED = {np.argsort, np.repeat, np.take_along_axis, np.einsum}
-
-
-# ---------------------------------------------------------------------- what is worth calling
-
-
-def _needed(calls: Sequence[Call], lasting: set[int]) -> list[Call]:
-    """Leave out what nobody reads: from the last call to the first."""
-    read, kept = set(lasting), []
-    for call in reversed(calls):
-        if call.writes is not None and call.writes not in read:
-            continue
-        if call.result is not None and call.writes not in lasting:
-            read.discard(call.writes)
-        read |= call.reads
-        kept.append(call)
-    return kept[::-1]
-
-
-def _written_in_place(calls: list[Call], lasting: set[int]) -> list[Call]:
-    """Let a result that is only copied be written to where the copy would go."""
-    uses: dict[int | None, list[int]] = {}
-    for index, call in enumerate(calls):
-        for key in {*call.reads, call.writes}:
-            uses.setdefault(key, []).append(index)
-    calls, dropped = list(calls), set()
-    for index, call in enumerate(calls):
-        if not call.is_copy or call.writes not in lasting or len(call.reads) != 1:
-            continue
-        target, source = call.arguments
-        (key,) = call.reads
-        first = uses[key][0]
-        maker = calls[first]
-        only_copied = uses[key] == [first, index] and key not in lasting
-        untouched = not any(first < use < index for use in uses[call.writes])
-        if only_copied and untouched and maker.result is not None and maker.writes == key:
-            made = maker.arguments[maker.result]
-            if _holds_the_same(source, made) and _like_each_other(target, made):
-                arguments = list(maker.arguments)
-                arguments[maker.result] = target.reshape(made.shape)
-                calls[first] = replace(maker, arguments=tuple(arguments), writes=call.writes)
-                dropped.add(index)
-    return [call for index, call in enumerate(calls) if index not in dropped]
-
-
-def _holds_the_same(view: Array, array: Array) -> bool:
-    """Say whether two arrays are the same numbers in the same order."""
-    place, other = view.__array_interface__["data"], array.__array_interface__["data"]
-    return place == other and view.size == array.size and _like_each_other(view, array)
-
-
-def _like_each_other(a: Array, b: Array) -> bool:
-    return a.dtype == b.dtype and a.flags.c_contiguous and b.flags.c_contiguous

@@ -10,6 +10,7 @@ import numpy as np
 
 from manual.arrays import Array
 from manual.layers.base import Layer
+from manual.randomness import Draws
 from manual.registry import twin_of
 
 Drawn = Sequence[int | None] | None
@@ -58,7 +59,7 @@ class Dropout(Layer):
         super().__init__(name=name, trainable=trainable)
         self.rate = rate
         self.noise_shape = noise_shape
-        self.seed = seed
+        self.draws = Draws(seed)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:
@@ -153,7 +154,7 @@ class GaussianNoise(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.stddev = stddev
-        self.seed = seed
+        self.draws = Draws(seed)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.stddev == 0.0:
@@ -191,7 +192,7 @@ class GaussianDropout(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.rate = rate
-        self.seed = seed
+        self.draws = Draws(seed)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:
@@ -239,7 +240,7 @@ class AlphaDropout(Layer):
         super().__init__(name=name, trainable=trainable)
         self.rate = rate
         self.noise_shape = noise_shape
-        self.seed = seed
+        self.draws = Draws(seed)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:

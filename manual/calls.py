@@ -1,0 +1,110 @@
+"""A recorded training step as a list of calls, and which of them are worth making."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from manual.arrays import Array
+
+Bound = tuple[Callable[..., Any], tuple[Any, ...]]
+"""A function and its arguments, ready to be called."""
+
+
+@dataclass
+class Call:
+    """One operation, bound to its operands.
+
+    Attributes
+    ----------
+    function, arguments : callable, tuple
+    reads : set of int
+        The keys of the arrays that it looks at.
+    writes : int or None
+        The key of the array that it changes; None for a call that must be made in any case.
+    result : int or None
+        Which argument it writes all of, without looking at what was there; None if it does look.
+    """
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    reads: set[int]
+    writes: int | None
+    result: int | None = None
+
+    @property
+    def is_copy(self) -> bool:
+        return self.function is put
+
+
+def put(target: Array, source: Array) -> None:
+    """Copy."""
+    target[...] = source
+
+
+def computed_anew(target: Array, function: Callable[..., Array], *arguments: Any) -> None:
+    """Copy what a function returns."""
+    target[...] = function(*arguments)
+
+
+def bound(call: Call) -> Bound:
+    """Return the function and arguments to call, by the shortest way."""
+    if call.is_copy:
+        target, source = call.arguments
+        return target.__setitem__, (..., source)
+    if call.function in (np.maximum, np.minimum):  # which take no third argument
+        return partial(call.function, out=call.arguments[-1]), call.arguments[:-1]
+    return call.function, call.arguments
+
+
+def needed(calls: Sequence[Call], lasting: set[int]) -> list[Call]:
+    """Leave out what nobody reads: from the last call to the first."""
+    read, kept = set(lasting), []
+    for call in reversed(calls):
+        if call.writes is not None and call.writes not in read:
+            continue
+        if call.result is not None and call.writes not in lasting:
+            read.discard(call.writes)
+        read |= call.reads
+        kept.append(call)
+    return kept[::-1]
+
+
+def written_in_place(calls: list[Call], lasting: set[int]) -> list[Call]:
+    """Let a result that is only copied be written to where the copy would go."""
+    uses: dict[int | None, list[int]] = {}
+    for index, call in enumerate(calls):
+        for key in {*call.reads, call.writes}:
+            uses.setdefault(key, []).append(index)
+    calls, dropped = list(calls), set()
+    for index, call in enumerate(calls):
+        if not call.is_copy or call.writes not in lasting or len(call.reads) != 1:
+            continue
+        target, source = call.arguments
+        (key,) = call.reads
+        first = uses[key][0]
+        maker = calls[first]
+        only_copied = uses[key] == [first, index] and key not in lasting
+        untouched = not any(first < use < index for use in uses[call.writes])
+        if only_copied and untouched and maker.result is not None and maker.writes == key:
+            made = maker.arguments[maker.result]
+            if _holds_the_same(source, made) and _like_each_other(target, made):
+                arguments = list(maker.arguments)
+                arguments[maker.result] = target.reshape(made.shape)
+                calls[first] = replace(maker, arguments=tuple(arguments), writes=call.writes)
+                dropped.add(index)
+    return [call for index, call in enumerate(calls) if index not in dropped]
+
+
+def _holds_the_same(view: Array, array: Array) -> bool:
+    """Say whether two arrays are the same numbers in the same order."""
+    place, other = view.__array_interface__["data"], array.__array_interface__["data"]
+    return place == other and view.size == array.size and _like_each_other(view, array)
+
+
+def _like_each_other(a: Array, b: Array) -> bool:
+    return bool(a.dtype == b.dtype and a.flags.c_contiguous and b.flags.c_contiguous)
