@@ -114,9 +114,7 @@ class StepCheck(UpdateCheck):
         loss = self.network.heads[0].loss
         by = self.reference.derivation(loss, "forward", "forward")
         by = replace(by, location=location_of(Network.train_step))
-        self.compare(
-            "loss", "total", np.float64(reported), whole_loss, Origin(by, loss, inputs), OWN
-        )
+        self.compare("loss", "total", reported, whole_loss, Origin(by, loss, inputs), OWN)
 
     def both_ways(self) -> list[Expected]:
         """Return what the gradients should be with every choice at a kink made one way, and other.

@@ -146,18 +146,18 @@ class Collector:
         if inputs is not None and not verdict.agrees:
 
             def diagnose() -> Diagnosis:
-                by_hand = expected.reshape(np.shape(actual))
+                theirs, by_hand = np.asarray(actual), expected.reshape(np.shape(actual))
                 with np.errstate(all="ignore"):
                     ruling = (
-                        self.ruling(name, actual, by_hand)
+                        self.ruling(name, theirs, by_hand)
                         if phase in GRADIENTS
-                        else self.value_ruling(origin, actual, by_hand)
+                        else self.value_ruling(origin, theirs, by_hand)
                     )
                     around = {**inputs(), "sound": self.sound_slots(phase, name, source)}
                     place = Place(phase, name, by_hand, origin.map, around, facts)
                     if source == OWN:
-                        return Diagnosis(BY_HAND, tuple(diagnose_place(place, actual)[:TOLD]), None)
-                    return judged(place, actual, ruling)
+                        return Diagnosis(BY_HAND, tuple(diagnose_place(place, theirs)[:TOLD]), None)
+                    return judged(place, theirs, ruling)
 
         distance = None if verdict.agrees else self.distance(origin.takes)
         self.found.append(Comparison(phase, name, source, origin.by, verdict, diagnose, distance))

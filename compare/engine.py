@@ -20,6 +20,7 @@ from compare.epochs import EpochCheck
 from compare.errors import BadInput
 from compare.judge import judge
 from compare.noise import Noisy
+from compare.recorded_steps import RecordedSteps
 from compare.reference import Derivation, Reference, location_of
 from compare.report import EpochPair, Report
 from compare.twins import (
@@ -210,6 +211,7 @@ class _Lockstep:
         self.own = OwnSteps(network)
         report.drift = self.own.drift
         self.reference = Reference(network)
+        self.recorded = RecordedSteps(self.reference, self.own.single)
         self.stepper = stepper
         self.alone = Alone(stepper.model)
         self.loss_weights = loss_weights(model)
@@ -237,17 +239,25 @@ class _Lockstep:
         )
         with np.errstate(all="ignore"):
             own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
-        comparisons, run = compare_step(
-            self.reference,
-            record,
-            tape,
-            batch_size=self.batch_size,
-            previous=self.last,
-            own=self.own.single,
-            own_loss=own_loss,
-            alone=self.alone,
-            loss_weights=self.loss_weights,
-        )
+        agreement = self.recorded.agreement(record, tape, own_loss)
+        comparisons: list[Comparison] = []
+        if agreement is None:
+            comparisons, run = compare_step(
+                self.reference,
+                record,
+                tape,
+                batch_size=self.batch_size,
+                previous=self.last,
+                own=self.own.single,
+                own_loss=own_loss,
+                alone=self.alone,
+                loss_weights=self.loss_weights,
+            )
+            self.recorded.learn(record, tape, own_loss, comparisons)
+            output = self.epoch.output(run)
+        else:
+            self.report.agree(record.step, agreement.distances)
+            output = agreement.output
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)
             self.own.note(record, comparisons)
@@ -260,7 +270,7 @@ class _Lockstep:
                 told = ", ".join(without)
                 self.report.notes.append(f"metrics without a twin, passed over: {told}")
         samples = len(record.x[0] if isinstance(record.x, (list, tuple)) else record.x)
-        self.epoch.batch(record, run, samples)
+        self.epoch.batch(record, output, samples)
         self.manual_total += self.manual_loss * samples
         self.report.steps, self.report.epochs = record.step, record.epoch
         self.last = record

@@ -75,13 +75,18 @@ class EpochCheck:
         self.samples = 0
         self._means: dict[str, _Mean] = {}
 
-    def batch(self, record: StepRecord, run: Pass, samples: int) -> None:
-        """Take in one training batch: Keras's loss of it, and the metrics of its outputs."""
+    def output(self, run: Pass) -> Noisy | None:
+        """Return the one output that metrics look at; None where there are several."""
+        outputs = self.reference.network.outputs
+        return run.values[outputs[0]] if len(outputs) == 1 else None
+
+    def batch(self, record: StepRecord, output: Noisy | None, samples: int) -> None:
+        """Take in one training batch: Keras's loss of it, and the metrics of its output."""
         self.samples += samples
         loss = self.reference.exact(record.loss)
         bounded = abs(float(record.loss)) < NO_SUM_OVERFLOWS
         with np.errstate(all="ignore"), nullcontext() if bounded else careful():
-            self._add(self._means, loss, run, record.y, samples)
+            self._add(self._means, loss, output, record.y, samples)
 
     def end(self, record: StepRecord, logs: dict[str, float]) -> list[Comparison]:
         """Compare everything that Keras logged for the epoch."""
@@ -165,11 +170,12 @@ class EpochCheck:
             return Derivation(name, formula, location_of(self._add))
         return Derivation(name, metric.formula, location_of(metric.values))
 
-    def _add(self, means: dict[str, _Mean], loss: Noisy, run: Pass, y: Any, samples: int) -> None:
+    def _add(
+        self, means: dict[str, _Mean], loss: Noisy, p: Noisy | None, y: Any, samples: int
+    ) -> None:
         means.setdefault("loss", _Mean()).add(loss * float(samples), samples)
-        if len(self.reference.network.outputs) > 1:
+        if p is None:
             return
-        p = run.values[self.reference.network.outputs[0]]
         target = as_target(np.asarray(y), p)
         for name, metric in self.metrics.items():
             values = metric.values(target, p)
@@ -195,7 +201,7 @@ class EpochCheck:
             run = network.forward([self.reference.exact(x[rows]) for x in xs])
             y = [part[rows] for part in ys]
             loss, _ = network.loss(run, y)
-            self._add(means, loss, run, y[0], len(y[0]))
+            self._add(means, loss, self.output(run), y[0], len(y[0]))
 
 
 def _plain(array: Any) -> np.ndarray:

@@ -49,6 +49,7 @@ from compare.working_precision import (
     resolved,
     within_range,
 )
+from manual.recording import Recorded
 
 __all__ = ["LARGEST", "SMALLEST", "Noisy", "careful", "representation_error", "resolved"]
 
@@ -68,7 +69,7 @@ class Noisy(NDArrayOperatorsMixin):
     __slots__ = ("unit", "value", "variance")
 
     def __init__(self, value: Any, noise: Any = None, *, unit: float) -> None:
-        self.value = np.asarray(value)
+        self.value = value if isinstance(value, Recorded) else np.asarray(value)
         if self.value.dtype.kind == "f":
             self.value = self.value.astype(np.float64, copy=False)
         self.variance: Variance = None
@@ -109,7 +110,8 @@ class Noisy(NDArrayOperatorsMixin):
         value, variance = self._parts(other)
         self.value[key] = value
         if variance is not None or self.variance is not None:
-            self.variance = np.zeros(self.shape) if self.variance is None else self.variance
+            if self.variance is None:
+                self.variance = np.zeros_like(self.value, dtype=np.float64)
             self.variance[key] = 0.0 if variance is None else variance
 
     def __repr__(self) -> str:
@@ -206,9 +208,10 @@ class Noisy(NDArrayOperatorsMixin):
             return NotImplemented
         result = self._like(value, variance)
         target.value[...] = result.value
-        if result.variance is not None:
-            result.variance = np.broadcast_to(result.variance, target.shape).copy()
-        target.variance = result.variance
+        variance = result.variance
+        if variance is not None and (value.shape != target.shape or _is_among(variance, operands)):
+            variance = np.broadcast_to(variance, target.shape).copy()
+        target.variance = variance
         return target
 
     @staticmethod
@@ -273,7 +276,11 @@ class Noisy(NDArrayOperatorsMixin):
         if isinstance(operand, (int, float)) and not isinstance(operand, bool):
             error = representation_error(float(operand), self.unit)
             return float(operand), error * error or None
-        return np.asarray(operand), None
+        return operand if isinstance(operand, Recorded) else np.asarray(operand), None
+
+
+def _is_among(array: Any, others: list[Any]) -> bool:
+    return any(one is array for one in others)
 
 
 _STRUCTURAL = {

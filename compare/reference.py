@@ -19,6 +19,7 @@ from manual.graph import Node
 from manual.heads import Head, as_target
 from manual.network import Network, Pass
 from manual.optimizers import Step, tensors_of
+from manual.recording import Recorded
 
 UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
@@ -108,7 +109,8 @@ class Reference:
 
     def exact(self, array: Any) -> Noisy:
         """Take an array as it is given: its numbers are inputs, without noise."""
-        return Noisy(np.array(array), unit=self.unit)
+        given = array if isinstance(array, Recorded) else np.array(array)
+        return Noisy(given, unit=self.unit)
 
     def load(self, weights: Named) -> None:
         """Take over Keras's weights."""
@@ -124,7 +126,8 @@ class Reference:
 
     def clear_gradients(self) -> None:
         for parameter in self.network.parameters.values():
-            parameter.gradient = self.exact(np.zeros(parameter.shape))
+            zeros = np.zeros_like(parameter.value)
+            parameter.gradient = zeros if isinstance(zeros, Noisy) else self.exact(zeros)
 
     def replay(self, drawn: Named) -> None:
         """Let the stochastic layers use, in their next forward pass, what Keras drew."""
@@ -151,7 +154,7 @@ class Reference:
     ) -> tuple[Noisy, Noisy]:
         """Return one output's weighted loss and its gradient at what the loss reads."""
         value, saved = head.loss.forward(
-            as_target(np.asarray(target), read),
+            as_target(target, read),
             read,
             logits=head.from_logits,
             sample_weight=sample_weight,
@@ -183,7 +186,7 @@ class Reference:
             if parameter.is_state
         }
         for parameter, value in before.items():
-            parameter.value = self.exact(value.value)
+            parameter.value = self.exact(value.value.copy())
         for index, layer in self.network.stateful:
             layer.update_state(saved[index])
         after = {
@@ -229,7 +232,7 @@ class Reference:
         assert optimizer is not None
         names = [name for name in network.slices if name in gradients]
         tensors = tensors_of((name, np.shape(gradients[name])) for name in names)
-        t = self.exact(float(optimizer.updates(iterations) + 1))
+        t = self.exact(optimizer.updates(iterations) + 1.0)
         step = Step(iterations, t, self.exact(learning_rate))
         layouts = {slot: optimizer.layout(slot, tensors) for slot in optimizer.slot_names}
         flat = {
@@ -256,7 +259,7 @@ class Reference:
         assert optimizer is not None
         if optimizer.schedule is None:
             return None
-        steps = Noisy(np.array(float(iterations)), unit=UNIT_ROUNDOFF["float32"])
+        steps = Noisy(iterations * 1.0, unit=UNIT_ROUNDOFF["float32"])
         return optimizer.schedule.rate(steps)  # type: ignore[no-any-return]
 
     def _flat(self, arrays: Named, names: list[str]) -> Noisy:

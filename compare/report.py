@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import textwrap
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -238,6 +239,14 @@ class Report:
             finding = Finding(epoch, step, *key, comparison.derivation, verdict, diagnosis)
             finding = replace(finding, inputs=comparison.inputs, reproduce=reproduce)
             self.findings.append(finding)
+
+    def agree(self, step: int, distances: Iterable[tuple[tuple[str, str, str], float]]) -> None:
+        """Take in a step in which everything agrees: how far each quantity is off."""
+        for key, distance in distances:
+            largest = self.quantities.setdefault(key, Largest())
+            largest.compared += 1
+            if distance >= largest.distance:
+                largest.distance, largest.step = distance, step
 
     def raise_if_different(self) -> None:
         """Raise `Disagreement` with the first finding, if there is one.

@@ -131,7 +131,7 @@ class UpdateCheck(Collector):
             schedule = self.network.optimizer.schedule  # type: ignore[union-attr]
             by = self.reference.derivation(schedule, "learning_rate", "rate")
             origin = Origin(by, schedule, self.places.of_schedule)
-            actual = np.float64(self.record.learning_rate)
+            actual = self.record.learning_rate
             self.compare("optimizer slot", "learning_rate", actual, expected, origin, FIT)
 
     def states(self, saved: list[Any], whole: Pass) -> None:
@@ -191,8 +191,8 @@ class UpdateCheck(Collector):
                 before = reference.exact(record.before[name])
                 self.compare("weight", name, actual[name], before, origin, OWN)
         origin = Origin(replace(by, formula="n⁺ = n + 1"), optimizer, self.places.of_schedule)
-        count, expected = np.float64(own.iterations), reference.exact(record.iterations + 1.0)
-        self.compare("state", "iterations", count, expected, origin, OWN)
+        expected = reference.exact(record.iterations + 1.0)
+        self.compare("state", "iterations", own.iterations, expected, origin, OWN)
 
     def owner(self, name: str) -> tuple[Any, str]:
         layer_name, weight = name.split("/", 1)

@@ -212,10 +212,10 @@ class Recorded(NDArrayOperatorsMixin):
     def reshape(self, *shape: Any) -> Recorded:
         return self._moved(self.value.reshape(*shape))
 
-    def astype(self, dtype: Any) -> Recorded:
+    def astype(self, dtype: Any, copy: bool = True) -> Recorded:
         like = self.value.astype(dtype)
         if like.dtype == self.dtype:
-            return self.copy()
+            return self.copy() if copy else self
         made = self.tape.room_for(like)
         self.tape.note(np.copyto, (made.value, self.value, "unsafe"), [self], made, 0)
         return made
@@ -253,9 +253,13 @@ class Recorded(NDArrayOperatorsMixin):
     def __array_ufunc__(
         self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any
     ) -> Any:
+        if not all(isinstance(one, _KNOWN) for one in (*inputs, *(out or ()))):
+            return NotImplemented  # an array of another kind, which may hold recorded ones
         if method == "at" and not options:
             self.tape.changed(ufunc.at, inputs, inputs[0])
             return None
+        if options.keys() == {"dtype"} and out is None:
+            return ufunc(*(_of_dtype(one, options["dtype"]) for one in inputs))
         if method != "__call__" or options or ufunc.nout != 1:
             raise NotRecordable(f"{ufunc.__name__}.{method} with {options}")
         if out is None:
@@ -275,6 +279,8 @@ class Recorded(NDArrayOperatorsMixin):
         return target
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        if not all(issubclass(one, _KNOWN) for one in types):
+            return NotImplemented
         if function in (np.shape, np.ndim, np.size):
             return getattr(self, function.__name__)
         if function is np.ones_like:
@@ -359,10 +365,18 @@ def _of_its_dtype(operand: Any, beside: Sequence[Any]) -> Any:
     return np.asarray(operand, np.result_type(*dtypes)) if dtypes else operand
 
 
+def _of_dtype(operand: Any, dtype: Any) -> Any:
+    """Return an operand as an array of this dtype."""
+    if isinstance(operand, Recorded):
+        return operand.astype(dtype, copy=False)
+    return np.asarray(operand, dtype)
+
+
 def _is_same_place(a: Array, b: Array) -> bool:
     return bool(a.__array_interface__ == b.__array_interface__)
 
 
+_KNOWN = (Recorded, np.ndarray, np.generic, int, float, list, tuple)
 _VIEWS = {
     np.broadcast_to,
     np.expand_dims,

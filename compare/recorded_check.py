@@ -1,0 +1,282 @@
+"""The check of one step, written down once for batches of one shape, and computed again at each.
+
+Nearly always everything agrees, and nothing is asked of a step but how far each of its numbers is
+from its reference. What `StepCheck` computes for that is a straight line of NumPy operations on
+`Noisy` numbers. Here it runs on `Recorded` ones (`manual.recording`), which note every operation, so
+that the next step of the same shape needs no layer, no place and no verdict: Keras's numbers are put
+where those of the first step were, and the notes give the distances.
+
+A recording knows one answer only: everything agrees. Whatever else there is to say of a step
+is said by `StepCheck` itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from compare.checks import StepCheck
+from compare.collecting import OWN, Origin, Trace
+from compare.distances import Distances
+from compare.noise import Noisy
+from compare.places import Places
+from compare.reference import Reference
+from keras_models.recorder import StepRecord
+from manual.network import Network, Pass
+from manual.recording import NotRecordable, Recorded, Tape
+
+Key = tuple[str, ...]
+Quantity = tuple[str, str, str]
+"""Phase, name and source."""
+
+NEVER_JUDGED = ("draw", "mask")
+"""What a trace holds that is only taken over."""
+GRADIENT_OF_OWN_STEP = "gradient of the own step"
+
+
+class RecordedCheck:
+    """What `StepCheck` computes of a step in which everything agrees.
+
+    Parameters
+    ----------
+    reference : Reference
+        Its network is in use while the check is recorded.
+    record, tape : StepRecord, Trace
+        A step; `distances` takes others of the same shapes.
+    own : manual.Network
+        One that has taken the step by itself.
+    own_loss : float
+
+    Attributes
+    ----------
+    quantities : list of (phase, name, source)
+        Everything that is compared. The gradients of the network's own step are among it. No report
+        has them, but they show what its weights, moved by a small learning rate, would not.
+
+    Raises
+    ------
+    Exception
+        Where the check can't be recorded.
+    """
+
+    def __init__(
+        self, reference: Reference, record: StepRecord, tape: Trace, own: Network, own_loss: float
+    ) -> None:
+        arrays = dict(_numbers(record, tape, own, own_loss))
+        if any(array.dtype.kind not in "fiub" for array in arrays.values()):
+            raise NotRecordable("something that isn't a number")
+        self.shapes = [array.shape for array in arrays.values()]
+        sizes = [array.size for array in arrays.values()]
+        self.numbers = np.zeros(sum(sizes))
+        stops = np.cumsum(sizes).tolist()
+        self.places = [
+            self.numbers[stop - array.size : stop].reshape(array.shape)
+            for array, stop in zip(arrays.values(), stops, strict=True)
+        ]
+        judged = sum(array.size for key, array in arrays.items() if _is_judged(key))
+        self.distances_of = Distances(self.numbers[:judged], reference.unit)
+        self._put(arrays.values())
+
+        notes = Tape()
+        taken = {
+            key: notes.lasting_array(place)
+            for key, place in zip(arrays, self.places, strict=True)
+        }
+        inputs = {one.held.key for one in taken.values()}
+        check = _Recording(notes, self.distances_of, reference, record, tape, own, taken)
+        self.output = check.recorded()
+        if any(call.writes in inputs for call in notes.calls):
+            raise NotRecordable("Keras's numbers are changed in place.")
+        self.quantities = self.distances_of.quantities
+        self.calls = notes.program()
+
+    def distances(
+        self, record: StepRecord, tape: Trace, own: Network, own_loss: float
+    ) -> np.ndarray | None:
+        """Return how far each quantity is from its reference; None for a step of other shapes."""
+        arrays = [array for _, array in _numbers(record, tape, own, own_loss)]
+        if [array.shape for array in arrays] != self.shapes:
+            return None
+        self._put(arrays)
+        with np.errstate(all="ignore"):
+            for function, arguments in self.calls:
+                function(*arguments)
+            return self.distances_of.measured()
+
+    def _put(self, arrays: Any) -> None:
+        for place, array in zip(self.places, arrays, strict=True):
+            place[...] = array
+
+
+def _numbers(
+    record: StepRecord, tape: Trace, own: Network, own_loss: float
+) -> Iterator[tuple[Key, np.ndarray]]:
+    """Give every array that the check of a step looks at: first what is judged, then the rest."""
+    for phase, named in tape.items():
+        if phase not in NEVER_JUDGED:
+            for name, array in named.items():
+                yield (phase, name, "tape"), array
+    for what, named in (("gradients", record.gradients), ("after", record.after)):
+        for name, array in named.items():
+            yield (what, name), array
+    for slot, named in record.slots_after.items():
+        for name, array in named.items():
+            yield ("slots after", name, slot), array
+    for name, parameter in own.parameters.items():
+        yield ("own weights", name), parameter.value
+        if parameter.trainable:
+            yield ("own gradients", name), parameter.gradient
+    for slot, array in own.slots.items():
+        yield ("own slots", slot), array
+    yield ("loss",), np.asarray(record.loss)
+    for name, number in (
+        ("learning rate", record.learning_rate),
+        ("own loss", own_loss),
+        ("own iterations", own.iterations),
+    ):
+        yield (name,), np.float64(number)
+    yield ("given", "iterations"), np.float64(record.iterations)
+    for phase in NEVER_JUDGED:
+        for name, array in tape.get(phase, {}).items():
+            yield ("given", phase, name), array
+    for what, part in (("x", record.x), ("y", record.y), ("sample weight", record.sample_weight)):
+        for index, array in enumerate(part if isinstance(part, (list, tuple)) else [part]):
+            if array is not None:
+                yield ("given", what, str(index)), array
+    for name, array in record.before.items():
+        yield ("given", "before", name), array
+    for slot, named in record.slots_before.items():
+        for name, array in named.items():
+            yield ("given", "slots before", name, slot), array
+
+
+def _is_judged(key: Key) -> bool:
+    return key[0] != "given"
+
+
+class _Recording(StepCheck):
+    """Runs the check on recorded numbers, and notes where each expected number belongs."""
+
+    def __init__(
+        self,
+        notes: Tape,
+        distances: Distances,
+        reference: Reference,
+        record: StepRecord,
+        tape: Trace,
+        own: Network,
+        taken: Mapping[Key, Recorded],
+    ) -> None:
+        self.notes, self.distances_of, self.taken = notes, distances, taken
+        places = Places(reference, self._record(record), self._trace(tape), 0, None)
+        super().__init__(places, self._own(own), None)
+
+    def recorded(self) -> Noisy | None:
+        """Run the check; return where the output of the network will be, if it has only one."""
+        with np.errstate(all="ignore"):
+            _, run = self.run(self.taken["own loss",])
+        if len(self.network.outputs) > 1:
+            return None
+        p: Noisy = run.values[self.network.outputs[0]]
+        kept = Noisy(self._lasting(p.value), unit=p.unit)
+        if p.variance is not None:
+            kept.variance = self._lasting(p.variance)
+        return kept
+
+    def _lasting(self, array: Any) -> np.ndarray:
+        place = np.zeros(array.shape)
+        target = self.notes.lasting_array(place, holds_zeros=True)
+        target += array
+        return place
+
+    # ------------------------------------------------------------------ a step of recorded numbers
+
+    def _record(self, record: StepRecord) -> StepRecord:
+        def named(what: str, like: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: self.taken[*what.split("/"), name] for name in like}
+
+        def slots(what: str, like: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+            return {
+                slot: {name: self.taken[*what.split("/"), name, slot] for name in of_weights}
+                for slot, of_weights in like.items()
+            }
+
+        def batch(what: str, like: Any) -> Any:
+            if isinstance(like, (list, tuple)):
+                return [self.taken["given", what, str(index)] for index in range(len(like))]
+            return None if like is None else self.taken["given", what, "0"]
+
+        return replace(
+            record,
+            x=batch("x", record.x),
+            y=batch("y", record.y),
+            sample_weight=batch("sample weight", record.sample_weight),
+            before=named("given/before", record.before),
+            after=named("after", record.after),
+            slots_before=slots("given/slots before", record.slots_before),
+            slots_after=slots("slots after", record.slots_after),
+            gradients=named("gradients", record.gradients),
+            iterations=self.taken["given", "iterations"],
+            learning_rate=self.taken["learning rate",],
+            loss=self.taken["loss",],
+        )
+
+    def _trace(self, tape: Trace) -> Trace:
+        return {
+            phase: {
+                name: self.taken[
+                    ("given", phase, name) if phase in NEVER_JUDGED else (phase, name, "tape")
+                ]
+                for name in named
+            }
+            for phase, named in tape.items()
+        }
+
+    def _own(self, own: Network) -> Any:
+        """Return what the check looks at of a network that has taken the step by itself."""
+        return SimpleNamespace(
+            optimizer=own.optimizer,
+            tensors=own.tensors,
+            parameters={
+                name: SimpleNamespace(value=self.taken["own weights", name])
+                for name in own.parameters
+            },
+            slots={slot: self.taken["own slots", slot] for slot in own.slots},
+            iterations=self.taken["own iterations",],
+        )
+
+    # ------------------------------------------------------------------ in the place of verdicts
+
+    def compare(
+        self, phase: str, name: str, actual: Any, expected: Noisy, origin: Origin, source: str
+    ) -> None:
+        self.distances_of.expect((phase, name, source), actual.value, expected, self.notes)
+
+    def compare_all(
+        self,
+        phase: str,
+        names: list[str],
+        actual: Mapping[str, Any],
+        expected: Noisy,
+        origins: list[Origin],
+        source: str,
+    ) -> None:
+        start = 0
+        for name, origin in zip(names, origins, strict=True):
+            array = actual[name]
+            part = slice(start, start + array.size)
+            one = expected[part].reshape(array.shape)
+            self.compare(phase, name, array, one, origin, source)
+            start = part.stop
+
+    def own_step(self, own: Any, whole: Pass, gradients: dict[str, Noisy]) -> None:
+        super().own_step(own, whole, gradients)
+        for name, expected in gradients.items():
+            actual = self.taken["own gradients", name]
+            key = GRADIENT_OF_OWN_STEP, name, OWN
+            self.distances_of.expect(key, actual.value, expected, self.notes)
