@@ -211,7 +211,7 @@ class _Lockstep:
         self.own = OwnSteps(network)
         report.drift = self.own.drift
         self.reference = Reference(network)
-        self.recorded = RecordedSteps(self.reference, self.own.single)
+        self.recorded = RecordedSteps(Reference(network), self.own.single)
         self.stepper = stepper
         self.alone = Alone(stepper.model)
         self.loss_weights = loss_weights(model)

@@ -12,7 +12,6 @@ is said by `StepCheck` itself.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
@@ -45,7 +44,7 @@ class RecordedCheck:
     Parameters
     ----------
     reference : Reference
-        Its network is in use while the check is recorded.
+        Its network is left full of recorded numbers.
     record, tape : StepRecord, Trace
         A step; `distances` takes others of the same shapes.
     own : manual.Network

@@ -63,6 +63,7 @@ class RecordedSteps:
     Parameters
     ----------
     reference : Reference
+        For recordings alone: its network is left full of recorded numbers.
     own : manual.Network
         The network that takes each step by itself.
     """

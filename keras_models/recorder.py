@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,6 +56,8 @@ class StepRecord:
     loss: np.ndarray
 
 
+_Key = tuple[str, str]
+"""What an array is (a weight, a slot, a gradient …), and its name."""
 _State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, list[np.ndarray]]
 """Weights, optimizer slots, iterations, seeds."""
 
@@ -62,9 +65,10 @@ _State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, lis
 class Recorder(keras.callbacks.Callback):
     """Takes what every batch did out of a running ``fit``, without changing its result.
 
-    The batch, the loss and the gradients are copied inside the traced training step; the weights
-    and the optimizer's slots are read between the steps. Under ``jit_compile=True``, where the
-    copy of a batch can't be made inside, the batch is fetched first and then handed on.
+    The traced training step returns, beside its logs, the batch, the gradients, the loss and what
+    has become of the weights and the optimizer's slots, all numbers of one dtype in one flat tensor:
+    to fetch each by itself would take longer than the step. Under ``jit_compile=True``, where
+    a batch can't be returned from inside, it is fetched first and then handed on.
 
     Parameters
     ----------
@@ -90,19 +94,21 @@ class Recorder(keras.callbacks.Callback):
         own_train_function = model.train_function
 
         def train_function(iterator: Any) -> Any:
-            data = next(iterator)
-            self._batch = data
-            return own_train_function(iter([data]))
+            if self._hand_feed:
+                batch = next(iterator)
+                returned = own_train_function(iter([batch]))
+            else:
+                returned = own_train_function(iterator)
+                batch = returned["batch"]
+            self._returned = batch, returned["packed"]
+            return returned["logs"]
 
-        if self._hand_feed:
-            model.train_function = train_function
-        self._variables = naming.weights(model)
+        model.train_function = train_function
+        self._weights = naming.weights(model)
         self._slots = naming.slots(model)
         self._seeds = naming.seeds(model)
         self._names = naming.trainable_names(model)
-        self._kept: dict[str, dict[str, tf.Variable]] = {"gradient": {}, "loss": {}, "data": {}}
-        self._watch()
-        self._before, _ = self._read()
+        self._before = self._state({key: v.numpy() for key, v in self._variables().items()})
 
     def on_train_end(self, logs: Any = None) -> None:
         self.restore()
@@ -122,14 +128,12 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
-        if self._step == 1:
-            self._watch()
-        after, kept = self._read()
+        data, packed = self._returned
+        arrays = self._unpacked(packed)
+        after = self._state(arrays)
         weights_before, slots_before, iterations, seeds = self._before
-        if not self._hand_feed:
-            self._batch = tf.nest.pack_sequence_as(self._batch, kept["data"])
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
-            tf.nest.map_structure(np.asarray, self._batch)
+            tf.nest.map_structure(np.asarray, data)
         )
         record = StepRecord(
             epoch=self._epoch,
@@ -144,69 +148,82 @@ class Recorder(keras.callbacks.Callback):
             iterations=iterations,
             learning_rate=self._learning_rate,
             seeds=seeds,
-            gradients=dict(zip(self._kept["gradient"], kept["gradient"], strict=True)),
-            loss=kept["loss"][0],
+            gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
+            loss=arrays["loss", "total"],
         )
         self._before = after
         self.on_step(record)
 
-    def _watch(self) -> None:
-        """Prepare to read all variables in one call: one by one would take longer than a step."""
-        variables = [
-            *self._variables.values(),
-            *(variable for named in self._slots.values() for variable in named.values()),
-            self.model.optimizer._iterations,
-            *self._seeds,
-            *(variable for kept in self._kept.values() for variable in kept.values()),
-        ]
-        self._values = tf.function(lambda: [tf.identity(variable) for variable in variables])
+    def _variables(self) -> dict[_Key, Any]:
+        """Return all variables that a step may change."""
+        return {
+            **{("weight", name): variable for name, variable in self._weights.items()},
+            **{
+                (f"slot {slot}", name): variable
+                for slot, named in self._slots.items()
+                for name, variable in named.items()
+            },
+            ("iterations", ""): self.model.optimizer._iterations,
+            **{("seed", str(index)): seed for index, seed in enumerate(self._seeds)},
+        }
 
-    def _read(self) -> tuple[_State, dict[str, list[np.ndarray]]]:
-        """Return the state of the training, and what the step kept."""
-        arrays = iter([tensor.numpy() for tensor in self._values()])
-        state = (
-            {name: next(arrays) for name in self._variables},
-            {slot: {name: next(arrays) for name in named} for slot, named in self._slots.items()},
-            int(next(arrays)),
-            [next(arrays) for _ in self._seeds],
+    def _state(self, arrays: Mapping[_Key, np.ndarray]) -> _State:
+        return (
+            {name: arrays["weight", name] for name in self._weights},
+            {
+                slot: {name: arrays[f"slot {slot}", name] for name in named}
+                for slot, named in self._slots.items()
+            },
+            int(arrays["iterations", ""]),
+            [arrays["seed", str(index)] for index in range(len(self._seeds))],
         )
-        return state, {what: [next(arrays) for _ in kept] for what, kept in self._kept.items()}
+
+    def _unpacked(self, packed: Mapping[str, Any]) -> dict[_Key, np.ndarray]:
+        """Cut the flat tensors that a step has returned into named arrays."""
+        arrays = {}
+        for dtype, flat in packed.items():
+            numbers, start = flat.numpy(), 0
+            for key, shape, size in self._layout[dtype]:
+                arrays[key] = numbers[start : start + size].reshape(shape)
+                start += size
+        return arrays
 
     # ------------------------------------------------------------------ inside the traced step
 
-    def _recorded(self, train_step: Callable[[Any], Any], data: Any) -> Any:
-        """Run the model's own training step with copies made of what passes through it."""
+    def _recorded(self, train_step: Callable[[Any], Any], data: Any) -> dict[str, Any]:
+        """Run the model's own training step; return what passes through it beside its logs."""
         model, optimizer = self.model, self.model.optimizer
         own_apply, own_compute_loss = optimizer.apply, model.compute_loss
+        seen: dict[_Key, tuple[Any, Any]] = {}
 
         def apply(gradients: Any, trainable_variables: Any = None) -> Any:
             for name, gradient in zip(self._names, gradients, strict=True):
                 if gradient is not None:  # (the graph may not know the shape of every gradient)
-                    self._keep("gradient", name, gradient, self._variables[name].shape)
+                    seen["gradient", name] = gradient, self._weights[name].shape
             return own_apply(gradients, trainable_variables)
 
         def compute_loss(*args: Any, **kwargs: Any) -> Any:
             loss = own_compute_loss(*args, **kwargs)
-            self._keep("loss", "total", loss)
+            seen["loss", "total"] = loss, ()
             return loss
 
         optimizer.apply, model.compute_loss = apply, compute_loss
         try:
-            if not self._hand_feed:
-                self._batch = data
-                for index, part in enumerate(tf.nest.flatten(data)):
-                    self._keep("data", str(index), part, tf.TensorShape(None))
-            return train_step(data)
+            logs = train_step(data)
         finally:
             del optimizer.apply, model.compute_loss
+        for key, variable in self._variables().items():
+            seen[key] = variable.value, variable.shape
+        returned = {"logs": logs, "packed": self._packed(seen)}
+        return returned if self._hand_feed else {**returned, "batch": data}
 
-    def _keep(self, what: str, name: str, value: Any, shape: Any = None) -> None:
-        """Copy a tensor into a variable that outlives the step."""
-        value = tf.convert_to_tensor(value)
-        kept = self._kept[what]
-        if name not in kept:
-            with tf.init_scope():
-                known = value.shape if shape is None else tf.TensorShape(shape)
-                initial = tf.zeros(known if known.rank is not None else (), value.dtype)
-                kept[name] = tf.Variable(initial, trainable=False, shape=known)
-        kept[name].assign(value)
+    def _packed(self, seen: Mapping[_Key, tuple[Any, Any]]) -> dict[str, Any]:
+        """Lay tensors one after the other, those of one dtype together; note what lies where."""
+        parts: dict[str, list[Any]] = {}
+        self._layout: dict[str, list[tuple[_Key, tuple[int, ...], int]]] = {}
+        for key, (value, shape) in seen.items():
+            tensor = tf.convert_to_tensor(value)
+            parts.setdefault(tensor.dtype.name, []).append(tf.reshape(tensor, [-1]))
+            place = key, tuple(shape), math.prod(shape)
+            self._layout.setdefault(tensor.dtype.name, []).append(place)
+        return {dtype: tf.concat(flat, axis=0) for dtype, flat in parts.items()}
