@@ -69,7 +69,7 @@ class Noisy(NDArrayOperatorsMixin):
     __slots__ = ("unit", "value", "variance")
 
     def __init__(self, value: Any, noise: Any = None, *, unit: float) -> None:
-        self.value = value if isinstance(value, Recorded) else np.asarray(value)
+        self.value: Numbers = value if isinstance(value, Recorded) else np.asarray(value)
         if self.value.dtype.kind == "f":
             self.value = self.value.astype(np.float64, copy=False)
         self.variance: Variance = None

@@ -2,9 +2,9 @@
 
 Nearly always everything agrees, and nothing is asked of a step but how far each of its numbers is
 from its reference. What `StepCheck` computes for that is a straight line of NumPy operations on
-`Noisy` numbers. Here it runs on `Recorded` ones (`manual.recording`), which note every operation, so
-that the next step of the same shape needs no layer, no place and no verdict: Keras's numbers are put
-where those of the first step were, and the notes give the distances.
+`Noisy` numbers. Here it runs on `Recorded` ones (`manual.recording`), which note every operation,
+so that the next step of the same shape needs no layer, no place and no verdict: Keras's numbers are
+put where those of the first step were, and the notes give the distances.
 
 A recording knows one answer only: everything agrees. Whatever else there is to say of a step
 is said by `StepCheck` itself.
@@ -27,7 +27,7 @@ from compare.places import Places
 from compare.reference import Reference
 from keras_models.recorder import StepRecord
 from manual.network import Network, Pass
-from manual.recording import NotRecordable, Recorded, Tape
+from manual.recording import NotRecordable, Tape
 
 Key = tuple[str, ...]
 Quantity = tuple[str, str, str]
@@ -83,8 +83,7 @@ class RecordedCheck:
 
         notes = Tape()
         taken = {
-            key: notes.lasting_array(place)
-            for key, place in zip(arrays, self.places, strict=True)
+            key: notes.lasting_array(place) for key, place in zip(arrays, self.places, strict=True)
         }
         inputs = {one.held.key for one in taken.values()}
         check = _Recording(notes, self.distances_of, reference, record, tape, own, taken)
@@ -138,8 +137,8 @@ def _numbers(
         ("own loss", own_loss),
         ("own iterations", own.iterations),
     ):
-        yield (name,), np.float64(number)
-    yield ("given", "iterations"), np.float64(record.iterations)
+        yield (name,), np.asarray(number, np.float64)
+    yield ("given", "iterations"), np.asarray(record.iterations, np.float64)
     for phase in NEVER_JUDGED:
         for name, array in tape.get(phase, {}).items():
             yield ("given", phase, name), array
@@ -169,7 +168,7 @@ class _Recording(StepCheck):
         record: StepRecord,
         tape: Trace,
         own: Network,
-        taken: Mapping[Key, Recorded],
+        taken: Mapping[Key, Any],
     ) -> None:
         self.notes, self.distances_of, self.taken = notes, distances, taken
         places = Places(reference, self._record(record), self._trace(tape), 0, None)

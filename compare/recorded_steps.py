@@ -1,4 +1,4 @@
-"""Which steps are checked by a recording: those that look like others in which everything agreed."""
+"""Which steps a recording checks: those that look like others in which everything agreed."""
 
 from __future__ import annotations
 

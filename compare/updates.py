@@ -7,8 +7,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy as np
-
 from compare.collecting import FIT, OWN, TAPE, Collector, Origin
 from compare.noise import Noisy
 from compare.reference import Derivation, location_of

@@ -66,9 +66,9 @@ class Recorder(keras.callbacks.Callback):
     """Takes what every batch did out of a running ``fit``, without changing its result.
 
     The traced training step returns, beside its logs, the batch, the gradients, the loss and what
-    has become of the weights and the optimizer's slots, all numbers of one dtype in one flat tensor:
-    to fetch each by itself would take longer than the step. Under ``jit_compile=True``, where
-    a batch can't be returned from inside, it is fetched first and then handed on.
+    has become of the weights and the optimizer's slots. All numbers of one dtype come in one flat
+    tensor: to fetch each by itself would take longer than the step. Under ``jit_compile=True``,
+    where a batch can't be returned from inside, it is fetched first and then handed on.
 
     Parameters
     ----------
