@@ -236,6 +236,7 @@ class _Lockstep:
             record.y,
             record.sample_weight,
             seeds=record.seeds,
+            tensors=record.tensors,
         )
         with np.errstate(all="ignore"):
             own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))

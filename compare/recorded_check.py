@@ -12,7 +12,7 @@ is said by `StepCheck` itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +25,7 @@ from compare.distances import Distances
 from compare.noise import Noisy
 from compare.places import Places
 from compare.reference import Reference
+from compare.shared_results import SharingTape
 from keras_models.recorder import StepRecord
 from manual.network import Network, Pass
 from manual.recording import NotRecordable, Tape
@@ -81,17 +82,32 @@ class RecordedCheck:
         self.distances_of = Distances(self.numbers[:judged], reference.unit)
         self._put(arrays.values())
 
-        notes = Tape()
-        taken = {
-            key: notes.lasting_array(place) for key, place in zip(arrays, self.places, strict=True)
-        }
+        arguments = reference, record, tape, own
+        first = SharingTape()
+        self._noted(first, arrays, *arguments)
+        self.distances_of = Distances(self.numbers[:judged], reference.unit)
+        notes = SharingTape(first.again)
+        self._noted(notes, arrays, *arguments)
+        self.quantities = self.distances_of.quantities
+        self.calls = notes.program()
+
+    def _noted(
+        self,
+        notes: Tape,
+        keys: Iterable[Key],
+        reference: Reference,
+        record: StepRecord,
+        tape: Trace,
+        own: Network,
+    ) -> None:
+        """Run the check on recorded numbers that lie where those of every step will."""
+        places = zip(keys, self.places, strict=True)
+        taken = {key: notes.lasting_array(place) for key, place in places}
         inputs = {one.held.key for one in taken.values()}
         check = _Recording(notes, self.distances_of, reference, record, tape, own, taken)
         self.output = check.recorded()
         if any(call.writes in inputs for call in notes.calls):
             raise NotRecordable("Keras's numbers are changed in place.")
-        self.quantities = self.distances_of.quantities
-        self.calls = notes.program()
 
     def distances(
         self, record: StepRecord, tape: Trace, own: Network, own_loss: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -12,6 +12,22 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models import naming
+
+
+@dataclass(frozen=True)
+class Tensors:
+    """What a step began with, still as TensorFlow had it: to hand it back costs nothing.
+
+    Attributes
+    ----------
+    state : tensor
+        All weights, then all slots, in one flat tensor.
+    batch : list of tensors
+        x, y, and sample weights if there are any.
+    """
+
+    state: Any
+    batch: list[Any]
 
 
 @dataclass(frozen=True)
@@ -38,6 +54,8 @@ class StepRecord:
         As the optimizer received them: of the scaled loss, where it has a loss scale.
     loss : float
         Of this batch, before the update.
+    tensors : Tensors, optional
+        Weights, slots and batch once more. None where the weights have several dtypes.
     """
 
     epoch: int
@@ -54,6 +72,7 @@ class StepRecord:
     seeds: list[np.ndarray]
     gradients: dict[str, np.ndarray]
     loss: np.ndarray
+    tensors: Tensors | None = field(default=None, compare=False, repr=False)
 
 
 _Key = tuple[str, str]
@@ -109,6 +128,7 @@ class Recorder(keras.callbacks.Callback):
         self._seeds = naming.seeds(model)
         self._names = naming.trainable_names(model)
         self._before = self._state({key: v.numpy() for key, v in self._variables().items()})
+        self._state_before: Any = None
 
     def on_train_end(self, logs: Any = None) -> None:
         self.restore()
@@ -122,19 +142,16 @@ class Recorder(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch + 1
 
-    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        # Other callbacks may have changed it since the last step.
-        self._learning_rate = float(np.asarray(self.model.optimizer.learning_rate))
-
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
         data, packed = self._returned
-        arrays = self._unpacked(packed)
+        state, arrays = self._state_of(packed), self._unpacked(packed)
         after = self._state(arrays)
         weights_before, slots_before, iterations, seeds = self._before
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
             tf.nest.map_structure(np.asarray, data)
         )
+        parts = [part for part in keras.utils.unpack_x_y_sample_weight(data) if part is not None]
         record = StepRecord(
             epoch=self._epoch,
             step=self._step,
@@ -146,12 +163,13 @@ class Recorder(keras.callbacks.Callback):
             slots_before=slots_before,
             slots_after=after[1],
             iterations=iterations,
-            learning_rate=self._learning_rate,
+            learning_rate=float(arrays["learning rate", ""]),
             seeds=seeds,
             gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
             loss=arrays["loss", "total"],
+            tensors=None if self._state_before is None else Tensors(self._state_before, parts),
         )
-        self._before = after
+        self._before, self._state_before = after, state
         self.on_step(record)
 
     def _variables(self) -> dict[_Key, Any]:
@@ -178,12 +196,17 @@ class Recorder(keras.callbacks.Callback):
             [arrays["seed", str(index)] for index in range(len(self._seeds))],
         )
 
+    def _state_of(self, packed: Mapping[str, Any]) -> Any:
+        """Return all weights and slots in one flat tensor; None if they don't lie in one."""
+        flat = [tensor for group, tensor in packed.items() if group.startswith("state")]
+        return flat[0] if len(flat) == 1 else None
+
     def _unpacked(self, packed: Mapping[str, Any]) -> dict[_Key, np.ndarray]:
         """Cut the flat tensors that a step has returned into named arrays."""
         arrays = {}
-        for dtype, flat in packed.items():
+        for group, flat in packed.items():
             numbers, start = flat.numpy(), 0
-            for key, shape, size in self._layout[dtype]:
+            for key, shape, size in self._layout[group]:
                 arrays[key] = numbers[start : start + size].reshape(shape)
                 start += size
         return arrays
@@ -194,6 +217,7 @@ class Recorder(keras.callbacks.Callback):
         """Run the model's own training step; return what passes through it beside its logs."""
         model, optimizer = self.model, self.model.optimizer
         own_apply, own_compute_loss = optimizer.apply, model.compute_loss
+        rate = tf.convert_to_tensor(optimizer.learning_rate)  # callbacks may have changed it
         seen: dict[_Key, tuple[Any, Any]] = {}
 
         def apply(gradients: Any, trainable_variables: Any = None) -> Any:
@@ -212,18 +236,20 @@ class Recorder(keras.callbacks.Callback):
             logs = train_step(data)
         finally:
             del optimizer.apply, model.compute_loss
-        for key, variable in self._variables().items():
-            seen[key] = variable.value, variable.shape
+        after = {key: (one.value, one.shape) for key, one in self._variables().items()}
+        seen = {**after, **seen, ("learning rate", ""): (rate, ())}
         returned = {"logs": logs, "packed": self._packed(seen)}
         return returned if self._hand_feed else {**returned, "batch": data}
 
     def _packed(self, seen: Mapping[_Key, tuple[Any, Any]]) -> dict[str, Any]:
-        """Lay tensors one after the other, those of one dtype together; note what lies where."""
+        """Lay tensors one after the other, those of a kind together; note what lies where."""
         parts: dict[str, list[Any]] = {}
         self._layout: dict[str, list[tuple[_Key, tuple[int, ...], int]]] = {}
         for key, (value, shape) in seen.items():
             tensor = tf.convert_to_tensor(value)
-            parts.setdefault(tensor.dtype.name, []).append(tf.reshape(tensor, [-1]))
+            kind = "state" if key[0] == "weight" or key[0].startswith("slot ") else "step"
+            group = f"{kind} {tensor.dtype.name}"
+            parts.setdefault(group, []).append(tf.reshape(tensor, [-1]))
             place = key, tuple(shape), math.prod(shape)
-            self._layout.setdefault(tensor.dtype.name, []).append(place)
-        return {dtype: tf.concat(flat, axis=0) for dtype, flat in parts.items()}
+            self._layout.setdefault(group, []).append(place)
+        return {group: tf.concat(flat, axis=0) for group, flat in parts.items()}

@@ -19,6 +19,7 @@ import tensorflow as tf
 from keras_models import naming
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
+from keras_models.recorder import Tensors
 
 Trace = dict[str, dict[str, np.ndarray]]
 """phase → name → array."""
@@ -51,6 +52,7 @@ class Stepper:
         self._calls = list(naming.calls_in_order(self.model))
         self._jit_compile, self._run_eagerly = model.jit_compile is True, model.run_eagerly
         self._compiled: Callable[..., Any] | None = None
+        self._constants: dict[Any, tuple[Any, Any]] = {}
         self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
         self._layout: list[tuple[str, str, int]] = []
         """Phase, name and number of axes of everything that a step returns."""
@@ -66,6 +68,7 @@ class Stepper:
         sample_weight: Any = None,
         *,
         seeds: Sequence[np.ndarray] = (),
+        tensors: Tensors | None = None,
     ) -> Trace:
         """Take one step from the given state; return all that it computed.
 
@@ -79,6 +82,8 @@ class Stepper:
         x, y, sample_weight : arrays or lists of arrays, the batch
         seeds : sequence of array
             The states of the random generators to draw from.
+        tensors : Tensors, optional
+            Weights, slots and batch once more, to be taken from here.
 
         Returns
         -------
@@ -92,15 +97,19 @@ class Stepper:
             outside, but the accumulators are slots and tell as much.
         """
         dtype = self._weights[0].dtype
-        arrays = [weights[name] for name in self.names]
-        arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
+        if tensors is None:
+            arrays = [weights[name] for name in self.names]
+            arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
+            flat = np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False)
+            batch = [x, y] if sample_weight is None else [x, y, sample_weight]
+        else:
+            flat, batch = tensors.state, tensors.batch
         state = (
-            np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False),
+            flat,
             np.array(iterations, self.model.optimizer._iterations.dtype),
-            np.array(learning_rate, dtype),
-            np.array(seeds, np.int64).reshape(-1, 2),
+            self._constant(np.array(learning_rate, dtype)),
+            self._constant(np.array(seeds, np.int64).reshape(-1, 2)),
         )
-        batch = [x, y] if sample_weight is None else [x, y, sample_weight]
         packed, shapes = (one.numpy() for one in self._compiled_for(state, batch)(*state, batch))
         trace: Trace = {}
         start = sizes = 0
@@ -110,6 +119,13 @@ class Stepper:
             trace.setdefault(phase, {})[name] = packed[start:stop].reshape(shape)
             start, sizes = stop, sizes + rank
         return trace
+
+    def _constant(self, array: np.ndarray) -> Any:
+        """Return a tensor, the same for the same numbers: to make one takes a while."""
+        key = array.shape, array.tobytes()
+        if self._constants.get(array.shape, (None, None))[0] != key:
+            self._constants[array.shape] = key, tf.constant(array)
+        return self._constants[array.shape][1]
 
     def activations(self, x: Any) -> dict[str, np.ndarray]:
         """Return every activation for a batch, with the copy's weights, in inference mode."""
@@ -145,7 +161,7 @@ class Stepper:
             return self._step
         if self._compiled is None:
             any_size = tf.nest.map_structure(
-                lambda array: tf.TensorSpec((None, *np.shape(array)[1:]), array.dtype), batch
+                lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), batch
             )
             self._compiled = tf.function(
                 self._step,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -351,3 +353,24 @@ def test_a_recording_is_asked_again_now_and_then(
     monkeypatch.setattr(RecordedSteps, "EVERY", 3)
     assert run(small(), samples=8 * 9).ok
     assert counted == [1, 2, 5, 8]
+
+
+def test_memory_does_not_grow_with_steps(
+    use_precision: Callable[[str], None], small: Model, at_once: None
+) -> None:
+    """Within an epoch the outputs are kept, for the metrics; from epoch to epoch nothing is."""
+    use_precision("float32")
+    sizes: list[int] = []
+
+    class Look(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            gc.collect()
+            sizes.append(tracemalloc.get_traced_memory()[0])
+
+    tracemalloc.start()
+    try:
+        run(small(run_eagerly=False), samples=8 * 10, epochs=5, callbacks=[Look()])
+    finally:
+        tracemalloc.stop()
+    a_step = 5_000  # some sixty small arrays, and as many objects
+    assert sizes[-1] - sizes[1] < 3 * 10 * a_step / 10, sizes
