@@ -160,13 +160,14 @@ class Flatten(Layer):
     def compute_mask(self, x: Array, mask: Any) -> None:
         """Return None: there is no time axis any more."""
 
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, tuple[int, ...]]:
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Array]:
         if self.data_format == "channels_first" and x.ndim > 2:
             x = np.moveaxis(x, 1, -1)
-        return x.reshape(x.shape[0], -1), x.shape
+        return x.reshape(x.shape[0], -1), x
 
-    def backward(self, dy: Array, saved: tuple[int, ...]) -> Array:
-        dx = dy.reshape(saved)
-        if self.data_format == "channels_first" and len(saved) > 2:
+    def backward(self, dy: Array, saved: Array) -> Array:
+        x, dx = saved, np.zeros_like(saved)
+        dx[...] = dy.reshape(x.shape)  # and lies in memory as x does
+        if self.data_format == "channels_first" and x.ndim > 2:
             dx = np.moveaxis(dx, -1, 1)
         return dx

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,18 +63,33 @@ class MaxPooling(Pooling):
         x = self._channels_last(x)
         padded, space = self.windows.padded(x, -np.inf), x.shape[1:-1]
         first, *others = (padded[where] for where in self.windows.offsets(space))
-        y, winner = first, np.zeros(first.shape, np.int16)
-        for offset, other in enumerate(others, start=1):
-            winner = np.where(other > y, offset, winner)
+        y, larger = first, []
+        for other in others:
+            larger.append(other > y)
             y = np.maximum(y, other)
-        return self._in_format(y), (padded, space, winner)
+        return self._in_format(y), (padded, space, larger)
 
     def backward(self, dy: Array, saved: Any) -> Array:
-        padded, space, winner = saved
+        padded, space, larger = saved
         dy, dx = self._channels_last(dy), np.zeros_like(padded)
-        for offset, where in enumerate(self.windows.offsets(space)):
-            dx[where] += dy * (winner == offset)
+        first, *others = self.windows.offsets(space)
+        for where, is_first in zip((*others[::-1], first), first_maxima(larger), strict=True):
+            self.windows.give(dx, where, dy * is_first)
         return self._in_format(self.windows.cropped(dx, space))
+
+
+def first_maxima(larger: Sequence[Array]) -> Iterator[Array]:
+    """Say, for each element of a window from the last to the first, whether it's the maximum.
+
+    ``larger`` says of each but the first whether it is larger than all before it. The last of these
+    is the first of the largest.
+    """
+    no_later = None
+    for it in reversed(larger):
+        yield it if no_later is None else np.logical_and(it, no_later)
+        not_it = np.logical_not(it)
+        no_later = not_it if no_later is None else np.logical_and(not_it, no_later)
+    yield True if no_later is None else no_later
 
 
 class AveragePooling(Pooling):
@@ -88,8 +103,7 @@ class AveragePooling(Pooling):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         x = self._channels_last(x)
         taken, space = self.windows.taken(x), x.shape[1:-1]
-        batch, *positions = taken.shape[: self.rank + 1]
-        total = taken.reshape(batch, *positions, -1, x.shape[-1]).sum(axis=-2)
+        total = taken.sum(axis=tuple(range(self.rank + 1, 2 * self.rank + 1)))
         y = total / self._held(space).astype(x.dtype)
         return self._in_format(y), (self.windows.padded(x), space)
 
@@ -98,7 +112,7 @@ class AveragePooling(Pooling):
         dy, dx = self._channels_last(dy), np.zeros_like(padded)
         share = dy / self._held(space).astype(dy.dtype)
         for where in self.windows.offsets(space):
-            dx[where] += share
+            self.windows.give(dx, where, share)
         return self._in_format(self.windows.cropped(dx, space))
 
     def _held(self, space: Shape) -> Array:
@@ -176,13 +190,16 @@ class GlobalAveragePooling(GlobalPooling):
     }
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
-        row = self._in_row(x)
-        return self._as_output(row.mean(axis=1), x.shape[1:]), (row.shape, x.shape[1:])
+        inner = self._channels_last(x)
+        y = inner.mean(axis=tuple(range(1, inner.ndim - 1)))
+        return self._as_output(y, x.shape[1:]), inner
 
     def backward(self, dy: Array, saved: Any) -> Array:
-        (batch, places, channels), sample = saved
-        share = dy.reshape(batch, 1, channels) / float(places)
-        return self._as_input(np.repeat(share, places, axis=1), sample)
+        x, dx = saved, np.zeros_like(saved)
+        batch, *space, channels = x.shape
+        share = dy.reshape(batch, channels) / float(np.prod(space))
+        dx[...] = share.reshape(batch, *(1,) * len(space), channels)
+        return self._in_format(dx)
 
 
 @twin_of("MaxPooling1D")

@@ -1,7 +1,9 @@
 """Windows that slide over a grid: the geometry that convolution and pooling share.
 
-Arrays are laid out as ``(batch, *space, channels)`` with any number of spatial axes; what comes
-with its channels first is turned by `SpatialLayer` at the layer's door.
+Arrays have the axes ``(batch, *space, channels)``, with any number of spatial axes; what comes with
+its channels first is turned by `SpatialLayer` at the layer's door. In memory, convolutions let them
+lie otherwise (`in_rows`): with the batch innermost, neighbours in a row of a window are neighbours
+in memory for a whole batch at once, and whatever takes an image apart moves long runs of numbers.
 """
 
 from __future__ import annotations
@@ -46,6 +48,10 @@ class Windows:
     strides: Shape
     dilation: Shape
     padding: str
+
+    @property
+    def rank(self) -> int:
+        return len(self.size)
 
     @property
     def spans(self) -> Shape:
@@ -97,32 +103,130 @@ class Windows:
             axes = zip(offset, self.dilation, self.strides, positions, strict=True)
             yield (slice(None), *(slice(o * d, o * d + (p - 1) * s + 1, s) for o, d, s, p in axes))
 
+    @property
+    def apart(self) -> bool:
+        """Whether no element lies in two windows."""
+        return all(k <= stride for k, stride in zip(self.spans, self.strides, strict=True))
+
+    def give(self, dx: Array, where: tuple[slice, ...], share: Array) -> None:
+        """Add each window's share to the element that it has at one of the `offsets`."""
+        dx[where] = share if self.apart else dx[where] + share
+
     def taken(self, x: Array) -> Array:
         """Return every window's elements: shape ``(batch, *positions, *size, channels)``."""
         return _windows(self.padded(x), self.spans, self.strides, self.dilation)
 
-    def reached(self, dy: Array, space: Shape) -> Array:
-        """Return, for every element of an input, each window that it lies in.
+    def columns(self, x: Array) -> Array:
+        """Return every window's elements as a column (`columns_of`)."""
+        x = _surrounded(x, self.pads(x.shape[1:-1]))
+        return columns_of(x, self.size, self.strides, self.dilation)
 
-        The other side of `taken`: dy of the window that has the element i at its offset o, at
-        p = (i + before − o · dilation) / stride; 0 where there is none. Later windows have an
-        element earlier in them, so that the offsets run *backwards*: from the last to the first.
+    @property
+    def split(self) -> tuple[Windows, Windows]:
+        """The windows along the first axis and along the others; a single axis is of the others."""
+        axes = [
+            one if self.rank > 1 else (1, *one) for one in (self.size, self.strides, self.dilation)
+        ]
+        first, others = ([one[:1] for one in axes], [one[1:] for one in axes])
+        return Windows(*first, self.padding), Windows(*others, self.padding)
+
+    def rows_back(self, dy: Array, height: int) -> Array:
+        """Return, for every row of an input, each row of windows that it takes part in.
+
+        Of windows along one axis. dy, of the windows, comes in rows (`in_rows`). The row i is at
+        the offset o of the windows in row p = (i + before − o · dilation) / stride; where there is
+        no such row there are zeros. Later windows have a row earlier in them, so that the offsets
+        run *backwards*: from the last to the first.
 
         Returns
         -------
-        array, shape (batch, *space, *size, channels)
+        array, shape (height, kernel's rows, *dy.shape[1:])
         """
-        pads = []
-        for n, count, (before, _), span, stride in zip(
-            space, dy.shape[1:-1], self.pads(space), self.spans, self.strides, strict=True
-        ):
-            pads.append((span - 1 - before, n - 1 + before - (count - 1) * stride))
-        wide = _surrounded(_spread(dy, self.strides), pads)
-        return _windows(wide, self.spans, (1,) * len(space), self.dilation)
+        ((before, _),), (span,), (stride,) = self.pads((height,)), self.spans, self.strides
+        after = height - 1 + before - (len(dy) - 1) * stride
+        if stride > 1:  # zeros between the rows
+            dy = np.pad(dy[:, None], [(0, 0), (0, stride - 1), (0, 0), (0, 0)])
+            dy = dy.reshape(-1, *dy.shape[2:])
+            after -= stride - 1
+        wide = np.pad(dy, [(span - 1 - before, max(after, 0)), (0, 0), (0, 0)])
+        every = sliding_window_view(wide[: height + span - 1], span, axis=0)
+        return np.moveaxis(every[..., :: self.dilation[0]], -1, 1)
+
+    def put_back(self, shares: Array, width: Sequence[int]) -> Array:
+        """Add up, for every element of an input, its shares in the windows that it lies in.
+
+        Parameters
+        ----------
+        shares : array, shape (rows, offsets, channels, positions · batch)
+            The windows lie within the rows: along all axes of space but the first.
+        width : sequence of int
+            The input's sizes along these axes.
+
+        Returns
+        -------
+        array, shape (rows, channels, *width, batch)
+        """
+        rows, _, channels, _ = shares.shape
+        shares = shares.reshape(*shares.shape[:3], *self.positions(width), -1)
+        wide = [n + sum(pad) for n, pad in zip(width, self.pads(width), strict=True)]
+        dx = np.zeros_like(shares, shape=(rows, channels, *wide, shares.shape[-1]), order="C")
+        for number, (_, *where) in enumerate(self.offsets(width)):
+            dx[(..., *where, slice(None))] += shares[:, number]
+        inner = [slice(a, a + n) for n, (a, _) in zip(width, self.pads(width), strict=True)]
+        return dx[(..., *inner, slice(None))]
+
+
+def in_rows(x: Array) -> Array:
+    """Return x with the first axis of space first: shape ``(rows, channels, the other axes)``.
+
+    The other axes are the rest of space, and the batch innermost. Along a single axis of space all
+    is one row.
+    """
+    x = x[:, None] if x.ndim == 3 else x
+    x = np.moveaxis(x, (0, -1), (-1, 1))
+    return x.reshape(*x.shape[:2], -1)
+
+
+def from_rows(rows: Array, space: Shape) -> Array:
+    """Return what lies in rows with the axes ``(batch, *space, channels)``, without moving it."""
+    of_rows, channels, _ = rows.shape
+    x = rows.reshape(of_rows, channels, *(space[1:] or space), -1)
+    x = np.moveaxis(x, (-1, 1), (0, -1))
+    return x[:, 0] if len(space) == 1 else x
+
+
+def columns_of(x: Array, size: Shape, strides: Shape, dilation: Shape) -> Array:
+    """Return the elements of all windows that lie within x, a column for each.
+
+    Only along the last axes of space are elements repeated. The windows of neighbouring rows are
+    views that overlap: what the first holds from its second row on, the next holds from its first.
+
+    Returns
+    -------
+    array, shape (positions on the first axis, elements of a window, positions on the others · batch)
+        A window's elements in the order of its axes, channels last.
+    """
+    if len(size) == 1:
+        x, size, strides, dilation = x[:, None], (1, *size), (1, *strides), (1, *dilation)
+    height, *others = ((k - 1) * d + 1 for k, d in zip(size, dilation, strict=True))
+    x = np.moveaxis(x, (0, -1), (-1, 1))
+    every = sliding_window_view(x, others, axis=tuple(range(2, len(size) + 1)))
+    at, within = ([slice(None, None, step) for step in steps[1:]] for steps in (strides, dilation))
+    every = every[(slice(None), slice(None), *at, slice(None), *within)]
+    of_window = range(-len(others), 0)
+    every = np.moveaxis(every, tuple(of_window), tuple(range(1, len(size))))
+    repeated = int(np.prod(every.shape[1 : len(size) + 1]))
+    rows = every.reshape(len(every), repeated, -1)
+    high = sliding_window_view(rows, height, axis=0)[:: strides[0], ..., :: dilation[0]]
+    return np.moveaxis(high, -1, 1).reshape(len(high), size[0] * repeated, -1)
 
 
 def _surrounded(x: Array, pads: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
-    return np.pad(x, [(0, 0), *pads, (0, 0)], constant_values=value)
+    """Return x with numbers around it; in memory the batch is innermost, as in `in_rows`."""
+    x = np.moveaxis(x, (0, -1), (-1, 1))
+    first, *others = pads
+    x = np.pad(x, [first, (0, 0), *others, (0, 0)], constant_values=value)
+    return np.moveaxis(x, (-1, 1), (0, -1))
 
 
 def _windows(x: Array, spans: Shape, strides: Shape, dilation: Shape) -> Array:
@@ -132,19 +236,6 @@ def _windows(x: Array, spans: Shape, strides: Shape, dilation: Shape) -> Array:
     at = [slice(None, None, stride) for stride in strides]
     within = [slice(None, None, step) for step in dilation]
     return np.moveaxis(every[(slice(None), *at, slice(None), *within)], rank + 1, -1)
-
-
-def _spread(x: Array, strides: Shape) -> Array:
-    """Put stride − 1 zeros between neighbours on each spatial axis."""
-    for axis, stride in enumerate(strides, start=1):
-        if stride > 1:
-            shape = x.shape
-            gaps = [(0, 0)] * (x.ndim + 1)
-            gaps[axis + 1] = (0, stride - 1)
-            x = np.pad(np.expand_dims(x, axis + 1), gaps)
-            x = x.reshape(*shape[:axis], shape[axis] * stride, *shape[axis + 1 :])
-            x = x[(slice(None),) * axis + (slice(0, (shape[axis] - 1) * stride + 1),)]
-    return x
 
 
 class SpatialLayer(Layer):

@@ -180,15 +180,16 @@ def test_an_unknown_padding_is_refused() -> None:
         Conv2D(2, 3, padding="causal", name="blur")
 
 
-def test_pieces_that_fit_the_cache_give_what_the_whole_gives(
-    generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("filters", [1, 3, 4, 6])
+def test_filters_that_are_no_four_give_the_same_as_one_by_one(
+    filters: int, generator: np.random.Generator
 ) -> None:
-    windows = Conv2D(2, 3, strides=2, padding="same").windows
     # whole numbers: in their sums nothing is rounded
-    dz, W = (generator.integers(-99, 100, shape) * 1.0 for shape in ((5, 3, 2, 4), (3, 3, 2, 4)))
-    whole = convolution.correlate_back(windows, dz, (6, 4), W)
-    monkeypatch.setattr(convolution, "IN_CACHE", 1)
-    np.testing.assert_array_equal(convolution.correlate_back(windows, dz, (6, 4), W), whole)
+    x, W = (generator.integers(-99, 100, n) * 1.0 for n in ((2, 5, 4, 3), (3, 2, 3, filters)))
+    columns = Conv2D(filters, (3, 2)).windows.columns(x)
+    each = [convolution.correlate(columns, W[..., f : f + 1]) for f in range(filters)]
+    assert np.any(each[0])
+    np.testing.assert_array_equal(convolution.correlate(columns, W), np.concatenate(each, axis=1))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
