@@ -15,7 +15,8 @@ import numpy as np
 
 from manual.arrays import summed_products
 from manual.layers.convolution import correlate_back
-from manual.layers.windows import Windows, columns_of, from_rows
+from manual.layers.columns import columns, from_rows
+from manual.layers.windows import Windows
 
 
 def sum_of_products(a: Any, b: Any) -> Any:
@@ -38,11 +39,11 @@ def correlated_back(
         reach = (dz.shape[axis] - 1) * stride
         dz = spread(dz, axis, stride)
         pads.append((span - 1 - before, n - 1 + before - reach))
-    wide = np.pad(dz, [(0, 0), *pads, (0, 0)])
-    columns = columns_of(wide, windows.size, (1,) * len(space), windows.dilation)
+    once = Windows(windows.size, (1,) * len(space), windows.dilation, "valid")
+    of_dz = columns(once, np.pad(dz, [(0, 0), *pads, (0, 0)]))
+    rows, _, others = of_dz.shape
     flipped = np.moveaxis(W[(slice(None, None, -1),) * len(space)], -1, -2)
-    rows, _, others = columns.shape
-    by_offset = columns.reshape(rows, int(np.prod(windows.size)), -1, others)
+    by_offset = of_dz.reshape(rows, int(np.prod(windows.size)), -1, others)
     each = np.split(by_offset, groups, 2), np.split(flipped, groups, -2)
     parts = [
         w.reshape(-1, w.shape[-1]).T @ x.reshape(rows, -1, others)

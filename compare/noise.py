@@ -284,6 +284,7 @@ class Noisy(NDArrayOperatorsMixin):
 
 _STRUCTURAL = {
     np.concatenate,
+    np.copy,
     np.expand_dims,
     np.lib.stride_tricks.sliding_window_view,
     np.moveaxis,

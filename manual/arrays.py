@@ -6,12 +6,32 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeAlias
 
+import numpy as np
+
 Array: TypeAlias = Any
 """A NumPy array, or anything that obeys NumPy's array protocols.
 
 The judge runs these very layers on arrays that carry their own rounding noise; that is why no
 layer asks for ``np.ndarray`` by type or calls ``np.asarray`` on what it is given.
 """
+
+
+def lying_as(array: Array, like: Array) -> Array:
+    """Return the array with its numbers in the order in memory that an array of its shape has.
+
+    Where two arrays lie differently, NumPy goes through one of them in leaps.
+    """
+    if getattr(array, "strides", None) is None or _order(array) == _order(like):
+        return array
+    moved = np.zeros_like(like, dtype=array.dtype)
+    moved[...] = array
+    return moved
+
+
+def _order(array: Array) -> list[int]:
+    """Return the axes from the outermost in memory to the innermost."""
+    axes = [axis for axis, size in enumerate(array.shape) if size > 1]
+    return sorted(axes, key=lambda axis: -array.strides[axis])
 
 
 def one_sum(function: Callable[..., Array]) -> Callable[..., Array]:

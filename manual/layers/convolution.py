@@ -16,7 +16,8 @@ import numpy as np
 from manual.arrays import Array, one_sum, summed_products
 from manual.constraints import Constraint
 from manual.layers.base import Shape
-from manual.layers.windows import SpatialLayer, Windows, from_rows, in_rows
+from manual.layers.columns import by_axis, columns, from_rows, in_rows, put_back, rows_back
+from manual.layers.windows import SpatialLayer, Windows
 from manual.registry import twin_of
 from manual.regularizers import Regularizer
 
@@ -24,18 +25,18 @@ Config = Mapping[str, Any]
 
 # Three products, each a matrix multiplication over offsets and channels at once. W: (*size, channels
 # / groups, filters). The windows of x stand in columns, and what comes of them, z, in rows
-# (`manual.layers.windows`).
+# (`manual.layers.columns`).
 
 
-def correlate(columns: Array, W: Array, groups: int = 1) -> Array:
+def correlate(taken: Array, W: Array, groups: int = 1) -> Array:
     """Return z[p, f] = Σ x[p s + o d − before, c] W[o, c, f] from the windows of x."""
-    each = _channels_of(columns, W.shape, groups), _parts(W, groups, -1)
+    each = _channels_of(taken, W.shape, groups), _parts(W, groups, -1)
     return _joined([w.reshape(-1, w.shape[-1]).T @ x for x, w in zip(*each, strict=True)], 1)
 
 
-def kernel_gradient(columns: Array, dz: Array, shape: Shape, groups: int = 1) -> Array:
+def kernel_gradient(taken: Array, dz: Array, shape: Shape, groups: int = 1) -> Array:
     """Return dW[o, c, f] = Σ x[p s + o d − before, c] dz[p, f] over samples and positions."""
-    each = _channels_of(columns, shape, groups), _parts(dz, groups, 1)
+    each = _channels_of(taken, shape, groups), _parts(dz, groups, 1)
     parts = [summed_products(x, np.moveaxis(one, 1, 2)) for x, one in zip(*each, strict=True)]
     return _joined(parts, -1).reshape(shape)
 
@@ -45,29 +46,29 @@ def correlate_back(windows: Windows, dz: Array, space: Shape, W: Array, groups: 
     """Return dx[i, c] = Σ dz[(i + before − o d) / s, f] W[o, c, f] for an input of this size.
 
     Over the filters and the kernel's rows, that is a product with the rows of dz in which a row of
-    x takes part. The sum over the places in the kernel's rows is left to `Windows.put_back`.
+    x takes part. The sum over the places in the kernel's rows is left to `put_back`.
     """
-    of_rows, within = windows.split
+    of_rows, within = by_axis(windows)
     height, *width = space if windows.rank > 1 else (1, *space)
     W = W.reshape(*of_rows.size, *within.size, *W.shape[-2:])
-    each = _parts(of_rows.rows_back(dz, height), groups, 2), _parts(W[::-1], groups, -1)
+    each = _parts(rows_back(of_rows, dz, height), groups, 2), _parts(W[::-1], groups, -1)
     parts = []
     for rows, w in zip(*each, strict=True):
         kernel = np.moveaxis(w, 0, -2).reshape(int(np.prod(w.shape[1:-1])), -1)
         shares = kernel @ rows.reshape(height, kernel.shape[-1], -1)
         parts.append(
-            within.put_back(shares.reshape(height, -1, w.shape[-2], shares.shape[-1]), width)
+            put_back(within, shares.reshape(height, -1, w.shape[-2], shares.shape[-1]), width)
         )
     dx = np.moveaxis(_joined(parts, 1), (-1, 1), (0, -1))
     return dx if windows.rank > 1 else dx[:, 0]
 
 
-def _channels_of(columns: Array, kernel: Shape, groups: int) -> list[Array]:
+def _channels_of(taken: Array, kernel: Shape, groups: int) -> list[Array]:
     """Return each group's channels of all windows, as columns; a window has a kernel's offsets."""
     if groups == 1:
-        return [columns]
-    rows, _, others = columns.shape
-    by_offset = columns.reshape(rows, int(np.prod(kernel[:-2])), -1, others)
+        return [taken]
+    rows, _, others = taken.shape
+    by_offset = taken.reshape(rows, int(np.prod(kernel[:-2])), -1, others)
     return [part.reshape(rows, -1, others) for part in np.split(by_offset, groups, 2)]
 
 
@@ -143,17 +144,17 @@ class Convolution(SpatialLayer):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         x = self._channels_last(x)
         space = x.shape[1:-1]
-        columns = self.windows.columns(x)
-        rows = correlate(columns, self.kernel.value, self.groups)
+        taken = columns(self.windows, x)
+        rows = correlate(taken, self.kernel.value, self.groups)
         z = from_rows(rows, self.windows.positions(space))
         if self.use_bias:
             z += self.bias.value
-        return self._in_format(z), (columns, space)
+        return self._in_format(z), (taken, space)
 
     def backward(self, dz: Array, saved: Any) -> Array:
-        columns, space = saved
+        taken, space = saved
         rows, W = in_rows(self._channels_last(dz)), self.kernel.value
-        self.kernel.gradient += kernel_gradient(columns, rows, W.shape, self.groups)
+        self.kernel.gradient += kernel_gradient(taken, rows, W.shape, self.groups)
         if self.use_bias:
             self.bias.gradient += rows.sum(axis=(0, 2))
         return self._in_format(correlate_back(self.windows, rows, space, W, self.groups))

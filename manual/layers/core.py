@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from manual.activations import ActivationFunction
-from manual.arrays import Array
+from manual.arrays import Array, lying_as
 from manual.constraints import Constraint
 from manual.layers.base import Layer, Shape, Symbol
 from manual.registry import from_keras, twin_of
@@ -166,8 +166,8 @@ class Flatten(Layer):
         return x.reshape(x.shape[0], -1), x
 
     def backward(self, dy: Array, saved: Array) -> Array:
-        x, dx = saved, np.zeros_like(saved)
-        dx[...] = dy.reshape(x.shape)  # and lies in memory as x does
+        x = saved
+        dx = lying_as(dy.reshape(x.shape), x)
         if self.data_format == "channels_first" and x.ndim > 2:
             dx = np.moveaxis(dx, -1, 1)
         return dx

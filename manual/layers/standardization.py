@@ -134,7 +134,9 @@ class Standardization(Layer):
         shift = -of.mean * s
         if self.center:
             shift = self.beta.value.reshape(self.spread) + shift
-        return x * s + shift, (x, r, s, of)
+        y = x * s
+        y += shift
+        return y, (x, r, s, of)
 
     def standardize_backward(self, dy: Array, saved: Any) -> Array:
         x, r, s, of = saved
@@ -154,7 +156,10 @@ class Standardization(Layer):
         dvariance = -0.5 * dr * (r * r * r)
         dmean = -total(dy_sum * s, of.mean)
         if of.mask is None:  # Σ (x − μ) = 0: the variance doesn't change with the mean
-            return dy * s + of.deviation * (2.0 * dvariance / of.count) + dmean / of.count
+            dx = dy * s
+            dx += of.deviation * (2.0 * dvariance / of.count)
+            dx += dmean / of.count
+            return dx
         deviation = np.where(of.mask, x - of.mean, 0.0)
         dmean = dmean - 2.0 * total(deviation, of.mean) / of.count * dvariance
         return dy * s + np.where(of.mask, dmean + 2.0 * deviation * dvariance, 0.0) / of.count

@@ -1,9 +1,8 @@
 """Windows that slide over a grid: the geometry that convolution and pooling share.
 
 Arrays have the axes ``(batch, *space, channels)``, with any number of spatial axes; what comes with
-its channels first is turned by `SpatialLayer` at the layer's door. In memory, convolutions let them
-lie otherwise (`in_rows`): with the batch innermost, neighbours in a row of a window are neighbours
-in memory for a whole batch at once, and whatever takes an image apart moves long runs of numbers.
+its channels first is turned by `SpatialLayer` at the layer's door. How convolutions let them lie in
+memory is in `manual.layers.columns`.
 """
 
 from __future__ import annotations
@@ -82,8 +81,14 @@ class Windows:
 
     def padded(self, x: Array, value: float = 0.0) -> Array:
         """Return the input with its padding around it."""
-        pads = self.pads(x.shape[1:-1])
-        return x if not np.any(pads) else _surrounded(x, pads, value)
+        return self.surrounded(x, value) if np.any(self.pads(x.shape[1:-1])) else x
+
+    def surrounded(self, x: Array, value: float = 0.0) -> Array:
+        """Return a copy of the input, with its padding, that lies in memory as a convolution wants."""
+        first, *others = self.pads(x.shape[1:-1])
+        x = np.moveaxis(x, (0, -1), (-1, 1))
+        x = np.pad(x, [first, (0, 0), *others, (0, 0)], constant_values=value)
+        return np.moveaxis(x, (-1, 1), (0, -1))
 
     def cropped(self, x: Array, space: Shape) -> Array:
         """Return the input without its padding."""
@@ -115,118 +120,6 @@ class Windows:
     def taken(self, x: Array) -> Array:
         """Return every window's elements: shape ``(batch, *positions, *size, channels)``."""
         return _windows(self.padded(x), self.spans, self.strides, self.dilation)
-
-    def columns(self, x: Array) -> Array:
-        """Return every window's elements as a column (`columns_of`)."""
-        x = _surrounded(x, self.pads(x.shape[1:-1]))
-        return columns_of(x, self.size, self.strides, self.dilation)
-
-    @property
-    def split(self) -> tuple[Windows, Windows]:
-        """The windows along the first axis and along the others; a single axis is of the others."""
-        axes = [
-            one if self.rank > 1 else (1, *one) for one in (self.size, self.strides, self.dilation)
-        ]
-        first, others = ([one[:1] for one in axes], [one[1:] for one in axes])
-        return Windows(*first, self.padding), Windows(*others, self.padding)
-
-    def rows_back(self, dy: Array, height: int) -> Array:
-        """Return, for every row of an input, each row of windows that it takes part in.
-
-        Of windows along one axis. dy, of the windows, comes in rows (`in_rows`). The row i is at
-        the offset o of the windows in row p = (i + before − o · dilation) / stride; where there is
-        no such row there are zeros. Later windows have a row earlier in them, so that the offsets
-        run *backwards*: from the last to the first.
-
-        Returns
-        -------
-        array, shape (height, kernel's rows, *dy.shape[1:])
-        """
-        ((before, _),), (span,), (stride,) = self.pads((height,)), self.spans, self.strides
-        after = height - 1 + before - (len(dy) - 1) * stride
-        if stride > 1:  # zeros between the rows
-            dy = np.pad(dy[:, None], [(0, 0), (0, stride - 1), (0, 0), (0, 0)])
-            dy = dy.reshape(-1, *dy.shape[2:])
-            after -= stride - 1
-        wide = np.pad(dy, [(span - 1 - before, max(after, 0)), (0, 0), (0, 0)])
-        every = sliding_window_view(wide[: height + span - 1], span, axis=0)
-        return np.moveaxis(every[..., :: self.dilation[0]], -1, 1)
-
-    def put_back(self, shares: Array, width: Sequence[int]) -> Array:
-        """Add up, for every element of an input, its shares in the windows that it lies in.
-
-        Parameters
-        ----------
-        shares : array, shape (rows, offsets, channels, positions · batch)
-            The windows lie within the rows: along all axes of space but the first.
-        width : sequence of int
-            The input's sizes along these axes.
-
-        Returns
-        -------
-        array, shape (rows, channels, *width, batch)
-        """
-        rows, _, channels, _ = shares.shape
-        shares = shares.reshape(*shares.shape[:3], *self.positions(width), -1)
-        wide = [n + sum(pad) for n, pad in zip(width, self.pads(width), strict=True)]
-        dx = np.zeros_like(shares, shape=(rows, channels, *wide, shares.shape[-1]), order="C")
-        for number, (_, *where) in enumerate(self.offsets(width)):
-            dx[(..., *where, slice(None))] += shares[:, number]
-        inner = [slice(a, a + n) for n, (a, _) in zip(width, self.pads(width), strict=True)]
-        return dx[(..., *inner, slice(None))]
-
-
-def in_rows(x: Array) -> Array:
-    """Return x with the first axis of space first: shape ``(rows, channels, the other axes)``.
-
-    The other axes are the rest of space, and the batch innermost. Along a single axis of space all
-    is one row.
-    """
-    x = x[:, None] if x.ndim == 3 else x
-    x = np.moveaxis(x, (0, -1), (-1, 1))
-    return x.reshape(*x.shape[:2], -1)
-
-
-def from_rows(rows: Array, space: Shape) -> Array:
-    """Return what lies in rows with the axes ``(batch, *space, channels)``, without moving it."""
-    of_rows, channels, _ = rows.shape
-    x = rows.reshape(of_rows, channels, *(space[1:] or space), -1)
-    x = np.moveaxis(x, (-1, 1), (0, -1))
-    return x[:, 0] if len(space) == 1 else x
-
-
-def columns_of(x: Array, size: Shape, strides: Shape, dilation: Shape) -> Array:
-    """Return the elements of all windows that lie within x, a column for each.
-
-    Only along the last axes of space are elements repeated. The windows of neighbouring rows are
-    views that overlap: what the first holds from its second row on, the next holds from its first.
-
-    Returns
-    -------
-    array, shape (positions on the first axis, elements of a window, positions on the others · batch)
-        A window's elements in the order of its axes, channels last.
-    """
-    if len(size) == 1:
-        x, size, strides, dilation = x[:, None], (1, *size), (1, *strides), (1, *dilation)
-    height, *others = ((k - 1) * d + 1 for k, d in zip(size, dilation, strict=True))
-    x = np.moveaxis(x, (0, -1), (-1, 1))
-    every = sliding_window_view(x, others, axis=tuple(range(2, len(size) + 1)))
-    at, within = ([slice(None, None, step) for step in steps[1:]] for steps in (strides, dilation))
-    every = every[(slice(None), slice(None), *at, slice(None), *within)]
-    of_window = range(-len(others), 0)
-    every = np.moveaxis(every, tuple(of_window), tuple(range(1, len(size))))
-    repeated = int(np.prod(every.shape[1 : len(size) + 1]))
-    rows = every.reshape(len(every), repeated, -1)
-    high = sliding_window_view(rows, height, axis=0)[:: strides[0], ..., :: dilation[0]]
-    return np.moveaxis(high, -1, 1).reshape(len(high), size[0] * repeated, -1)
-
-
-def _surrounded(x: Array, pads: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
-    """Return x with numbers around it; in memory the batch is innermost, as in `in_rows`."""
-    x = np.moveaxis(x, (0, -1), (-1, 1))
-    first, *others = pads
-    x = np.pad(x, [first, (0, 0), *others, (0, 0)], constant_values=value)
-    return np.moveaxis(x, (-1, 1), (0, -1))
 
 
 def _windows(x: Array, spans: Shape, strides: Shape, dilation: Shape) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from compare.score.bugs.base import Bug, Function
 from compare.score.networks import SAMPLES, Choice, Planted, generator, spread
 from manual.layers.convolution import Convolution
-from manual.layers.windows import Windows, columns_of
+from manual.layers.windows import Windows
 
 _right_forward, _right_backward = Convolution.forward, Convolution.backward
 BACK, KERNEL, FORWARD = "activation gradient", "weight gradient", "activation"
@@ -136,15 +136,15 @@ class Elsewhere(Windows):
     def pads(self, space: tuple[int, ...]) -> list[tuple[int, int]]:
         return self.around  # type: ignore[attr-defined, no-any-return]
 
-    def columns(self, x: Any) -> Any:
-        """Take the windows of what is padded, or cropped where the padding is negative."""
+    def surrounded(self, x: Any, value: float = 0.0) -> Any:
+        """Pad, or crop where the padding is negative."""
         wide = [(max(a, 0), max(b, 0)) for a, b in self.pads(x.shape[1:-1])]
         inner = [
             slice(max(-a, 0), n + max(a, 0) + b)
             for n, (a, b) in zip(x.shape[1:-1], self.pads(x.shape[1:-1]), strict=True)
         ]
-        padded = np.pad(x, [(0, 0), *wide, (0, 0)])[(slice(None), *inner)]
-        return columns_of(padded, self.size, self.strides, self.dilation)
+        padded = np.pad(x, [(0, 0), *wide, (0, 0)], constant_values=value)
+        return padded[(slice(None), *inner)]
 
 
 def read_by_channel(W: Any) -> Any:

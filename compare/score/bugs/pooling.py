@@ -9,7 +9,8 @@ import numpy as np
 
 from compare.score.bugs.base import Bug, Function
 from compare.score.bugs.convolution import BACK, FORWARD, groups, images
-from manual.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling
+from manual.layers.global_pooling import GlobalAveragePooling
+from manual.layers.pooling import AveragePooling, MaxPooling
 
 
 def in_pooling() -> Iterator[Bug]:

@@ -13,7 +13,7 @@ import tensorflow as tf
 import compare
 import compare.halves
 from compare.noise import Noisy
-from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D, convolution
+from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D, columns, convolution
 from manual.registry import NoTwin
 
 Maker = Callable[[], Any]
@@ -65,6 +65,10 @@ LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
         lambda: keras.layers.Conv2D(4, (2, 3), strides=2, data_format="channels_first"),
         (2, 3, 4, 5),
     ),
+    "Conv2D of one, strides": (
+        lambda: keras.layers.Conv2D(3, 1, strides=(3, 2), padding="same"),
+        (2, 5, 4, 2),
+    ),
     "Conv3D": (lambda: keras.layers.Conv3D(2, 2), (2, 3, 3, 3, 2)),
     "Conv3D, same and strides": (
         lambda: keras.layers.Conv3D(2, (1, 2, 3), strides=(1, 2, 1), padding="same"),
@@ -72,6 +76,7 @@ LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
     ),
     "MaxPooling1D": (lambda: keras.layers.MaxPooling1D(2), (2, 5, 3)),
     "MaxPooling2D": (lambda: keras.layers.MaxPooling2D(2), (2, 4, 5, 2)),
+    "MaxPooling2D of one": (lambda: keras.layers.MaxPooling2D(1), (2, 3, 2, 2)),
     "MaxPooling2D, overlapping": (lambda: keras.layers.MaxPooling2D(3, 1), (2, 5, 4, 2)),
     "MaxPooling2D, same": (
         lambda: keras.layers.MaxPooling2D((3, 2), (2, 1), padding="same"),
@@ -186,10 +191,10 @@ def test_filters_that_are_no_four_give_the_same_as_one_by_one(
 ) -> None:
     # whole numbers: in their sums nothing is rounded
     x, W = (generator.integers(-99, 100, n) * 1.0 for n in ((2, 5, 4, 3), (3, 2, 3, filters)))
-    columns = Conv2D(filters, (3, 2)).windows.columns(x)
-    each = [convolution.correlate(columns, W[..., f : f + 1]) for f in range(filters)]
+    taken = columns.columns(Conv2D(filters, (3, 2)).windows, x)
+    each = [convolution.correlate(taken, W[..., f : f + 1]) for f in range(filters)]
     assert np.any(each[0])
-    np.testing.assert_array_equal(convolution.correlate(columns, W), np.concatenate(each, axis=1))
+    np.testing.assert_array_equal(convolution.correlate(taken, W), np.concatenate(each, axis=1))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
