@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import summed_products
-from manual.layers.convolution import correlate_back
 from manual.layers.columns import columns, from_rows
+from manual.layers.convolution import correlate_back
 from manual.layers.windows import Windows
 
 

@@ -62,12 +62,12 @@ def columns(windows: Windows, x: Array) -> Array:
 
 
 def by_axis(windows: Windows) -> tuple[Windows, Windows]:
-    """Return the windows along the first axis, and along the others; along one axis, all is a row."""
-    axes = windows.size, windows.strides, windows.dilation
+    """Return the windows along the first axis and along the others; all of one axis is a row."""
     if windows.rank == 1:
         return Windows((1,), (1,), (1,), windows.padding), windows
-    first, others = ([sizes[part] for sizes in axes] for part in (slice(1), slice(1, None)))
-    return Windows(*first, windows.padding), Windows(*others, windows.padding)
+    (k, *ks), (s, *ss), (d, *ds) = windows.size, windows.strides, windows.dilation
+    others = Windows(tuple(ks), tuple(ss), tuple(ds), windows.padding)
+    return Windows((k,), (s,), (d,), windows.padding), others
 
 
 def rows_back(windows: Windows, dz: Array, height: int) -> Array:
@@ -123,7 +123,8 @@ def put_back(windows: Windows, shares: Array, width: Sequence[int]) -> Array:
     if shares.shape[3:-1] == tuple(wide):  # of size 1
         return shares[:, 0]
     dx = np.zeros_like(shares, shape=(rows, channels, *wide, shares.shape[-1]), order="C")
+    every = slice(None)
     for number, (_, *where) in enumerate(windows.offsets(width)):
-        dx[(..., *where, slice(None))] += shares[:, number]
+        dx[(every, every, *where)] += shares[:, number]
     inner = [slice(before, before + n) for n, (before, _) in zip(width, pads, strict=True)]
-    return dx[(..., *inner, slice(None))]
+    return dx[(every, every, *inner)]

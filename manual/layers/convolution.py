@@ -23,9 +23,9 @@ from manual.regularizers import Regularizer
 
 Config = Mapping[str, Any]
 
-# Three products, each a matrix multiplication over offsets and channels at once. W: (*size, channels
-# / groups, filters). The windows of x stand in columns, and what comes of them, z, in rows
-# (`manual.layers.columns`).
+# Three products, each a matrix multiplication over offsets and channels at once.
+# W: (*size, channels / groups, filters). The windows of x stand in columns, and what comes of them,
+# z, in rows (`manual.layers.columns`).
 
 
 def correlate(taken: Array, W: Array, groups: int = 1) -> Array:

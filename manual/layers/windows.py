@@ -84,7 +84,7 @@ class Windows:
         return self.surrounded(x, value) if np.any(self.pads(x.shape[1:-1])) else x
 
     def surrounded(self, x: Array, value: float = 0.0) -> Array:
-        """Return a copy of the input, with its padding, that lies in memory as a convolution wants."""
+        """Return a copy with padding around it, that lies in memory as a convolution wants it."""
         first, *others = self.pads(x.shape[1:-1])
         x = np.moveaxis(x, (0, -1), (-1, 1))
         x = np.pad(x, [first, (0, 0), *others, (0, 0)], constant_values=value)

@@ -12,8 +12,12 @@ import tensorflow as tf
 
 import compare
 import compare.halves
+from compare.long_sums import AS_ONE
 from compare.noise import Noisy
-from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D, columns, convolution
+from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D
+from manual.layers.columns import columns, from_rows, in_rows
+from manual.layers.convolution import correlate, correlate_back
+from manual.layers.windows import Windows
 from manual.registry import NoTwin
 
 Maker = Callable[[], Any]
@@ -185,16 +189,41 @@ def test_an_unknown_padding_is_refused() -> None:
         Conv2D(2, 3, padding="causal", name="blur")
 
 
-@pytest.mark.parametrize("filters", [1, 3, 4, 6])
-def test_filters_that_are_no_four_give_the_same_as_one_by_one(
-    filters: int, generator: np.random.Generator
-) -> None:
-    # whole numbers: in their sums nothing is rounded
-    x, W = (generator.integers(-99, 100, n) * 1.0 for n in ((2, 5, 4, 3), (3, 2, 3, filters)))
-    taken = columns.columns(Conv2D(filters, (3, 2)).windows, x)
-    each = [convolution.correlate(taken, W[..., f : f + 1]) for f in range(filters)]
-    assert np.any(each[0])
-    np.testing.assert_array_equal(convolution.correlate(taken, W), np.concatenate(each, axis=1))
+GEOMETRIES: dict[str, tuple[tuple[int, ...], Windows, int]] = {
+    "one axis": ((7,), Windows((3,), (2,), (1,), "same"), 1),
+    "causal": ((7,), Windows((2,), (1,), (3,), "causal"), 1),
+    "an image": ((5, 6), Windows((3, 2), (1, 1), (1, 1), "valid"), 1),
+    "strides": ((9, 8), Windows((3, 2), (2, 3), (1, 1), "same"), 1),
+    "strides, and rows that are left over": ((8, 9), Windows((3, 2), (3, 4), (1, 1), "valid"), 1),
+    "dilated": ((7, 8), Windows((3, 2), (1, 1), (2, 3), "same"), 1),
+    "of one": ((4, 5), Windows((1, 1), (1, 1), (1, 1), "valid"), 1),
+    "of one, with strides": ((5, 6), Windows((1, 1), (2, 3), (1, 1), "valid"), 1),
+    "groups": ((5, 6), Windows((2, 3), (1, 2), (1, 1), "same"), 2),
+    "a volume": ((4, 5, 3), Windows((2, 3, 2), (1, 2, 1), (2, 1, 1), "same"), 2),
+}
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_the_sums_in_parts_are_those_in_one(name: str, generator: np.random.Generator) -> None:
+    """In whole numbers, where nothing is rounded; and with the noise of the whole sum."""
+    space, windows, groups = GEOMETRIES[name]
+    shape = (*windows.size, 4 // groups, 6)
+    W = generator.integers(-9, 10, shape) * 1.0
+    positions = windows.positions(space)
+    dz = generator.integers(-9, 10, (3, *positions, 6)) * 1.0
+    rows = in_rows(dz)
+    dx = correlate_back(windows, rows, space, W, groups)
+    assert dx.shape == (3, *space, 4)
+    assert np.any(dx)
+    whole = AS_ONE[correlate_back](windows, rows, space, W, groups)
+    np.testing.assert_array_equal(dx, whole)
+    x = generator.integers(-9, 10, dx.shape) * 1.0
+    z = from_rows(correlate(columns(windows, x), W, groups), positions)
+    assert (x * dx).sum() == (z * dz).sum()  # one is the other's transpose
+    noisy = correlate_back(windows, Noisy(rows, unit=2.0**-24), space, W, groups)
+    products = AS_ONE[correlate_back](windows, Noisy(rows, unit=2.0**-24), space, W, groups)
+    np.testing.assert_array_equal(noisy.value, dx)
+    np.testing.assert_array_equal(noisy.noise, products.noise)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
