@@ -18,7 +18,8 @@ from compare.referee import BY_HAND, Ruling, gradient_ruling, undecided, value_r
 from compare.reference import Derivation
 from compare.surroundings import Inputs
 from keras_models.alone import Alone, CannotRun
-from manual.layers.pooling import GlobalMaxPooling, MaxPooling
+from manual.layers.global_pooling import GlobalMaxPooling
+from manual.layers.pooling import MaxPooling
 from manual.network import Network
 
 Trace = dict[str, dict[str, np.ndarray]]

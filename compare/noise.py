@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
+from compare.long_sums import AS_ONE
 from compare.rounding import CLOSE, RULES, close_together
 from compare.working_precision import (
     CAREFUL,
@@ -161,6 +162,11 @@ class Noisy(NDArrayOperatorsMixin):
         mean: Noisy = total / float(self.size / max(total.size, 1))
         return mean
 
+    def in_one_sum(self, function: Callable[..., Any], *arguments: Any) -> Noisy:
+        """Return what a function that adds up in parts gives, with the noise of the whole sums."""
+        found = function(*(one.value if isinstance(one, Noisy) else one for one in arguments))
+        return self._like(found, AS_ONE[function](*arguments).variance)
+
     def max(self, axis: Any = None, keepdims: bool = False) -> Noisy:
         largest = self.value.max(axis=axis, keepdims=True)
         value = largest if keepdims else self.value.max(axis=axis)
@@ -285,6 +291,7 @@ def _is_among(array: Any, others: list[Any]) -> bool:
 
 _STRUCTURAL = {
     np.concatenate,
+    np.copy,
     np.expand_dims,
     np.lib.stride_tricks.sliding_window_view,
     np.moveaxis,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeAlias
+
+import numpy as np
 
 Array: TypeAlias = Any
 """A NumPy array, or anything that obeys NumPy's array protocols.
@@ -10,3 +14,45 @@ Array: TypeAlias = Any
 The judge runs these very layers on arrays that carry their own rounding noise; that is why no
 layer asks for ``np.ndarray`` by type or calls ``np.asarray`` on what it is given.
 """
+
+
+def lying_as(array: Array, like: Array) -> Array:
+    """Return the array with its numbers in the order in memory that an array of its shape has.
+
+    Where two arrays lie differently, NumPy goes through one of them in leaps.
+    """
+    if getattr(array, "strides", None) is None or _order(array) == _order(like):
+        return array
+    moved = np.zeros_like(like, dtype=array.dtype)
+    moved[...] = array
+    return moved
+
+
+def _order(array: Array) -> list[int]:
+    """Return the axes from the outermost in memory to the innermost."""
+    axes = [axis for axis, size in enumerate(array.shape) if size > 1]
+    return sorted(axes, key=lambda axis: -array.strides[axis])
+
+
+def one_sum(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Mark a function each of whose results is one sum, though it is added up in parts.
+
+    In what parts a sum is added up is a matter of speed, and nobody's promise. So an array that
+    carries the rounding noise of the sums behind it may give the results that of the whole: its
+    method ``in_one_sum`` gets the function, and the arguments.
+    """
+
+    @wraps(function)
+    def asked(*arguments: Any) -> Array:
+        for one in arguments:
+            if hasattr(one, "in_one_sum"):
+                return one.in_one_sum(asked, *arguments)
+        return function(*arguments)
+
+    return asked
+
+
+@one_sum
+def summed_products(a: Array, b: Array) -> Array:
+    """Return Σ a[p] · b[p], matrix products that are added up over their first axis."""
+    return (a @ b).sum(axis=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -82,22 +82,44 @@ def written_in_place(calls: list[Call], lasting: set[int]) -> list[Call]:
             uses.setdefault(key, []).append(index)
     calls, dropped = list(calls), set()
     for index, call in enumerate(calls):
-        if not call.is_copy or call.writes not in lasting or len(call.reads) != 1:
+        sources = call.reads - {call.writes}
+        if not call.is_copy or len(sources) != 1:
             continue
         target, source = call.arguments
-        (key,) = call.reads
+        (key,) = sources
         first = uses[key][0]
         maker = calls[first]
         only_copied = uses[key] == [first, index] and key not in lasting
-        untouched = not any(first < use < index for use in uses[call.writes])
+        its_own = call.writes in lasting or uses[call.writes][0] < first  # the memory, by then
+        untouched = its_own and not any(first < use < index for use in uses[call.writes])
         if only_copied and untouched and maker.result is not None and maker.writes == key:
-            made = maker.arguments[maker.result]
-            if _holds_the_same(source, made) and _like_each_other(target, made):
+            place = _place_for(maker, source, target)
+            if place is not None:
                 arguments = list(maker.arguments)
-                arguments[maker.result] = target.reshape(made.shape)
-                calls[first] = replace(maker, arguments=tuple(arguments), writes=call.writes)
+                arguments[maker.result] = place
+                whole = None if call.result is None else maker.result
+                reads = maker.reads | (call.reads & {call.writes})
+                calls[first] = Call(maker.function, tuple(arguments), reads, call.writes, whole)
                 dropped.add(index)
     return [call for index, call in enumerate(calls) if index not in dropped]
+
+
+def _place_for(maker: Call, source: Array, target: Array) -> Array | None:
+    """Return where in the target a call can write what would be copied there; None if it can't."""
+    assert maker.result is not None
+    made = maker.arguments[maker.result]
+    if _holds_the_same(source, made) and _like_each_other(target, made):
+        return target.reshape(made.shape)
+    ufunc = maker.function
+    number_by_number = isinstance(ufunc, np.ufunc) and ufunc.signature is None
+    if number_by_number and is_same_place(source, made) and source.dtype == target.dtype:
+        return target if source.shape == target.shape else None
+    return None
+
+
+def is_same_place(a: Array, b: Array) -> bool:
+    """Say whether two arrays are the same numbers in memory, seen in the same way."""
+    return bool(a.__array_interface__ == b.__array_interface__)
 
 
 def _holds_the_same(view: Array, array: Array) -> bool:

@@ -30,7 +30,16 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from manual.arrays import Array
-from manual.calls import Bound, Call, bound, computed_anew, needed, put, written_in_place
+from manual.calls import (
+    Bound,
+    Call,
+    bound,
+    computed_anew,
+    is_same_place,
+    needed,
+    put,
+    written_in_place,
+)
 
 
 class NotRecordable(TypeError):
@@ -122,6 +131,15 @@ class Tape:
         function(*values)
         self.note(function, values, [*recorded_within(arguments), target], target)
 
+    def put(self, target: Recorded, part: Array, source: Recorded) -> None:
+        """Copy to a part of an array, or to all of it."""
+        self.unwritten.discard(target.held.key)
+        part[...] = source.value
+        raw = target.held.raw
+        whole = raw is not None and part.nbytes == raw.nbytes
+        read = [source] if whole else [source, target]
+        self.note(put, (part, source.value), read, target, 0 if whole else None)
+
     def added(self, target: Recorded, term: Any) -> None:
         """Add in place; to zeros that nobody has put there, write."""
         if target.held.key in self.unwritten and np.shape(term) == target.shape:
@@ -175,6 +193,7 @@ class Recorded(NDArrayOperatorsMixin):
     ndim = property(lambda self: self.value.ndim)
     size = property(lambda self: self.value.size)
     dtype = property(lambda self: self.value.dtype)
+    strides = property(lambda self: self.value.strides)
     T = property(lambda self: self._view(self.value.T))
 
     def __len__(self) -> int:
@@ -205,9 +224,12 @@ class Recorded(NDArrayOperatorsMixin):
 
     def __setitem__(self, key: Any, other: Any) -> None:
         view = self.value[plain_within(key)]
-        if isinstance(other, Recorded) and _is_same_place(view, other.value):
+        if isinstance(other, Recorded) and is_same_place(view, other.value):
             return  # the second half of x[key] += …
-        self.tape.changed(operator.setitem, (self, key, other), self)
+        if isinstance(other, Recorded) and np.may_share_memory(view, self.value):
+            self.tape.put(self, view, other)
+        else:
+            self.tape.changed(operator.setitem, (self, key, other), self)
 
     def reshape(self, *shape: Any) -> Recorded:
         return self._moved(self.value.reshape(*shape))
@@ -265,6 +287,8 @@ class Recorded(NDArrayOperatorsMixin):
         if out is None:
             operands = [_of_its_dtype(one, inputs) for one in inputs]
             like = np.asarray(ufunc(*map(plain, inputs)))
+            if ufunc in (np.maximum, np.minimum):
+                operands = [_row_of(one, like) if np.ndim(one) == 0 else one for one in operands]
             matrices = ufunc is np.matmul and all(np.ndim(one) == 2 for one in inputs)
             # np.dot is the same to the last bit, with less to decide.
             return self.tape.result(np.dot if matrices else ufunc, operands, like)
@@ -283,6 +307,8 @@ class Recorded(NDArrayOperatorsMixin):
             return NotImplemented
         if function in (np.shape, np.ndim, np.size):
             return getattr(self, function.__name__)
+        if function is np.copy:
+            return args[0].copy()
         if function is np.ones_like:
             return function(args[0].value, *args[1:], **kwargs)
         if function is np.zeros_like:  # to add to, most of the time
@@ -372,8 +398,20 @@ def _of_dtype(operand: Any, dtype: Any) -> Any:
     return np.asarray(operand, dtype)
 
 
-def _is_same_place(a: Array, b: Array) -> bool:
-    return bool(a.__array_interface__ == b.__array_interface__)
+def _row_of(number: Any, like: Array) -> Any:
+    """Repeat a constant a thousand times or more: NumPy is slow to compare an array with a number.
+
+    Along those axes that are innermost in memory.
+    """
+    if isinstance(number, Recorded) or not like.ndim:
+        return number
+    row = like
+    for axis in sorted(range(like.ndim), key=lambda axis: -like.strides[axis]):
+        shorter = row[(slice(None),) * axis + (slice(1),)]
+        if shorter.size < 1024:
+            break
+        row = shorter
+    return np.full_like(row, number)
 
 
 _KNOWN = (Recorded, np.ndarray, np.generic, int, float, list, tuple)

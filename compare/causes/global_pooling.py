@@ -9,7 +9,7 @@ import numpy as np
 from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.correlation import given, in_place
 from compare.causes.pooling import first_of
-from manual.layers.pooling import GlobalAveragePooling, GlobalMaxPooling
+from manual.layers.global_pooling import GlobalAveragePooling, GlobalMaxPooling
 
 
 @hypothesis("activation")

@@ -8,6 +8,14 @@ from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
 from manual.layers.dot import Dot
 from manual.layers.einsum_dense import EinsumDense
 from manual.layers.embedding import Embedding, Masking
+from manual.layers.global_pooling import (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalAveragePooling3D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+    GlobalMaxPooling3D,
+)
 from manual.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from manual.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
 from manual.layers.normalization import (
@@ -21,12 +29,6 @@ from manual.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
     AveragePooling3D,
-    GlobalAveragePooling1D,
-    GlobalAveragePooling2D,
-    GlobalAveragePooling3D,
-    GlobalMaxPooling1D,
-    GlobalMaxPooling2D,
-    GlobalMaxPooling3D,
     MaxPooling1D,
     MaxPooling2D,
     MaxPooling3D,

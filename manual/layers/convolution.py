@@ -13,65 +13,71 @@ from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array
+from manual.arrays import Array, one_sum, summed_products
 from manual.constraints import Constraint
 from manual.layers.base import Shape
+from manual.layers.columns import by_axis, columns, from_rows, in_rows, put_back, rows_back
 from manual.layers.windows import SpatialLayer, Windows
 from manual.registry import twin_of
 from manual.regularizers import Regularizer
 
 Config = Mapping[str, Any]
 
-IN_CACHE = 2**17
-"""How many numbers a matrix may have that is used once and thrown away."""
-
-# Three products, each a matrix multiplication over all offsets and channels at once (im2col), so
-# that each result is one long sum, as in TensorFlow. W: (*size, channels / groups, filters).
+# Three products, each a matrix multiplication over offsets and channels at once.
+# W: (*size, channels / groups, filters). The windows of x stand in columns, and what comes of them,
+# z, in rows (`manual.layers.columns`).
 
 
-def correlate(columns: Array, W: Array, groups: int = 1) -> Array:
+def correlate(taken: Array, W: Array, groups: int = 1) -> Array:
     """Return z[p, f] = Σ x[p s + o d − before, c] W[o, c, f] from the windows of x."""
-    rank = W.ndim - 2
-    grid, filters = columns.shape[: rank + 1], W.shape[-1]
-    each = _by_group(columns, -1, groups), _by_group(W, -1, groups)
-    parts = [_rows(x, rank + 1) @ _rows(w, -1) for x, w in zip(*each, strict=True)]
-    return _joined(parts, -1).reshape(*grid, filters)
+    each = _channels_of(taken, W.shape, groups), _parts(W, groups, -1)
+    return _joined([w.reshape(-1, w.shape[-1]).T @ x for x, w in zip(*each, strict=True)], 1)
 
 
-def correlate_back(windows: Windows, dz: Array, space: Shape, W: Array, groups: int = 1) -> Array:
-    """Return dx[i, c] = Σ dz[(i + before − o d) / s, f] W[o, c, f] for an input of this size."""
-    rank, filters = len(space), W.shape[-1]
-    flipped = np.moveaxis(W[(slice(None, None, -1),) * rank], -1, -2)
-    kernels = [_rows(w, -1) for w in _by_group(flipped, -2, groups)]
-    at_once = max(1, IN_CACHE // int(np.prod((*space, *windows.size, filters))))
-    reached = windows.reached(dz, space)
-    some: list[Array] = []
-    for start in range(0, len(dz), at_once):
-        each = _by_group(reached[start : start + at_once], -1, groups)
-        parts = [_rows(x, rank + 1) @ w for x, w in zip(each, kernels, strict=True)]
-        some.append(_joined(parts, -1))
-    return _joined(some, 0).reshape(len(dz), *space, -1)
-
-
-def kernel_gradient(columns: Array, dz: Array, shape: Shape, groups: int = 1) -> Array:
+def kernel_gradient(taken: Array, dz: Array, shape: Shape, groups: int = 1) -> Array:
     """Return dW[o, c, f] = Σ x[p s + o d − before, c] dz[p, f] over samples and positions."""
-    rank = len(shape) - 2
-    each = _by_group(columns, -1, groups), _by_group(dz, -1, groups)
-    parts = [_rows(x, rank + 1).T @ _rows(one, -1) for x, one in zip(*each, strict=True)]
+    each = _channels_of(taken, shape, groups), _parts(dz, groups, 1)
+    parts = [summed_products(x, np.moveaxis(one, 1, 2)) for x, one in zip(*each, strict=True)]
     return _joined(parts, -1).reshape(shape)
 
 
-def _by_group(array: Array, axis: int, groups: int) -> list[Array]:
+@one_sum
+def correlate_back(windows: Windows, dz: Array, space: Shape, W: Array, groups: int = 1) -> Array:
+    """Return dx[i, c] = Σ dz[(i + before − o d) / s, f] W[o, c, f] for an input of this size.
+
+    Over the filters and the kernel's rows, that is a product with the rows of dz in which a row of
+    x takes part. The sum over the places in the kernel's rows is left to `put_back`.
+    """
+    of_rows, within = by_axis(windows)
+    height, *width = space if windows.rank > 1 else (1, *space)
+    W = W.reshape(*of_rows.size, *within.size, *W.shape[-2:])
+    each = _parts(rows_back(of_rows, dz, height), groups, 2), _parts(W[::-1], groups, -1)
+    parts = []
+    for rows, w in zip(*each, strict=True):
+        kernel = np.moveaxis(w, 0, -2).reshape(int(np.prod(w.shape[1:-1])), -1)
+        shares = kernel @ rows.reshape(height, kernel.shape[-1], -1)
+        parts.append(
+            put_back(within, shares.reshape(height, -1, w.shape[-2], shares.shape[-1]), width)
+        )
+    dx = np.moveaxis(_joined(parts, 1), (-1, 1), (0, -1))
+    return dx if windows.rank > 1 else dx[:, 0]
+
+
+def _channels_of(taken: Array, kernel: Shape, groups: int) -> list[Array]:
+    """Return each group's channels of all windows, as columns; a window has a kernel's offsets."""
+    if groups == 1:
+        return [taken]
+    rows, _, others = taken.shape
+    by_offset = taken.reshape(rows, int(np.prod(kernel[:-2])), -1, others)
+    return [part.reshape(rows, -1, others) for part in np.split(by_offset, groups, 2)]
+
+
+def _parts(array: Array, groups: int, axis: int) -> list[Array]:
     return [array] if groups == 1 else np.split(array, groups, axis)
 
 
 def _joined(parts: list[Array], axis: int) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
-
-
-def _rows(array: Array, axes: int) -> Array:
-    """Return a matrix with a row for every index of the first ``axes`` axes."""
-    return array.reshape(int(np.prod(array.shape[:axes])), -1)
 
 
 class Convolution(SpatialLayer):
@@ -137,19 +143,21 @@ class Convolution(SpatialLayer):
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         x = self._channels_last(x)
-        columns = self.windows.taken(x)
-        z = correlate(columns, self.kernel.value, self.groups)
+        space = x.shape[1:-1]
+        taken = columns(self.windows, x)
+        rows = correlate(taken, self.kernel.value, self.groups)
+        z = from_rows(rows, self.windows.positions(space))
         if self.use_bias:
             z += self.bias.value
-        return self._in_format(z), (columns, x.shape[1:-1])
+        return self._in_format(z), (taken, space)
 
     def backward(self, dz: Array, saved: Any) -> Array:
-        columns, space = saved
-        dz, W = self._channels_last(dz), self.kernel.value
-        self.kernel.gradient += kernel_gradient(columns, dz, W.shape, self.groups)
+        taken, space = saved
+        rows, W = in_rows(self._channels_last(dz)), self.kernel.value
+        self.kernel.gradient += kernel_gradient(taken, rows, W.shape, self.groups)
         if self.use_bias:
-            self.bias.gradient += dz.reshape(-1, self.filters).sum(axis=0)
-        return self._in_format(correlate_back(self.windows, dz, space, W, self.groups))
+            self.bias.gradient += rows.sum(axis=(0, 2))
+        return self._in_format(correlate_back(self.windows, rows, space, W, self.groups))
 
 
 @twin_of("Conv1D")

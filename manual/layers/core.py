@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from manual.activations import ActivationFunction
-from manual.arrays import Array
+from manual.arrays import Array, lying_as
 from manual.constraints import Constraint
 from manual.layers.base import Layer, Shape, Symbol
 from manual.registry import from_keras, twin_of
@@ -160,13 +160,14 @@ class Flatten(Layer):
     def compute_mask(self, x: Array, mask: Any) -> None:
         """Return None: there is no time axis any more."""
 
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, tuple[int, ...]]:
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Array]:
         if self.data_format == "channels_first" and x.ndim > 2:
             x = np.moveaxis(x, 1, -1)
-        return x.reshape(x.shape[0], -1), x.shape
+        return x.reshape(x.shape[0], -1), x
 
-    def backward(self, dy: Array, saved: tuple[int, ...]) -> Array:
-        dx = dy.reshape(saved)
-        if self.data_format == "channels_first" and len(saved) > 2:
+    def backward(self, dy: Array, saved: Array) -> Array:
+        x = saved
+        dx = lying_as(dy.reshape(x.shape), x)
+        if self.data_format == "channels_first" and x.ndim > 2:
             dx = np.moveaxis(dx, -1, 1)
         return dx

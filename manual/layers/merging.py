@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array
+from manual.arrays import Array, lying_as
 from manual.layers.base import Layer, Shape
 from manual.registry import NoTwin, twin_of
 
@@ -67,9 +67,15 @@ class Merge(Layer):
 
 
 def aligned(x: Sequence[Array]) -> list[Array]:
-    """Give all arrays the same number of axes: new ones stand behind the batch axis."""
+    """Give all arrays the same number of axes: new ones stand behind the batch axis.
+
+    Those of the first one's shape lie in memory as it does.
+    """
     axes = max(part.ndim for part in x)
-    return [part.reshape(part.shape[0], *(1,) * (axes - part.ndim), *part.shape[1:]) for part in x]
+    first, *others = (
+        part.reshape(part.shape[0], *(1,) * (axes - part.ndim), *part.shape[1:]) for part in x
+    )
+    return [first, *(one if one.shape != first.shape else lying_as(one, first) for one in others)]
 
 
 def summed_to(shape: Sequence[int], gradient: Array) -> Array:

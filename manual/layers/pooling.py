@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -63,18 +63,33 @@ class MaxPooling(Pooling):
         x = self._channels_last(x)
         padded, space = self.windows.padded(x, -np.inf), x.shape[1:-1]
         first, *others = (padded[where] for where in self.windows.offsets(space))
-        y, winner = first, np.zeros(first.shape, np.int16)
-        for offset, other in enumerate(others, start=1):
-            winner = np.where(other > y, offset, winner)
+        y, larger = first, []
+        for other in others:
+            larger.append(other > y)
             y = np.maximum(y, other)
-        return self._in_format(y), (padded, space, winner)
+        return self._in_format(y), (padded, space, larger)
 
     def backward(self, dy: Array, saved: Any) -> Array:
-        padded, space, winner = saved
+        padded, space, larger = saved
         dy, dx = self._channels_last(dy), np.zeros_like(padded)
-        for offset, where in enumerate(self.windows.offsets(space)):
-            dx[where] += dy * (winner == offset)
+        first, *others = self.windows.offsets(space)
+        for where, is_first in zip((*others[::-1], first), first_maxima(larger), strict=True):
+            self.windows.give(dx, where, dy * is_first)
         return self._in_format(self.windows.cropped(dx, space))
+
+
+def first_maxima(larger: Sequence[Array]) -> Iterator[Array]:
+    """Say, for each element of a window from the last to the first, whether it's the maximum.
+
+    ``larger`` says of each but the first whether it is larger than all before it. The last of these
+    is the first of the largest.
+    """
+    no_later = None
+    for it in reversed(larger):
+        yield it if no_later is None else np.logical_and(it, no_later)
+        not_it = np.logical_not(it)
+        no_later = not_it if no_later is None else np.logical_and(not_it, no_later)
+    yield True if no_later is None else no_later
 
 
 class AveragePooling(Pooling):
@@ -88,8 +103,7 @@ class AveragePooling(Pooling):
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         x = self._channels_last(x)
         taken, space = self.windows.taken(x), x.shape[1:-1]
-        batch, *positions = taken.shape[: self.rank + 1]
-        total = taken.reshape(batch, *positions, -1, x.shape[-1]).sum(axis=-2)
+        total = taken.sum(axis=tuple(range(self.rank + 1, 2 * self.rank + 1)))
         y = total / self._held(space).astype(x.dtype)
         return self._in_format(y), (self.windows.padded(x), space)
 
@@ -98,91 +112,13 @@ class AveragePooling(Pooling):
         dy, dx = self._channels_last(dy), np.zeros_like(padded)
         share = dy / self._held(space).astype(dy.dtype)
         for where in self.windows.offsets(space):
-            dx[where] += share
+            self.windows.give(dx, where, share)
         return self._in_format(self.windows.cropped(dx, space))
 
     def _held(self, space: Shape) -> Array:
         """Return how many elements of each window lie within the input."""
         inside = self.windows.taken(np.ones((1, *space, 1)))
         return inside.sum(axis=tuple(range(self.rank + 1, 2 * self.rank + 1)))
-
-
-class GlobalPooling(SpatialLayer):
-    """One number for each channel, from all of space.
-
-    Takes x of shape ``(batch, *space, channels)``, returns y of shape ``(batch, channels)``, or
-    with ``keepdims`` with axes of length 1 in the place of space.
-    """
-
-    def __init__(
-        self,
-        data_format: str | None = None,
-        keepdims: bool = False,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, trainable=trainable)
-        self._placed(data_format)
-        self.keepdims = keepdims
-
-    def output_shape(self, input_shape: Shape) -> Shape:
-        space, channels = self._split(input_shape)
-        return self._joined((1,) * len(space), channels) if self.keepdims else (channels,)
-
-    def _in_row(self, x: Array) -> Array:
-        """Return x with all of space along one axis: shape ``(batch, places, channels)``."""
-        x = self._channels_last(x)
-        return x.reshape(x.shape[0], -1, x.shape[-1])
-
-    def _as_output(self, y: Array, sample: Shape) -> Array:
-        return y.reshape(y.shape[0], *self.output_shape(sample))
-
-    def _as_input(self, dx: Array, sample: Shape) -> Array:
-        space, channels = self._split(sample)
-        return self._in_format(dx.reshape(dx.shape[0], *space, channels))
-
-
-class GlobalMaxPooling(GlobalPooling):
-    """The largest number of each channel.
-
-    TensorFlow's reduction shares the gradient among all that are largest, where pooling by windows
-    gives it to the first.
-    """
-
-    derivation = {
-        "forward": "y = max of x[i] over all places i",
-        "input gradient": "dx[i] = dy · [x[i] = y] / Σ [x[i] = y]",
-    }
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
-        row = self._in_row(x)
-        y = row.max(axis=1)
-        return self._as_output(y, x.shape[1:]), (row, y, x.shape[1:])
-
-    def backward(self, dy: Array, saved: Any) -> Array:
-        row, y, sample = saved
-        largest = np.where(row == y[:, None], np.ones_like(row), 0.0)
-        share = dy.reshape(y.shape) / largest.sum(axis=1)
-        return self._as_input(share[:, None] * largest, sample)
-
-
-class GlobalAveragePooling(GlobalPooling):
-    """The mean of each channel."""
-
-    derivation = {
-        "forward": "y = 1/n Σ x[i] over the n places i",
-        "input gradient": "dx[i] = dy / n",
-    }
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
-        row = self._in_row(x)
-        return self._as_output(row.mean(axis=1), x.shape[1:]), (row.shape, x.shape[1:])
-
-    def backward(self, dy: Array, saved: Any) -> Array:
-        (batch, places, channels), sample = saved
-        share = dy.reshape(batch, 1, channels) / float(places)
-        return self._as_input(np.repeat(share, places, axis=1), sample)
 
 
 @twin_of("MaxPooling1D")
@@ -223,72 +159,5 @@ class AveragePooling2D(AveragePooling):
 @twin_of("AveragePooling3D")
 class AveragePooling3D(AveragePooling):
     """The mean of each window of a volume."""
-
-    rank = 3
-
-
-@twin_of("GlobalMaxPooling1D")
-class GlobalMaxPooling1D(GlobalMaxPooling):
-    """The largest number of each channel, over time."""
-
-    rank = 1
-
-
-@twin_of("GlobalMaxPooling2D")
-class GlobalMaxPooling2D(GlobalMaxPooling):
-    """The largest number of each channel of an image."""
-
-    rank = 2
-
-
-@twin_of("GlobalMaxPooling3D")
-class GlobalMaxPooling3D(GlobalMaxPooling):
-    """The largest number of each channel of a volume."""
-
-    rank = 3
-
-
-@twin_of("GlobalAveragePooling1D")
-class GlobalAveragePooling1D(GlobalAveragePooling):
-    """The mean of each channel over time, or over the steps that a mask leaves."""
-
-    rank = 1
-    takes_mask = True
-    derivation = {
-        "forward": "y = Σ m[i] x[i] / Σ m, with the mask m; without one, m = 1",
-        "input gradient": "dx[i] = dy m[i] / Σ m",
-    }
-
-    def forward(
-        self, x: Array, *, training: bool = False, mask: Array | None = None
-    ) -> tuple[Array, Any]:
-        if mask is None:
-            y, saved = super().forward(x, training=training)
-            return y, (saved, None)
-        row = self._in_row(x)
-        steps = mask.sum(axis=1, keepdims=True).astype(row.dtype)
-        y = np.where(mask[..., None], row, 0.0).sum(axis=1) / steps
-        return self._as_output(y, x.shape[1:]), ((row.shape, x.shape[1:]), (mask, steps))
-
-    def backward(self, dy: Array, saved: Any) -> Array:
-        saved, masked = saved
-        if masked is None:
-            return super().backward(dy, saved)
-        (batch, _, channels), sample = saved
-        mask, steps = masked
-        share = (dy.reshape(batch, channels) / steps)[:, None]
-        return self._as_input(np.where(mask[..., None], share, 0.0), sample)
-
-
-@twin_of("GlobalAveragePooling2D")
-class GlobalAveragePooling2D(GlobalAveragePooling):
-    """The mean of each channel of an image."""
-
-    rank = 2
-
-
-@twin_of("GlobalAveragePooling3D")
-class GlobalAveragePooling3D(GlobalAveragePooling):
-    """The mean of each channel of a volume."""
 
     rank = 3

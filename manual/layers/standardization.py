@@ -31,12 +31,15 @@ class Statistics:
         gradient flows.
     mask : array of bool, or None
         Which numbers they were taken over.
+    deviation : array, or None
+        x − μ, where no mask is.
     """
 
     mean: Array
     variance: Array
     count: Array = 0.0
     mask: Array | None = None
+    deviation: Array | None = None
 
     @property
     def constant(self) -> bool:
@@ -47,8 +50,10 @@ def statistics(x: Array, axes: tuple[int, ...], mask: Array | None = None) -> St
     """Return mean and (biased) variance over the axes, of what the mask lets through."""
     if mask is None:
         mean = x.mean(axis=axes, keepdims=True)
-        variance = np.square(x - mean).mean(axis=axes, keepdims=True)
-        return Statistics(mean, variance, float(np.prod([x.shape[axis] for axis in axes])))
+        deviation = x - mean
+        variance = np.square(deviation).mean(axis=axes, keepdims=True)
+        count = float(np.prod([x.shape[axis] for axis in axes]))
+        return Statistics(mean, variance, count, deviation=deviation)
     everywhere = np.broadcast_to(mask, x.shape)
     count = everywhere.sum(axis=axes, keepdims=True).astype(x.dtype) + FUZZ
     mean = np.where(mask, x, 0.0).sum(axis=axes, keepdims=True) / count
@@ -129,13 +134,16 @@ class Standardization(Layer):
         shift = -of.mean * s
         if self.center:
             shift = self.beta.value.reshape(self.spread) + shift
-        return x * s + shift, (x, r, s, of)
+        y = x * s
+        y += shift
+        return y, (x, r, s, of)
 
     def standardize_backward(self, dy: Array, saved: Any) -> Array:
         x, r, s, of = saved
         dy_sum = total(dy, s)
         if self.center:
-            dbeta = total(dy, self.beta.value.reshape(self.spread))
+            beta = self.beta.value.reshape(self.spread)
+            dbeta = dy_sum if beta.shape == s.shape else total(dy, beta)
             self.beta.gradient += dbeta.reshape(self.beta.shape)
         ds = total(dy * x, s) - of.mean * dy_sum
         dr = ds
@@ -147,9 +155,11 @@ class Standardization(Layer):
             return dy * s
         dvariance = -0.5 * dr * (r * r * r)
         dmean = -total(dy_sum * s, of.mean)
-        deviation = x - of.mean
         if of.mask is None:  # Σ (x − μ) = 0: the variance doesn't change with the mean
-            return dy * s + (dmean + 2.0 * deviation * dvariance) / of.count
-        deviation = np.where(of.mask, deviation, 0.0)
+            dx = dy * s
+            dx += of.deviation * (2.0 * dvariance / of.count)
+            dx += dmean / of.count
+            return dx
+        deviation = np.where(of.mask, x - of.mean, 0.0)
         dmean = dmean - 2.0 * total(deviation, of.mean) / of.count * dvariance
         return dy * s + np.where(of.mask, dmean + 2.0 * deviation * dvariance, 0.0) / of.count

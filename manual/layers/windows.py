@@ -1,7 +1,8 @@
 """Windows that slide over a grid: the geometry that convolution and pooling share.
 
-Arrays are laid out as ``(batch, *space, channels)`` with any number of spatial axes; what comes
-with its channels first is turned by `SpatialLayer` at the layer's door.
+Arrays have the axes ``(batch, *space, channels)``, with any number of spatial axes; what comes with
+its channels first is turned by `SpatialLayer` at the layer's door. How convolutions let them lie in
+memory is in `manual.layers.columns`.
 """
 
 from __future__ import annotations
@@ -48,6 +49,10 @@ class Windows:
     padding: str
 
     @property
+    def rank(self) -> int:
+        return len(self.size)
+
+    @property
     def spans(self) -> Shape:
         """How far a window reaches on each axis, the gaps of a dilation included."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.size, self.dilation, strict=True))
@@ -76,8 +81,14 @@ class Windows:
 
     def padded(self, x: Array, value: float = 0.0) -> Array:
         """Return the input with its padding around it."""
-        pads = self.pads(x.shape[1:-1])
-        return x if not np.any(pads) else _surrounded(x, pads, value)
+        return self.surrounded(x, value) if np.any(self.pads(x.shape[1:-1])) else x
+
+    def surrounded(self, x: Array, value: float = 0.0) -> Array:
+        """Return a copy with padding around it, that lies in memory as a convolution wants it."""
+        first, *others = self.pads(x.shape[1:-1])
+        x = np.moveaxis(x, (0, -1), (-1, 1))
+        x = np.pad(x, [first, (0, 0), *others, (0, 0)], constant_values=value)
+        return np.moveaxis(x, (-1, 1), (0, -1))
 
     def cropped(self, x: Array, space: Shape) -> Array:
         """Return the input without its padding."""
@@ -97,32 +108,18 @@ class Windows:
             axes = zip(offset, self.dilation, self.strides, positions, strict=True)
             yield (slice(None), *(slice(o * d, o * d + (p - 1) * s + 1, s) for o, d, s, p in axes))
 
+    @property
+    def apart(self) -> bool:
+        """Whether no element lies in two windows."""
+        return all(k <= stride for k, stride in zip(self.spans, self.strides, strict=True))
+
+    def give(self, dx: Array, where: tuple[slice, ...], share: Array) -> None:
+        """Add each window's share to the element that it has at one of the `offsets`."""
+        dx[where] = share if self.apart else dx[where] + share
+
     def taken(self, x: Array) -> Array:
         """Return every window's elements: shape ``(batch, *positions, *size, channels)``."""
         return _windows(self.padded(x), self.spans, self.strides, self.dilation)
-
-    def reached(self, dy: Array, space: Shape) -> Array:
-        """Return, for every element of an input, each window that it lies in.
-
-        The other side of `taken`: dy of the window that has the element i at its offset o, at
-        p = (i + before − o · dilation) / stride; 0 where there is none. Later windows have an
-        element earlier in them, so that the offsets run *backwards*: from the last to the first.
-
-        Returns
-        -------
-        array, shape (batch, *space, *size, channels)
-        """
-        pads = []
-        for n, count, (before, _), span, stride in zip(
-            space, dy.shape[1:-1], self.pads(space), self.spans, self.strides, strict=True
-        ):
-            pads.append((span - 1 - before, n - 1 + before - (count - 1) * stride))
-        wide = _surrounded(_spread(dy, self.strides), pads)
-        return _windows(wide, self.spans, (1,) * len(space), self.dilation)
-
-
-def _surrounded(x: Array, pads: Sequence[tuple[int, int]], value: float = 0.0) -> Array:
-    return np.pad(x, [(0, 0), *pads, (0, 0)], constant_values=value)
 
 
 def _windows(x: Array, spans: Shape, strides: Shape, dilation: Shape) -> Array:
@@ -132,19 +129,6 @@ def _windows(x: Array, spans: Shape, strides: Shape, dilation: Shape) -> Array:
     at = [slice(None, None, stride) for stride in strides]
     within = [slice(None, None, step) for step in dilation]
     return np.moveaxis(every[(slice(None), *at, slice(None), *within)], rank + 1, -1)
-
-
-def _spread(x: Array, strides: Shape) -> Array:
-    """Put stride − 1 zeros between neighbours on each spatial axis."""
-    for axis, stride in enumerate(strides, start=1):
-        if stride > 1:
-            shape = x.shape
-            gaps = [(0, 0)] * (x.ndim + 1)
-            gaps[axis + 1] = (0, stride - 1)
-            x = np.pad(np.expand_dims(x, axis + 1), gaps)
-            x = x.reshape(*shape[:axis], shape[axis] * stride, *shape[axis + 1 :])
-            x = x[(slice(None),) * axis + (slice(0, (shape[axis] - 1) * stride + 1),)]
-    return x
 
 
 class SpatialLayer(Layer):

@@ -48,6 +48,33 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
 }
 
 
+def put_in_parts(x: Any, y: Any) -> Any:
+    total = np.zeros_like(x)
+    total[1:] = x[:-1] * 2.0
+    total[:1] = y[:1] - 3.0
+    return total + x * y
+
+
+def put_where_another_was(x: Any, y: Any) -> Any:
+    old = x * 2.0
+    new = x + y
+    seen = old + 1.0
+    del old
+    total = np.zeros_like(x)  # whose memory is that of the old
+    total[...] = new
+    return total * seen
+
+
+def put_when_it_has_been_read(x: Any, y: Any) -> Any:
+    total = x * 1.0
+    new = x + y
+    before = total + 1.0
+    total[:, 1:] = new[:, 1:]
+    total[1:] = total[:-1]
+    total[:] = before * total + new
+    return total
+
+
 def added_in_place(x: Any, y: Any) -> Any:
     total = np.zeros_like(x)
     total += x
@@ -58,10 +85,19 @@ def added_in_place(x: Any, y: Any) -> Any:
     return total
 
 
+FUNCTIONS |= {
+    "in place": added_in_place,
+    "in parts": put_in_parts,
+    "where another was": put_where_another_was,
+    "after a look": put_when_it_has_been_read,
+    "an order in memory": lambda x, y: np.copy(x.T, order="C").reshape(-1) - y.T.reshape(-1),
+}
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", [*FUNCTIONS, "in place"])
+@pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_replay_gives_what_the_function_gives(name: str, dtype: str) -> None:
-    function = FUNCTIONS.get(name, added_in_place)
+    function = FUNCTIONS[name]
     generator = np.random.default_rng(3)
     x, y = generator.normal(size=(2, 3, 4)).astype(dtype)
     calls, output = programmed(function, x, y)
@@ -101,6 +137,22 @@ def test_what_nobody_reads_is_left_out() -> None:
 
     calls, _ = programmed(function, np.ones((2, 2)))
     assert [called.__name__ for called, _ in calls] == ["add", "copyto"]
+
+
+def test_what_is_put_into_a_part_is_computed_there() -> None:
+    x, y = np.ones((2, 3, 4))
+    calls, _ = programmed(put_in_parts, x, y)
+    names = [called.__name__ for called, _ in calls]
+    assert names == ["fill", "multiply", "subtract", "multiply", "add", "copyto"]
+
+
+def test_numbers_are_bounded_by_a_row_of_the_bound() -> None:
+    x = np.linspace(-1.0, 1.0, 40000).reshape(2, 5, 4000)
+    calls, output = programmed(lambda x: np.maximum(x, 0.5), x)
+    assert calls[0][1][1].shape == (1, 1, 4000)
+    x[...] = -x
+    run(calls)
+    np.testing.assert_array_equal(output, np.maximum(x, 0.5))
 
 
 def test_a_buffer_is_used_again_when_nobody_sees_it_any_more() -> None:
@@ -222,3 +274,15 @@ def test_a_recorded_array_is_like_an_array() -> None:
     assert (recorded.shape, recorded.ndim, recorded.size, len(recorded)) == ((2, 3), 2, 6, 2)
     assert recorded.dtype == np.float32
     assert np.shape(recorded.T) == (3, 2)
+
+
+def test_images_that_are_pages_apart_get_gaps_between_them() -> None:
+    image = manual.Input((32, 32, 1))
+    mean = manual.layers.GlobalAveragePooling2D()(image)
+    network = manual.Network(image, manual.Dense(1)(mean), dtype="float32")
+    network.compile("mse", "SGD")
+    x, y = np.random.default_rng(0).normal(size=(3, 32, 32, 1)), np.zeros((3, 1))
+    program = Program(network, [x.astype(np.float32)], [y.astype(np.float32)])
+    np.testing.assert_array_equal(program.places[0], x.astype(np.float32))
+    assert program.places[0].strides[0] == 4096 + 64
+    assert program.places[1].strides[0] == 4

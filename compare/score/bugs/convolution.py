@@ -136,7 +136,7 @@ class Elsewhere(Windows):
     def pads(self, space: tuple[int, ...]) -> list[tuple[int, int]]:
         return self.around  # type: ignore[attr-defined, no-any-return]
 
-    def padded(self, x: Any, value: float = 0.0) -> Any:
+    def surrounded(self, x: Any, value: float = 0.0) -> Any:
         """Pad, or crop where the padding is negative."""
         wide = [(max(a, 0), max(b, 0)) for a, b in self.pads(x.shape[1:-1])]
         inner = [

@@ -9,7 +9,8 @@ import numpy as np
 
 from compare.score.bugs.base import Bug, Function
 from compare.score.bugs.convolution import BACK, FORWARD, groups, images
-from manual.layers.pooling import AveragePooling, GlobalAveragePooling, MaxPooling
+from manual.layers.global_pooling import GlobalAveragePooling
+from manual.layers.pooling import AveragePooling, MaxPooling
 
 
 def in_pooling() -> Iterator[Bug]:
@@ -36,7 +37,10 @@ def pooling_slips() -> Iterator[tuple[str, type, str, Any, Function, str, str, s
 
     def shared(marks: Callable[[Any, Any, Any, int, int], Any], plain: bool = False) -> Function:
         def backward(self: Any, dy: Any, saved: Any) -> Any:
-            padded, space, winner = saved
+            padded, space, larger = saved
+            winner = np.zeros(dy.shape, np.int16)
+            for offset, it in enumerate(larger, start=1):
+                winner = np.where(it, offset, winner)
             dx, size = np.zeros_like(padded), int(np.prod(self.windows.size))
             wheres = list(self.windows.offsets(space))
             y = padded[wheres[0]]
@@ -142,9 +146,9 @@ def pooling_slips() -> Iterator[tuple[str, type, str, Any, Function, str, str, s
     )
 
     def all_of_it(self: Any, dy: Any, saved: Any) -> Any:
-        (batch, places, channels), sample = saved
-        share = dy.reshape(batch, 1, channels)
-        return self._as_input(np.repeat(share, places, axis=1), sample)
+        batch, *space, channels = saved.shape
+        share = dy.reshape(batch, *(1,) * len(space), channels)
+        return self._in_format(np.zeros_like(saved) + share)
 
     yield (
         "global undivided",

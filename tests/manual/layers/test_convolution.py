@@ -12,8 +12,12 @@ import tensorflow as tf
 
 import compare
 import compare.halves
+from compare.long_sums import AS_ONE
 from compare.noise import Noisy
-from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D, convolution
+from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D
+from manual.layers.columns import columns, from_rows, in_rows
+from manual.layers.convolution import correlate, correlate_back
+from manual.layers.windows import Windows
 from manual.registry import NoTwin
 
 Maker = Callable[[], Any]
@@ -65,6 +69,10 @@ LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
         lambda: keras.layers.Conv2D(4, (2, 3), strides=2, data_format="channels_first"),
         (2, 3, 4, 5),
     ),
+    "Conv2D of one, strides": (
+        lambda: keras.layers.Conv2D(3, 1, strides=(3, 2), padding="same"),
+        (2, 5, 4, 2),
+    ),
     "Conv3D": (lambda: keras.layers.Conv3D(2, 2), (2, 3, 3, 3, 2)),
     "Conv3D, same and strides": (
         lambda: keras.layers.Conv3D(2, (1, 2, 3), strides=(1, 2, 1), padding="same"),
@@ -72,6 +80,7 @@ LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
     ),
     "MaxPooling1D": (lambda: keras.layers.MaxPooling1D(2), (2, 5, 3)),
     "MaxPooling2D": (lambda: keras.layers.MaxPooling2D(2), (2, 4, 5, 2)),
+    "MaxPooling2D of one": (lambda: keras.layers.MaxPooling2D(1), (2, 3, 2, 2)),
     "MaxPooling2D, overlapping": (lambda: keras.layers.MaxPooling2D(3, 1), (2, 5, 4, 2)),
     "MaxPooling2D, same": (
         lambda: keras.layers.MaxPooling2D((3, 2), (2, 1), padding="same"),
@@ -180,15 +189,41 @@ def test_an_unknown_padding_is_refused() -> None:
         Conv2D(2, 3, padding="causal", name="blur")
 
 
-def test_pieces_that_fit_the_cache_give_what_the_whole_gives(
-    generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    windows = Conv2D(2, 3, strides=2, padding="same").windows
-    # whole numbers: in their sums nothing is rounded
-    dz, W = (generator.integers(-99, 100, shape) * 1.0 for shape in ((5, 3, 2, 4), (3, 3, 2, 4)))
-    whole = convolution.correlate_back(windows, dz, (6, 4), W)
-    monkeypatch.setattr(convolution, "IN_CACHE", 1)
-    np.testing.assert_array_equal(convolution.correlate_back(windows, dz, (6, 4), W), whole)
+GEOMETRIES: dict[str, tuple[tuple[int, ...], Windows, int]] = {
+    "one axis": ((7,), Windows((3,), (2,), (1,), "same"), 1),
+    "causal": ((7,), Windows((2,), (1,), (3,), "causal"), 1),
+    "an image": ((5, 6), Windows((3, 2), (1, 1), (1, 1), "valid"), 1),
+    "strides": ((9, 8), Windows((3, 2), (2, 3), (1, 1), "same"), 1),
+    "strides, and rows that are left over": ((8, 9), Windows((3, 2), (3, 4), (1, 1), "valid"), 1),
+    "dilated": ((7, 8), Windows((3, 2), (1, 1), (2, 3), "same"), 1),
+    "of one": ((4, 5), Windows((1, 1), (1, 1), (1, 1), "valid"), 1),
+    "of one, with strides": ((5, 6), Windows((1, 1), (2, 3), (1, 1), "valid"), 1),
+    "groups": ((5, 6), Windows((2, 3), (1, 2), (1, 1), "same"), 2),
+    "a volume": ((4, 5, 3), Windows((2, 3, 2), (1, 2, 1), (2, 1, 1), "same"), 2),
+}
+
+
+@pytest.mark.parametrize("name", GEOMETRIES)
+def test_the_sums_in_parts_are_those_in_one(name: str, generator: np.random.Generator) -> None:
+    """In whole numbers, where nothing is rounded; and with the noise of the whole sum."""
+    space, windows, groups = GEOMETRIES[name]
+    shape = (*windows.size, 4 // groups, 6)
+    W = generator.integers(-9, 10, shape) * 1.0
+    positions = windows.positions(space)
+    dz = generator.integers(-9, 10, (3, *positions, 6)) * 1.0
+    rows = in_rows(dz)
+    dx = correlate_back(windows, rows, space, W, groups)
+    assert dx.shape == (3, *space, 4)
+    assert np.any(dx)
+    whole = AS_ONE[correlate_back](windows, rows, space, W, groups)
+    np.testing.assert_array_equal(dx, whole)
+    x = generator.integers(-9, 10, dx.shape) * 1.0
+    z = from_rows(correlate(columns(windows, x), W, groups), positions)
+    assert (x * dx).sum() == (z * dz).sum()  # one is the other's transpose
+    noisy = correlate_back(windows, Noisy(rows, unit=2.0**-24), space, W, groups)
+    products = AS_ONE[correlate_back](windows, Noisy(rows, unit=2.0**-24), space, W, groups)
+    np.testing.assert_array_equal(noisy.value, dx)
+    np.testing.assert_array_equal(noisy.noise, products.noise)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -1,0 +1,68 @@
+"""Sums that the hand-written half adds up in parts, as the one long sum that each of them is.
+
+Added up in parts, a sum collects less rounding noise than one term after the other. Which way a
+library goes is a matter of its speed, on one machine and in one version; the ruler is made for all
+of them, so it's that of the whole sum. `compare.noise.Noisy` takes the noise from here, and the
+numbers from the layer's own code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from manual.arrays import summed_products
+from manual.layers.columns import columns, from_rows
+from manual.layers.convolution import correlate_back
+from manual.layers.windows import Windows
+
+
+def sum_of_products(a: Any, b: Any) -> Any:
+    """Return Σ a[p] · b[p] as one matrix product."""
+    return np.moveaxis(a, 0, 1).reshape(a.shape[1], -1) @ b.reshape(-1, b.shape[-1])
+
+
+def correlated_back(
+    windows: Windows, dz: Any, space: Sequence[int], W: Any, groups: int = 1
+) -> Any:
+    """Return a convolution's gradient for its input: a convolution of dz, with the kernel flipped.
+
+    With strides, there are zeros between the numbers of dz.
+    """
+    dz = from_rows(dz, windows.positions(tuple(space)))
+    pads = []
+    for axis, (n, (before, _), span, stride) in enumerate(
+        zip(space, windows.pads(tuple(space)), windows.spans, windows.strides, strict=True), start=1
+    ):
+        reach = (dz.shape[axis] - 1) * stride
+        dz = spread(dz, axis, stride)
+        pads.append((span - 1 - before, n - 1 + before - reach))
+    once = Windows(windows.size, (1,) * len(space), windows.dilation, "valid")
+    of_dz = columns(once, np.pad(dz, [(0, 0), *pads, (0, 0)]))
+    rows, _, others = of_dz.shape
+    flipped = np.moveaxis(W[(slice(None, None, -1),) * len(space)], -1, -2)
+    by_offset = of_dz.reshape(rows, int(np.prod(windows.size)), -1, others)
+    each = np.split(by_offset, groups, 2), np.split(flipped, groups, -2)
+    parts = [
+        w.reshape(-1, w.shape[-1]).T @ x.reshape(rows, -1, others)
+        for x, w in zip(*each, strict=True)
+    ]
+    return from_rows(np.concatenate(parts, 1), tuple(space))
+
+
+def spread(x: Any, axis: int, stride: int) -> Any:
+    """Put stride − 1 zeros between neighbours on an axis."""
+    shape = x.shape
+    gaps = [(0, 0)] * (x.ndim + 1)
+    gaps[axis + 1] = (0, stride - 1)
+    x = np.pad(np.expand_dims(x, axis + 1), gaps)
+    x = x.reshape(*shape[:axis], shape[axis] * stride, *shape[axis + 1 :])
+    return x[(slice(None),) * axis + (slice(0, (shape[axis] - 1) * stride + 1),)]
+
+
+AS_ONE: Mapping[Callable[..., Any], Callable[..., Any]] = {
+    summed_products: sum_of_products,
+    correlate_back: correlated_back,
+}
