@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from manual import sums
 from manual.arrays import Array
 from manual.layers.base import Layer, Shape
 from manual.registry import NoTwin
@@ -31,12 +32,15 @@ class Statistics:
         gradient flows.
     mask : array of bool, or None
         Which numbers they were taken over.
+    deviation : array, or None
+        x − μ, where no mask is.
     """
 
     mean: Array
     variance: Array
     count: Array = 0.0
     mask: Array | None = None
+    deviation: Array | None = None
 
     @property
     def constant(self) -> bool:
@@ -46,9 +50,11 @@ class Statistics:
 def statistics(x: Array, axes: tuple[int, ...], mask: Array | None = None) -> Statistics:
     """Return mean and (biased) variance over the axes, of what the mask lets through."""
     if mask is None:
-        mean = x.mean(axis=axes, keepdims=True)
-        variance = np.square(x - mean).mean(axis=axes, keepdims=True)
-        return Statistics(mean, variance, float(np.prod([x.shape[axis] for axis in axes])))
+        count = float(np.prod([x.shape[axis] for axis in axes]))
+        mean = sums.over(x, axes) / count
+        deviation = x - mean
+        variance = sums.over(np.square(deviation), axes) / count
+        return Statistics(mean, variance, count, deviation=deviation)
     everywhere = np.broadcast_to(mask, x.shape)
     count = everywhere.sum(axis=axes, keepdims=True).astype(x.dtype) + FUZZ
     mean = np.where(mask, x, 0.0).sum(axis=axes, keepdims=True) / count
@@ -60,7 +66,7 @@ def total(array: Array, like: Array) -> Array:
     """Sum over the axes along which ``like`` was spread."""
     pairs = enumerate(zip(array.shape, like.shape, strict=True))
     axes = tuple(axis for axis, (size, kept) in pairs if kept == 1 and size > 1)
-    return array.sum(axis=axes, keepdims=True) if axes else array
+    return sums.over(array, axes) if axes else array
 
 
 def along(axis: int | Sequence[int], input_shape: Shape) -> tuple[Shape, tuple[int, ...]]:
@@ -135,7 +141,8 @@ class Standardization(Layer):
         x, r, s, of = saved
         dy_sum = total(dy, s)
         if self.center:
-            dbeta = total(dy, self.beta.value.reshape(self.spread))
+            beta = self.beta.value.reshape(self.spread)
+            dbeta = dy_sum if beta.shape == s.shape else total(dy, beta)
             self.beta.gradient += dbeta.reshape(self.beta.shape)
         ds = total(dy * x, s) - of.mean * dy_sum
         dr = ds
@@ -143,13 +150,13 @@ class Standardization(Layer):
             gamma = self.gamma.value.reshape(self.spread)
             self.gamma.gradient += total(ds * r, gamma).reshape(self.gamma.shape)
             dr = total(ds * gamma, r)
+        direct = dy * s
         if of.constant:
-            return dy * s
+            return direct
         dvariance = -0.5 * dr * (r * r * r)
-        dmean = -total(dy_sum * s, of.mean)
-        deviation = x - of.mean
+        dmean = -total(direct if dy_sum is dy else dy_sum * s, of.mean)
         if of.mask is None:  # Σ (x − μ) = 0: the variance doesn't change with the mean
-            return dy * s + (dmean + 2.0 * deviation * dvariance) / of.count
-        deviation = np.where(of.mask, deviation, 0.0)
+            return direct + of.deviation * (2.0 * dvariance / of.count) + dmean / of.count
+        deviation = np.where(of.mask, x - of.mean, 0.0)
         dmean = dmean - 2.0 * total(deviation, of.mean) / of.count * dvariance
-        return dy * s + np.where(of.mask, dmean + 2.0 * deviation * dvariance, 0.0) / of.count
+        return direct + np.where(of.mask, dmean + 2.0 * deviation * dvariance, 0.0) / of.count
