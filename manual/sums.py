@@ -14,6 +14,18 @@ import numpy as np
 from manual.arrays import Array
 
 
+def over_all(x: Array) -> Array:
+    """Return Σ x, one number.
+
+    Examples
+    --------
+    >>> float(over_all(np.array([[1.0, 2.0], [3.0, 4.0]])))
+    10.0
+    """
+    column = x.reshape(-1, 1)
+    return (_ones(column) @ column).reshape(())
+
+
 def over_last(x: Array) -> Array:
     """Return Σ x over the last axis, which is kept with a size of 1.
 
