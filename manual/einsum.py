@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -26,36 +26,74 @@ def einsum(equation: str, a: Array, b: Array) -> Array:
     >>> einsum("btd,dnh->btnh", x, W).shape
     (2, 5, 4, 7)
     """
-    of_a, of_b, of_y = axes_of(equation)
-    sizes = dict(zip(of_a + of_b, (*a.shape, *b.shape), strict=True))
-    both = [axis for axis in of_a if axis in of_b]
-    batch = [axis for axis in both if axis in of_y]
-    summed = [axis for axis in both if axis not in of_y]
-    rows = [axis for axis in of_a if axis not in of_b]
-    columns = [axis for axis in of_b if axis not in of_a]
-
-    def matrices(array: Array, axes: str, *groups: Sequence[str]) -> Array:
-        order = [axes.index(axis) for group in (batch, *groups) for axis in group]
-        shape = [math.prod(sizes[axis] for axis in group) for group in groups]
-        if batch:
-            shape.insert(0, math.prod(sizes[axis] for axis in batch))
-        return np.transpose(array, order).reshape(*shape)
-
-    y = matrices(a, of_a, rows, summed) @ matrices(b, of_b, summed, columns)
-    axes = [*batch, *rows, *columns]
-    y = y.reshape(tuple(sizes[axis] for axis in axes))
-    return np.transpose(y, [axes.index(axis) for axis in of_y])
+    product = Product(equation, a, b)
+    return product.of_y.array(product.A @ product.B)
 
 
 def einsum_gradients(equation: str, a: Array, b: Array, dy: Array) -> tuple[Array, Array]:
-    """Return the gradients for both arrays: in each the other one and the result change places.
+    """Return the gradients for both arrays."""
+    product = Product(equation, a, b)
+    return product.gradients(product.of_y.matrices(dy))
 
-    With y = Σ a b over some axes, da = Σ dy b and db = Σ a dy over whatever else is not theirs.
+
+class Product:
+    """The matrices behind an equation: Y = A B, one product for each place along shared axes.
+
+    Attributes
+    ----------
+    A, B : array
+    of_a, of_b, of_y : Arrangement
+        How the arrays are made into matrices, and matrices into arrays.
     """
-    of_a, of_b, of_y = axes_of(equation)
-    da = einsum(f"{of_y},{of_b}->{of_a}", dy, b)
-    db = einsum(f"{of_a},{of_y}->{of_b}", a, dy)
-    return da, db
+
+    def __init__(self, equation: str, a: Array, b: Array) -> None:
+        a_axes, b_axes, y_axes = axes_of(equation)
+        sizes = dict(zip(a_axes + b_axes, (*a.shape, *b.shape), strict=True))
+        both = [axis for axis in a_axes if axis in b_axes]
+        batch = [axis for axis in both if axis in y_axes]
+        summed = [axis for axis in both if axis not in y_axes]
+        rows = [axis for axis in a_axes if axis not in b_axes]
+        columns = [axis for axis in b_axes if axis not in a_axes]
+        self.of_a = Arrangement(a_axes, sizes, batch, rows, summed)
+        self.of_b = Arrangement(b_axes, sizes, batch, summed, columns)
+        self.of_y = Arrangement(y_axes, sizes, batch, rows, columns)
+        self.A, self.B = self.of_a.matrices(a), self.of_b.matrices(b)
+
+    def gradients(self, dY: Array) -> tuple[Array, Array]:
+        """Return the gradients for both arrays: dA = dY Bᵀ and dB = Aᵀ dY."""
+        dA = dY @ np.moveaxis(self.B, -1, -2)
+        dB = np.moveaxis(self.A, -1, -2) @ dY
+        return self.of_a.array(dA), self.of_b.array(dB)
+
+
+class Arrangement:
+    """Which axes of an array are a batch, which the rows of matrices, and which their columns."""
+
+    def __init__(
+        self,
+        axes: str,
+        sizes: Mapping[str, int],
+        batch: Sequence[str],
+        rows: Sequence[str],
+        columns: Sequence[str],
+    ) -> None:
+        self.columns = "".join(columns)
+        there = [*batch, *rows, *columns]
+        self.order = [axes.index(axis) for axis in there]
+        self.back = [there.index(axis) for axis in axes]
+        self.sizes = [sizes[axis] for axis in there]
+        self.matrix = (
+            *(sizes[axis] for axis in batch),
+            *(math.prod(sizes[axis] for axis in group) for group in (rows, columns)),
+        )
+
+    def matrices(self, array: Array) -> Array:
+        """Return the array as matrices: where no axes have to be joined, nothing is copied."""
+        return np.transpose(array, self.order).reshape(*self.matrix)
+
+    def array(self, matrices: Array) -> Array:
+        """Return the array behind its matrices."""
+        return np.transpose(matrices.reshape(tuple(self.sizes)), self.back)
 
 
 def axes_of(equation: str) -> tuple[str, str, str]:

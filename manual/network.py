@@ -314,7 +314,7 @@ class Network:
         """
         if not self.heads:
             raise RuntimeError("The network has no loss yet: call compile(loss, optimizer) first.")
-        total: Array = 0.0
+        total: Array | None = None
         upstream: dict[int, Array] = {}
         targets = y if isinstance(y, (list, tuple)) else [y]
         for head, target in zip(self.heads, targets, strict=True):
@@ -327,7 +327,8 @@ class Network:
                 mask=run.masks[head.output],
             )
             gradient, factor = head.loss.backward(saved), head.weight * self.loss_scale
-            total = total + (value if head.weight == 1.0 else value * head.weight)
+            value = value if head.weight == 1.0 else value * head.weight
+            total = value if total is None else total + value
             gradient = gradient if factor == 1.0 else gradient * factor
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient

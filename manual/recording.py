@@ -41,6 +41,11 @@ from manual.calls import (
     written_in_place,
 )
 
+MANY = 1024
+"""From how many numbers on it pays to choose between them in four calls and not in two."""
+_WHOLE = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
+"""Whole numbers of the same size."""
+
 
 class NotRecordable(TypeError):
     """What was asked of a recorded array depends on its numbers, or isn't known here."""
@@ -335,10 +340,28 @@ class Recorded(NDArrayOperatorsMixin):
     def _chosen(self, condition: Any, this: Any, other: Any) -> Recorded:
         this, other = (_of_its_dtype(one, (this, other)) for one in (this, other))
         made = self.tape.room_for(np.where(*map(plain, (condition, this, other))))
+        dtypes = {made.dtype, *(getattr(plain(one), "dtype", None) for one in (this, other))}
+        if made.size >= MANY and dtypes == {made.dtype} and made.dtype in _WHOLE:
+            return self._chosen_by_bits(condition, this, other, made)
         target = made.value
         self.tape.note(put, (target, plain(other)), [other], made, 0)
         arguments = (target, plain(this), "same_kind", plain(condition))
         self.tape.note(np.copyto, arguments, [condition, this, made], made)
+        return made
+
+    def _chosen_by_bits(self, condition: Any, this: Any, other: Any, made: Recorded) -> Recorded:
+        """Choose as other ^ ((this ^ other) & mask), of bits that are all set where it is true.
+
+        A processor guesses at each number which it'll be, and is wrong at every second one.
+        """
+        whole = _WHOLE[made.dtype]
+        chosen = np.ndarray.view(plain(condition), np.int8)
+        mask = self.tape.room_for(np.negative(chosen, dtype=whole))
+        self.tape.note(np.negative, (chosen, mask.value), [condition], mask, 1)
+        a, b, result = (plain(one).view(whole) for one in (this, other, made))
+        self.tape.note(np.bitwise_xor, (a, b, result), [this, other], made, 2)
+        self.tape.note(np.bitwise_and, (result, mask.value, result), [mask, made], made)
+        self.tape.note(np.bitwise_xor, (result, b, result), [other, made], made)
         return made
 
     def _joined(self, function: Any, arrays: Any, axis: int = 0) -> Recorded:

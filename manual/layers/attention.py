@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from manual import sums
 from manual.activations import softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
@@ -82,7 +83,7 @@ class ScoredAttention(Layer):
         dA, dv = einsum_gradients("bts,bsd->btd", used, v, dy)
         if kept is not None:
             dA = np.where(kept, dA * self.enlarged, 0.0)
-        dS = A * (dA - (dA * A).sum(axis=-1, keepdims=True))
+        dS = A * (dA - sums.over_last(dA * A))
         dq, dk = self.score_gradients(dS, compared)
         return [dq, dv, dk] if inputs == 3 else [dq, dv + dk]
 

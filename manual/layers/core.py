@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from manual import sums
 from manual.activations import ActivationFunction
 from manual.arrays import Array, lying_as
 from manual.constraints import Constraint
@@ -104,7 +105,7 @@ class Dense(Layer):
         rows, dz_rows = x.reshape(-1, x.shape[-1]), dz.reshape(-1, self.units)
         self.kernel.gradient += rows.T @ dz_rows
         if self.use_bias:
-            self.bias.gradient += dz_rows.sum(axis=0)
+            self.bias.gradient += sums.over_rows(dz_rows)
         return dz @ self.kernel.value.T
 
 

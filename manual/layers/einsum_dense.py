@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from manual import sums
 from manual.arrays import Array
-from manual.einsum import axes_of, einsum, einsum_gradients
+from manual.einsum import Product, axes_of, einsum
 from manual.layers.base import Layer, Parameter, Shape
 from manual.registry import NoTwin, twin_of
 
@@ -32,6 +33,7 @@ class Projection:
         self, equation: str, kernel: Parameter, bias: Parameter | None = None, bias_axes: str = ""
     ) -> None:
         self.equation, self.kernel, self.bias = equation, kernel, bias
+        self.bias_axes = bias_axes
         _, _, of_y = axes_of(equation)
         self.over = tuple(place for place, axis in enumerate(of_y) if axis not in bias_axes)
         """The axes along which every number gets the same bias."""
@@ -43,10 +45,15 @@ class Projection:
         return z
 
     def backward(self, dz: Array, x: Array) -> Array:
-        dx, dW = einsum_gradients(self.equation, x, self.kernel.value, dz)
+        product = Product(self.equation, x, self.kernel.value)
+        dZ = product.of_y.matrices(dz)
+        dx, dW = product.gradients(dZ)
         self.kernel.gradient += dW
         if self.bias is not None:
-            db = dz.sum(axis=self.over) if self.over else dz
+            if self.bias_axes == product.of_y.columns and dZ.ndim == 2:
+                db = sums.over_rows(dZ)
+            else:
+                db = dz.sum(axis=self.over) if self.over else dz
             self.bias.gradient += db.reshape(*self.bias.shape)
         return dx
 

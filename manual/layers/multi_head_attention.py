@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from manual import sums
 from manual.activations import softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
@@ -114,7 +115,7 @@ class ProjectedAttention(Layer):
             dA = np.where(kept, dA * self.enlarged, 0.0)
         if self.dropout and M is not None:
             dA = np.where(M, dA, 0.0)
-        dS = A * (dA - (dA * A).sum(axis=-1, keepdims=True)) * self.scale
+        dS = A * (dA - sums.over_last(dA * A)) * self.scale
         if M is not None:
             dS = np.where(M, dS, 0.0)
         dQ, dK = einsum_gradients("btnh,bsnh->bnts", Q, K, dS)

@@ -2,6 +2,11 @@
 
 The activations are inside a recurrent layer's map: there is one at every step, and no node of the
 network could show them all.
+
+What belongs to a step, of shape ``(batch, units)``, lies in memory column by column, and so do its
+products with a kernel: a gate's columns are then in one piece, whatever lies beside them, and NumPy
+goes through whole pieces several times faster than through rows that are cut short. Arrays of all
+steps have time first.
 """
 
 from __future__ import annotations
@@ -11,6 +16,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from manual import sums
 from manual.arrays import Array
 from manual.constraints import Constraint
 from manual.layers.base import Layer, Shape
@@ -126,14 +132,14 @@ class Recurrent(Layer):
         if self.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
         rows = dropped(x, None if drop is None else [one[:, None] for one in drop])
-        a = through(rows, self.kernel.value)
+        a = through([in_time(one) for one in rows], self.kernel.value)
         if self.use_bias:
-            a = a + self.input_bias
-        state: State = (np.zeros((x.shape[0], self.units), a.dtype),) * self.carried
+            a = a + for_each_sample(self.input_bias, x.shape[0])
+        state: State = (np.zeros((self.units, x.shape[0]), a.dtype).T,) * self.carried
         outputs: Rows = []
         steps: list[Any] = []
         for t in range(x.shape[1]):
-            after, saved = self.step(a[:, t], state, recurrent_drop)
+            after, saved = self.step(a[t], state, recurrent_drop)
             y = after[0]
             if mask is not None:
                 counts = mask[:, t, None]
@@ -143,7 +149,7 @@ class Recurrent(Layer):
                 state = after
             outputs.append(y)
             steps.append(saved)
-        y = np.stack(outputs, axis=1) if self.return_sequences else outputs[-1]
+        y = in_time(stacked(outputs)) if self.return_sequences else outputs[-1]
         return y, (rows, steps, mask, drop, recurrent_drop)
 
     def backward(self, dy: Array, saved: Any) -> Array:
@@ -151,15 +157,17 @@ class Recurrent(Layer):
         das: Rows = []
         dss: Rows = []
         recurrent_rows: list[Rows] = []
-        zero = np.zeros_like(dy[:, 0] if self.return_sequences else dy)
-        dstate: State = (zero,) * self.carried
+        dys = stacked([dy[:, t] for t in range(len(steps))] if self.return_sequences else [dy])
+        dstate: State = (np.zeros((self.units, dy.shape[0]), dy.dtype).T,) * self.carried
         nothing = dstate
         for t in reversed(range(len(steps))):
-            dyt = dy[:, t] if self.return_sequences else dy if t == len(steps) - 1 else zero
             counts = None if mask is None else mask[:, t, None]
-            if counts is not None and self.zero_output_for_mask:
-                dyt = np.where(counts, dyt, zero)
-            arriving = (dstate[0] + dyt, *dstate[1:])
+            arriving = dstate
+            if self.return_sequences or t == len(steps) - 1:
+                dyt = dys[t if self.return_sequences else 0]
+                if counts is not None and self.zero_output_for_mask:
+                    dyt = np.where(counts, dyt, 0.0)
+                arriving = (dstate[0] + dyt, *dstate[1:])
             # A step that doesn't count is passed by: nothing enters it, all goes on to the next.
             entering = arriving if counts is None else chosen(counts, arriving, nothing)
             da, ds, used, dstate = self.step_back(entering, steps[t], recurrent_drop)
@@ -168,13 +176,14 @@ class Recurrent(Layer):
             das.append(da)
             dss.append(ds)
             recurrent_rows.append(used)
-        da, ds = over_time(das), over_time(dss)
-        by_gate = [over_time(list(gate)) for gate in zip(*recurrent_rows, strict=True)]
-        self.kernel.gradient += kernel_gradient(rows, da)
+        da = side_by_side(das)
+        ds = da if dss[0] is das[0] else side_by_side(dss)
+        by_gate = [side_by_side(list(gate)) for gate in zip(*recurrent_rows, strict=True)]
+        self.kernel.gradient += kernel_gradient([in_time(one) for one in rows], da)
         self.recurrent_kernel.gradient += kernel_gradient(by_gate, ds)
         if self.use_bias:
             self.add_bias_gradient(da, ds)
-        parts = back_through(da, self.kernel.value, len(rows))
+        parts = [in_time(one) for one in back_through(da, self.kernel.value, len(rows))]
         dx = undropped(parts, None if drop is None else [one[:, None] for one in drop])
         return dx[:, ::-1] if self.go_backwards else dx
 
@@ -207,8 +216,13 @@ class Recurrent(Layer):
         return self.bias.value
 
     def add_bias_gradient(self, da: Array, ds: Array) -> None:
-        """Add to the bias's gradient, from those at the input's and the state's products."""
-        self.bias.gradient += da.reshape(-1, da.shape[-1]).sum(axis=0)
+        """Add to the bias's gradient, from those at the input's and the state's products.
+
+        Parameters
+        ----------
+        da, ds : array, shape (time, batch, gates · units)
+        """
+        self.bias.gradient += sums.over_rows(da)
 
     def _drawn(self, x: Array) -> tuple[Rows | None, Rows | None]:
         """Draw what dropout makes of x and of h, in Keras's order."""
@@ -230,9 +244,34 @@ def chosen(counts: Array, these: State, others: State) -> State:
     return tuple(np.where(counts, one, other) for one, other in zip(these, others, strict=True))
 
 
-def over_time(steps_from_the_last: Rows) -> Array:
-    """Return one array, with a time axis, of what was gathered from the last step to the first."""
-    return np.stack(steps_from_the_last[::-1], axis=1)
+# ---------------------------------------------------------------------- where numbers lie
+
+
+def in_time(array: Array) -> Array:
+    """Exchange the axes of samples and of time."""
+    return np.moveaxis(array, 0, 1)
+
+
+def stacked(steps: Rows) -> Array:
+    """Return one array of all steps, each by columns and in one piece."""
+    batch, columns = steps[0].shape
+    pieces = np.concatenate([one.T.reshape(1, -1) for one in steps])
+    return np.moveaxis(pieces.reshape(-1, columns, batch), 1, 2)
+
+
+def side_by_side(steps_from_the_last: Rows) -> Array:
+    """Return one array of all steps, each column in one piece: a matrix with very many rows.
+
+    They were gathered from the last to the first.
+    """
+    batch, columns = steps_from_the_last[0].shape
+    steps = [one.T.reshape(columns, 1, batch) for one in steps_from_the_last[::-1]]
+    return np.moveaxis(np.concatenate(steps, axis=1), 0, 2)
+
+
+def for_each_sample(bias: Array, samples: int) -> Array:
+    """Return a row for each sample, by columns."""
+    return np.repeat(bias, samples).reshape(-1, samples).T
 
 
 # ---------------------------------------------------------------------- gate by gate
@@ -254,19 +293,25 @@ def undropped(parts: Rows, drop: Rows | None) -> Array:
 
 
 def through(rows: Rows, kernel: Array) -> Array:
-    """Return the products with a kernel, each gate's rows with its columns."""
+    """Return the products with a kernel, each gate's rows with its columns: they lie by columns."""
     if len(rows) == 1:
-        return rows[0] @ kernel
+        return by_columns(rows[0], kernel)
     parts = np.split(kernel, len(rows), axis=-1)
-    return np.concatenate([one @ part for one, part in zip(rows, parts, strict=True)], axis=-1)
+    each = [by_columns(one, part) for one, part in zip(rows, parts, strict=True)]
+    return np.concatenate(each, axis=-1)
+
+
+def by_columns(rows: Array, kernel: Array) -> Array:
+    """Return x W as (Wᵀ xᵀ)ᵀ: so it comes to lie by columns."""
+    return np.moveaxis(kernel.T @ np.moveaxis(rows, -1, -2), -1, -2)
 
 
 def back_through(dz: Array, kernel: Array, rows: int) -> Rows:
     """Return the gradients at the rows of `through`, of which there were so many."""
     if rows == 1:
-        return [dz @ kernel.T]
+        return [by_columns(dz, kernel.T)]
     gates = zip(np.split(dz, rows, axis=-1), np.split(kernel, rows, axis=-1), strict=True)
-    return [one @ part.T for one, part in gates]
+    return [by_columns(one, part.T) for one, part in gates]
 
 
 def kernel_gradient(rows: Rows, dz: Array) -> Array:

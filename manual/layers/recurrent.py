@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from manual import sums
+from manual.activations import ActivationFunction
 from manual.arrays import Array
 from manual.layers.recurrence import (
     Recurrent,
@@ -107,12 +109,13 @@ class LSTM(Gated):
     def step(self, a: Array, state: State, drop: Rows | None) -> tuple[State, Any]:
         h, c = state
         rows = dropped(h, drop)
-        zi, zf, zg, zo = z = np.split(a + through(rows, self.recurrent_kernel.value), 4, axis=-1)
-        i, f, o = self.gate.forward(zi), self.gate.forward(zf), self.gate.forward(zo)
-        g = self.squash.forward(zg)
+        z = a + through(rows, self.recurrent_kernel.value)
+        _, _, zg, zo = by_gate = np.split(z, 4, axis=-1)
+        i, f = of_each(self.gate, z[:, : 2 * self.units], 2)
+        g, o = self.squash.forward(zg), self.gate.forward(zo)
         after = f * c + i * g
         squashed = self.squash.forward(after)
-        return (o * squashed, after), (rows, z, (i, f, g, o), c, after, squashed)
+        return (o * squashed, after), (rows, by_gate, (i, f, g, o), c, after, squashed)
 
     def step_back(
         self, dstate: State, saved: Any, drop: Rows | None
@@ -168,8 +171,7 @@ class GRU(Gated):
     def add_bias_gradient(self, da: Array, ds: Array) -> None:
         if not self.reset_after:
             return super().add_bias_gradient(da, ds)
-        sums = [one.reshape(-1, one.shape[-1]).sum(axis=0) for one in (da, ds)]
-        self.bias.gradient += np.stack(sums)
+        self.bias.gradient += np.stack([sums.over_rows(da), sums.over_rows(ds)])
 
     def step(self, a: Array, state: State, drop: Rows | None) -> tuple[State, Any]:
         (h,) = state
@@ -183,8 +185,9 @@ class GRU(Gated):
         else:
             *rows, inner = dropped(h, drop) if drop else [h, h, h]
             s = through(rows, U[:, : 2 * units])
-        zz, zr = np.split(a[:, : 2 * units] + s[:, : 2 * units], 2, axis=-1)
-        z, r = self.gate.forward(zz), self.gate.forward(zr)
+        both = a[:, : 2 * units] + s[:, : 2 * units]
+        zz, zr = np.split(both, 2, axis=-1)
+        z, r = of_each(self.gate, both, 2)
         reset = r * inner
         if not self.reset_after:
             rows = [*rows, reset]
@@ -211,3 +214,9 @@ class GRU(Gated):
             ds = da
             parts = [*back_through(da[:, : 2 * units], U[:, : 2 * units], 2), dreset * r]
         return da, ds, rows, (dh * z + undropped(parts, drop),)
+
+
+def of_each(gate: ActivationFunction, z: Array, gates: int) -> list[Array]:
+    """Return a function of the columns of several gates, which lie side by side."""
+    a = gate.forward(z.reshape(len(z), gates, -1))
+    return [a[:, place] for place in range(gates)]

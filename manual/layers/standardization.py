@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from manual import sums
 from manual.arrays import Array
 from manual.layers.base import Layer, Shape
 from manual.registry import NoTwin
@@ -49,10 +50,10 @@ class Statistics:
 def statistics(x: Array, axes: tuple[int, ...], mask: Array | None = None) -> Statistics:
     """Return mean and (biased) variance over the axes, of what the mask lets through."""
     if mask is None:
-        mean = x.mean(axis=axes, keepdims=True)
-        deviation = x - mean
-        variance = np.square(deviation).mean(axis=axes, keepdims=True)
         count = float(np.prod([x.shape[axis] for axis in axes]))
+        mean = sums.over(x, axes) / count
+        deviation = x - mean
+        variance = sums.over(np.square(deviation), axes) / count
         return Statistics(mean, variance, count, deviation=deviation)
     everywhere = np.broadcast_to(mask, x.shape)
     count = everywhere.sum(axis=axes, keepdims=True).astype(x.dtype) + FUZZ
@@ -65,7 +66,7 @@ def total(array: Array, like: Array) -> Array:
     """Sum over the axes along which ``like`` was spread."""
     pairs = enumerate(zip(array.shape, like.shape, strict=True))
     axes = tuple(axis for axis, (size, kept) in pairs if kept == 1 and size > 1)
-    return array.sum(axis=axes, keepdims=True) if axes else array
+    return sums.over(array, axes) if axes else array
 
 
 def along(axis: int | Sequence[int], input_shape: Shape) -> tuple[Shape, tuple[int, ...]]:
@@ -151,15 +152,16 @@ class Standardization(Layer):
             gamma = self.gamma.value.reshape(self.spread)
             self.gamma.gradient += total(ds * r, gamma).reshape(self.gamma.shape)
             dr = total(ds * gamma, r)
+        direct = dy * s
         if of.constant:
-            return dy * s
+            return direct
         dvariance = -0.5 * dr * (r * r * r)
-        dmean = -total(dy_sum * s, of.mean)
+        dmean = -total(direct if dy_sum is dy else dy_sum * s, of.mean)
         if of.mask is None:  # Σ (x − μ) = 0: the variance doesn't change with the mean
-            dx = dy * s
+            dx = direct
             dx += of.deviation * (2.0 * dvariance / of.count)
             dx += dmean / of.count
             return dx
         deviation = np.where(of.mask, x - of.mean, 0.0)
         dmean = dmean - 2.0 * total(deviation, of.mean) / of.count * dvariance
-        return dy * s + np.where(of.mask, dmean + 2.0 * deviation * dvariance, 0.0) / of.count
+        return direct + np.where(of.mask, dmean + 2.0 * deviation * dvariance, 0.0) / of.count

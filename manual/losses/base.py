@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from manual import sums
 from manual.activations import ActivationFunction
 from manual.arrays import Array
 
@@ -107,13 +108,23 @@ class Loss:
         weighted = values if sample_weight is None and mask is None else values * share
         divisor = self._divisor(weighted, share)
         dv = np.ones_like(weighted) * share / divisor
-        return weighted.sum() / divisor, (saved, dv if values.ndim else dv.sum())
+        return sums.over_all(weighted) / divisor, (saved, dv if values.ndim else dv.sum())
 
     def backward(self, saved: Any) -> Array:
         """Return the gradient of the reduced loss at the prediction."""
         inner, dv = saved
         dp = self.values_gradient(dv, inner)
         return dp if self.along == -1 else np.moveaxis(dp, -1, self.along)
+
+    @staticmethod
+    def mean(terms: Array) -> Array:
+        """Return the mean along the last axis: a value of each sample, from its terms."""
+        return sums.over_last(terms)[..., 0] / terms.shape[-1]
+
+    @staticmethod
+    def mean_gradient(dv: Array, terms: Array) -> Array:
+        """Return the gradient at each term of such a `mean`."""
+        return dv[..., None] / terms.shape[-1]
 
     def _divisor(self, values: Array, share: Array) -> Array:
         if self.reduction in ("sum", "none"):

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from manual.activations import ActivationFunction, log_softmax, sigmoid, softmax, softplus
+from manual import sums
+from manual.activations import ActivationFunction, sigmoid, softplus
 from manual.arrays import Array
 from manual.losses.base import Loss
 from manual.losses.probabilities import clipped, one_hot, unclipped
@@ -47,7 +48,7 @@ class BinaryCrossentropy(Loss):
         else:
             c = clipped(p)
             values = -(y * np.log(c) + (1.0 - y) * np.log(1.0 - c))
-        return values.sum(axis=-1) / p.shape[-1], (y, p, logits)
+        return self.mean(values), (y, p, logits)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
         y, p, logits = saved
@@ -56,7 +57,7 @@ class BinaryCrossentropy(Loss):
         else:
             c = clipped(p)
             dp = ((1.0 - y) / (1.0 - c) - y / c) * unclipped(p)
-        return dv[..., None] * dp / p.shape[-1]
+        return self.mean_gradient(dv, p) * dp
 
 
 @twin_of("CategoricalCrossentropy")
@@ -94,14 +95,15 @@ class CategoricalCrossentropy(Loss):
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         y = smoothed(y, self.label_smoothing, y.shape[-1])
         if logits:
-            return -(y * log_softmax(p)).sum(axis=-1), (y, p, logits)
+            values, softmax = surprise(y, p)
+            return values, (y, p, softmax)
         q = p / p.sum(axis=-1, keepdims=True)
-        return -(y * np.log(clipped(q))).sum(axis=-1), (y, p, logits)
+        return -(y * np.log(clipped(q))).sum(axis=-1), (y, p, None)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
-        y, p, logits = saved
-        if logits:
-            return dv[..., None] * (softmax(p) - y)
+        y, p, softmax = saved
+        if softmax is not None:
+            return dv[..., None] * (softmax - y)
         total = p.sum(axis=-1, keepdims=True)
         q = p / total
         dq = -y / clipped(q) * unclipped(q)
@@ -149,13 +151,13 @@ class SparseCategoricalCrossentropy(Loss):
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         chosen = one_hot(y, p)
-        z = p if logits else np.log(clipped(p))
-        return -(chosen * log_softmax(z)).sum(axis=-1), (chosen, p, logits)
+        values, softmax = surprise(chosen, p if logits else np.log(clipped(p)))
+        return values, (chosen, p, softmax if logits else None)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
-        chosen, p, logits = saved
-        if logits:
-            return dv[..., None] * (softmax(p) - chosen)
+        chosen, p, softmax = saved
+        if softmax is not None:
+            return dv[..., None] * (softmax - chosen)
         c = clipped(p)
         dc = 1.0 / c.sum(axis=-1, keepdims=True) - chosen / c
         return dv[..., None] * dc * unclipped(p)
@@ -186,6 +188,18 @@ class CategoricalGeneralizedCrossEntropy(Loss):
     def values_gradient(self, dv: Array, saved: Any) -> Array:
         chosen, of_class = saved
         return -(dv * of_class ** (self.q - 1.0))[..., None] * chosen
+
+
+def surprise(y: Array, z: Array) -> tuple[Array, Array]:
+    """Return Σ −y log p along the last axis, and p itself: the softmax of the logits z.
+
+    Both come from the same exponentials: pᵢ = e^(zᵢ − m) / S and −log pᵢ = log S − (zᵢ − m), where
+    m is the largest logit and S the sum of the exponentials.
+    """
+    shifted = z - z.max(axis=-1, keepdims=True)
+    e = np.exp(shifted)
+    S = sums.over_last(e)
+    return sums.over_last(y * (np.log(S) - shifted))[..., 0], e / S
 
 
 def smoothed(y: Array, share: float, classes: int) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from manual import sums
 from manual.activations import sigmoid, softplus
 from manual.arrays import Array
 from manual.losses.base import Loss
@@ -22,10 +23,10 @@ class MeanSquaredError(Loss):
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Array]:
         difference = p - y
-        return (difference * difference).sum(axis=-1) / p.shape[-1], difference
+        return self.mean(difference * difference), difference
 
     def values_gradient(self, dv: Array, saved: Array) -> Array:
-        return dv[..., None] * (2.0 * saved) / saved.shape[-1]
+        return 2.0 * self.mean_gradient(dv, saved) * saved
 
 
 @twin_of("MeanAbsoluteError")
@@ -41,10 +42,10 @@ class MeanAbsoluteError(Loss):
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Array]:
         difference = p - y
-        return np.abs(difference).sum(axis=-1) / p.shape[-1], difference
+        return self.mean(np.abs(difference)), difference
 
     def values_gradient(self, dv: Array, saved: Array) -> Array:
-        return dv[..., None] * np.sign(saved) / saved.shape[-1]
+        return self.mean_gradient(dv, saved) * np.sign(saved)
 
 
 @twin_of("KerasLockstep>HalfSquaredSum")
@@ -61,7 +62,7 @@ class HalfSquaredSum(Loss):
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Array]:
         difference = p - y
-        return 0.5 * (difference * difference).sum(axis=-1), difference
+        return 0.5 * sums.over_last(difference * difference)[..., 0], difference
 
     def values_gradient(self, dv: Array, saved: Array) -> Array:
         return dv[..., None] * saved
@@ -80,11 +81,11 @@ class MeanAbsolutePercentageError(Loss):
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Array]:
         size = np.maximum(np.abs(y), EPSILON)
         relative = (p - y) / size
-        return 100.0 * np.abs(relative).sum(axis=-1) / p.shape[-1], (relative, size)
+        return 100.0 * self.mean(np.abs(relative)), (relative, size)
 
     def values_gradient(self, dv: Array, saved: Array) -> Array:
         relative, size = saved
-        return 100.0 * dv[..., None] * np.sign(relative) / size / relative.shape[-1]
+        return 100.0 * self.mean_gradient(dv, relative) * np.sign(relative) / size
 
 
 @twin_of("MeanSquaredLogarithmicError")
@@ -102,12 +103,12 @@ class MeanSquaredLogarithmicError(Loss):
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Array]:
         above = np.maximum(p, self.EPSILON) + 1.0
         difference = np.log(above) - np.log(np.maximum(y, self.EPSILON) + 1.0)
-        return (difference * difference).sum(axis=-1) / p.shape[-1], (difference, above, p)
+        return self.mean(difference * difference), (difference, above, p)
 
     def values_gradient(self, dv: Array, saved: Array) -> Array:
         difference, above, p = saved
         passes = p >= self.EPSILON
-        return dv[..., None] * (2.0 * difference) / above / p.shape[-1] * passes
+        return 2.0 * self.mean_gradient(dv, p) * difference / above * passes
 
 
 @twin_of("Huber")
@@ -130,12 +131,12 @@ class Huber(Loss):
         size = np.abs(d)
         outside = self.delta * size - 0.5 * self.delta**2
         values = np.where(size <= self.delta, 0.5 * (d * d), outside)
-        return values.sum(axis=-1) / p.shape[-1], d
+        return self.mean(values), d
 
     def values_gradient(self, dv: Array, saved: Array) -> Array:
         d = saved
         dp = np.where(np.abs(d) <= self.delta, d, self.delta * np.sign(d))
-        return dv[..., None] * dp / d.shape[-1]
+        return self.mean_gradient(dv, d) * dp
 
 
 @twin_of("LogCosh")
@@ -153,7 +154,7 @@ class LogCosh(Loss):
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Array]:
         d = p - y
-        return (d + softplus(-2.0 * d) - self.LOG_2).sum(axis=-1) / p.shape[-1], d
+        return self.mean(d + softplus(-2.0 * d) - self.LOG_2), d
 
     def values_gradient(self, dv: Array, saved: Array) -> Array:
-        return dv[..., None] * (1.0 - 2.0 * sigmoid(-2.0 * saved)) / saved.shape[-1]
+        return self.mean_gradient(dv, saved) * (1.0 - 2.0 * sigmoid(-2.0 * saved))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -42,8 +42,7 @@ def tensors_of(shapes: Iterable[tuple[str, Shape]]) -> list[Tensor]:
     return found
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """When an update happens.
 
     Attributes
@@ -248,6 +247,8 @@ class Optimizer:
 
     def decay(self, w: Array, tensors: Sequence[Tensor], learning_rate: Any) -> None:
         """Shrink the weights in place, whatever the gradient: weight decay, decoupled from it."""
+        if not self.decays:
+            return
         rates = {self.decay_rate(tensor) for tensor in tensors}
         if len(rates) == 1:
             (rate,) = rates
@@ -258,6 +259,11 @@ class Optimizer:
             rate, part = self.decay_rate(tensor), w[tensor.place]
             if rate is not None:
                 w[tensor.place] = part - part * rate * learning_rate
+
+    @property
+    def decays(self) -> bool:
+        """Whether there are weights that decay."""
+        return self.weight_decay is not None
 
     def decay_rate(self, tensor: Tensor) -> float | None:
         """Return by how much a weight decays; None if it doesn't."""

@@ -178,6 +178,10 @@ class Muon(OptimizerPerTensor):
     def slot_shape(self, slot: str, tensor: Tensor) -> Shape | None:
         return None if slot == "velocity" and not self.goes_by_adam(tensor) else tensor.shape
 
+    @property
+    def decays(self) -> bool:
+        return super().decays or self.adam_weight_decay is not None
+
     def decay_rate(self, tensor: Tensor) -> float | None:
         if self.goes_by_adam(tensor) and tensor.name not in self.excluded_from_weight_decay:
             return self.adam_weight_decay

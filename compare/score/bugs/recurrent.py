@@ -215,7 +215,7 @@ def in_weight_gradients() -> Iterator[Bug]:
         self.bias.gradient += np.stack([total, total])
 
     def last_bias(self: Any, da: Any, ds: Any) -> None:
-        self.bias.gradient += da[:, -1].sum(axis=0)
+        self.bias.gradient += da[-1].sum(axis=0)
 
     average = "the shares of the steps are averaged"
     slips: list[tuple[str, Any, str, Function, Network, str, tuple[str, ...]]] = [

@@ -1,0 +1,66 @@
+"""Sums along axes, as products with ones.
+
+The sum of a row, x · 1, and that of a column, 1ᵀ · x, are matrix products, and BLAS works them out
+several times faster than NumPy adds along a short axis. The sums of biases' gradients, of a softmax
+and of a normalization are of that kind. How they round is what is known of any sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from manual.arrays import Array
+
+
+def over_all(x: Array) -> Array:
+    """Return Σ x, one number.
+
+    Examples
+    --------
+    >>> float(over_all(np.array([[1.0, 2.0], [3.0, 4.0]])))
+    10.0
+    """
+    column = x.reshape(-1, 1)
+    return (_ones(column) @ column).reshape(())
+
+
+def over_last(x: Array) -> Array:
+    """Return Σ x over the last axis, which is kept with a size of 1.
+
+    Examples
+    --------
+    >>> over_last(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([[3.],
+           [7.]])
+    """
+    columns = x.reshape(-1, x.shape[-1]).T
+    return (_ones(columns) @ columns).reshape(*x.shape[:-1], 1)
+
+
+def over_rows(x: Array) -> Array:
+    """Return Σ x over all axes but the last.
+
+    Examples
+    --------
+    >>> over_rows(np.array([[1.0, 2.0], [3.0, 4.0]]))
+    array([4., 6.])
+    """
+    rows = x.reshape(-1, x.shape[-1])
+    return (_ones(rows) @ rows).reshape(x.shape[-1])
+
+
+def over(x: Array, axes: Sequence[int]) -> Array:
+    """Return Σ x over the axes, which are kept with a size of 1."""
+    axes, last = sorted(axis % x.ndim for axis in axes), x.ndim - 1
+    if axes == [last]:
+        return over_last(x)
+    if axes == list(range(last)):
+        return over_rows(x).reshape(*(1,) * last, -1)
+    return x.sum(axis=tuple(axes), keepdims=True)
+
+
+def _ones(matrix: Array) -> Array:
+    """Return a row of ones, to be multiplied to a matrix."""
+    return np.ones((1, len(matrix)), matrix.dtype)
