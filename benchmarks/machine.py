@@ -27,8 +27,8 @@ def _kilobytes(status: Path, name: str) -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
 
 
-def described() -> dict[str, str | int]:
-    """Say what the timings were taken on."""
+def described() -> dict[str, str | int | float]:
+    """Say what the timings were taken on, and how busy that was with other things before."""
     cpu = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -41,4 +41,5 @@ def described() -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
+        "load": os.getloadavg()[0],
     }

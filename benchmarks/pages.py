@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 
 from rich.console import Console
@@ -54,14 +56,17 @@ def write_pages(folder: Path, results: Results) -> None:
 def lines(results: Results) -> Iterator[str]:
     """Return the page's lines between the markers."""
     machine = results.machine
-    yield f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}; "
-    yield f"Python {machine['python']}, {'; '.join(results.libraries())}."
+    yield filled(
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, load average "
+        f"{machine['load']:.1f} before the run; Python {machine['python']}; "
+        f"{'; '.join(results.libraries())}."
+    )
     yield ""
     yield from targets_table(results)
     if any(row.peers for row in results.rows):
         yield "## Ratios"
         yield ""
-        yield LEGEND
+        yield filled(LEGEND)
         yield ""
         yield "![manual ÷ peer, row by row](ratios.svg)"
         yield ""
@@ -76,13 +81,17 @@ def lines(results: Results) -> Iterator[str]:
         if "growth" in results.measures:
             yield "![the time of a step over width, depth, batch, parameters](growth.svg)"
             yield ""
-        console = Console(width=80, record=True, quiet=True, highlight=False)
-        with console.capture():
-            print_measures(console, results.measures)
+        text = StringIO()
+        print_measures(Console(file=text, width=80, highlight=False), results.measures)
         yield "```"
-        yield from (line.rstrip() for line in console.export_text().strip().splitlines())
+        yield from (line.rstrip() for line in text.getvalue().strip().splitlines())
         yield "```"
         yield ""
+
+
+def filled(text: str) -> str:
+    """Break a paragraph as the other pages are broken."""
+    return textwrap.fill(text, 100, break_on_hyphens=False)
 
 
 def targets_table(results: Results) -> Iterator[str]:
@@ -102,8 +111,8 @@ def row_table(row: Row) -> Iterator[str]:
         return
     yield f"### {row.title}"
     yield ""
-    yield f"{NETWORKS[row.network].title}. By hand {duration(row.step(HAND))} a step, "
-    yield f"{row.peak[HAND]:.0f} MiB."
+    step, peak = duration(row.step(HAND)), f"{row.peak[HAND]:.0f} MiB"
+    yield filled(f"{NETWORKS[row.network].title}. By hand {step} a step, {peak}.")
     yield ""
     yield "| peer | a step | peak | manual ÷ it | target |"
     yield "|---|---|---|---|---|"

@@ -12,6 +12,7 @@ from benchmarks.results import Results
 
 matplotlib.use("svg")
 matplotlib.rcParams["svg.hashsalt"] = "benchmarks"  # the same figures give the same file
+matplotlib.rcParams["svg.fonttype"] = "none"
 
 from matplotlib import pyplot as plt  # noqa: E402  (behind the choice of what draws)
 
@@ -41,7 +42,7 @@ def draw_ratios(path: Path, results: Results) -> None:
     axes.set_xscale("log")
     axes.set_yticks(range(len(rows)), [row.title for row in rows])
     axes.invert_yaxis()
-    axes.grid(axis="x", which="both", alpha=0.25)
+    axes.grid(axis="x", alpha=0.25)
     axes.set_xlabel("time of manual ÷ time of the peer (median and quartiles)")
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     _save(figure, path)
@@ -59,7 +60,7 @@ def draw_growth(path: Path, measured: dict[str, list[dict[str, float]]]) -> None
         axes.set_xscale("log")
         axes.set_yscale("log")
         axes.set_xlabel(along)
-        axes.grid(which="both", alpha=0.25)
+        axes.grid(alpha=0.25)
     all_axes[0].set_ylabel("µs a step")
     _save(figure, path)
 

@@ -24,7 +24,7 @@ class Results:
     interrupted : bool
     """
 
-    machine: dict[str, str | int]
+    machine: dict[str, str | int | float]
     rows: list[Row] = field(default_factory=list)
     measures: dict[str, Any] = field(default_factory=dict)
     interrupted: bool = False

@@ -194,6 +194,7 @@ def print_surroundings(console: Console, results: Results) -> None:
     """Print the machine and the libraries."""
     machine = results.machine
     console.print(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}")
+    console.print(f"  load average before the run: {machine['load']:.1f}")
     for about in [f"Python {machine['python']}", *results.libraries()]:
         console.print(f"  {about}")
     if results.rows:

@@ -185,9 +185,9 @@ def test_bad_input(arguments: list[str], told: str) -> None:
 
 def test_a_run_as_a_user_sees_it(tmp_path: Path) -> None:
     file = tmp_path / "figures.json"
-    arguments = "--only 2-2-2 --contender inlined --dtype float32 --rounds 2 --json".split()
+    chosen = ["--only", "2-2-2", "--contender", "inlined", "--dtype", "float32"]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments, str(file)],
+        [sys.executable, "-m", "benchmarks", *chosen, "--rounds", "2", "--json", str(file)],
         capture_output=True,
         text=True,
         cwd=Path(__file__).parents[2],
