@@ -167,7 +167,7 @@ LINES: dict[str, Callable[[Any], Iterator[str | Table]]] = {
 def target_cells(target: Target) -> tuple[str, str, str, str]:
     """Return a target's cells: what, how much, where it's worst, the verdict."""
     name, value = target.worst
-    where = f" ({name})" if len(target.measured) > 1 else ""
+    where = f" ({name})" if name else ""
     return (
         target.what,
         f"{target.sign} {target.limit:.3g}{target.unit}",
@@ -197,5 +197,5 @@ def print_surroundings(console: Console, results: Results) -> None:
     console.print(f"  load average before the run: {machine['load']:.1f}")
     for about in [f"Python {machine['python']}", *results.libraries()]:
         console.print(f"  {about}")
-    if results.rows:
+    if any(row.peers for row in results.rows):
         console.print(LEGEND)
