@@ -340,8 +340,9 @@ class Recorded(NDArrayOperatorsMixin):
     def _chosen(self, condition: Any, this: Any, other: Any) -> Recorded:
         this, other = (_of_its_dtype(one, (this, other)) for one in (this, other))
         made = self.tape.room_for(np.where(*map(plain, (condition, this, other))))
-        dtypes = {made.dtype, *(getattr(plain(one), "dtype", None) for one in (this, other))}
-        if made.size >= MANY and dtypes == {made.dtype} and made.dtype in _WHOLE:
+        dtypes = [getattr(plain(one), "dtype", None) for one in (condition, this, other)]
+        alike = dtypes == [np.dtype(bool), made.dtype, made.dtype]
+        if made.size >= MANY and alike and made.dtype in _WHOLE:
             return self._chosen_by_bits(condition, this, other, made)
         target = made.value
         self.tape.note(put, (target, plain(other)), [other], made, 0)
@@ -355,7 +356,7 @@ class Recorded(NDArrayOperatorsMixin):
         A processor guesses at each number which it'll be, and is wrong at every second one.
         """
         whole = _WHOLE[made.dtype]
-        chosen = np.ndarray.view(plain(condition), np.int8)
+        chosen = plain(condition).view(np.int8)
         mask = self.tape.room_for(np.negative(chosen, dtype=whole))
         self.tape.note(np.negative, (chosen, mask.value), [condition], mask, 1)
         a, b, result = (plain(one).view(whole) for one in (this, other, made))

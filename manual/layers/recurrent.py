@@ -8,17 +8,9 @@ from typing import Any
 import numpy as np
 
 from manual import sums
-from manual.activations import ActivationFunction
 from manual.arrays import Array
-from manual.layers.recurrence import (
-    Recurrent,
-    Rows,
-    State,
-    back_through,
-    dropped,
-    through,
-    undropped,
-)
+from manual.layers.gatewise import Rows, back_through, dropped, of_each, through, undropped
+from manual.layers.recurrence import Recurrent, State
 from manual.registry import from_keras, twin_of
 
 
@@ -214,9 +206,3 @@ class GRU(Gated):
             ds = da
             parts = [*back_through(da[:, : 2 * units], U[:, : 2 * units], 2), dreset * r]
         return da, ds, rows, (dh * z + undropped(parts, drop),)
-
-
-def of_each(gate: ActivationFunction, z: Array, gates: int) -> list[Array]:
-    """Return a function of the columns of several gates, which lie side by side."""
-    a = gate.forward(z.reshape(len(z), gates, -1))
-    return [a[:, place] for place in range(gates)]

@@ -10,7 +10,7 @@ import pytest
 
 import manual
 from manual.arrays import Array
-from manual.recording import NotRecordable, Recorded, Tape
+from manual.recording import MANY, NotRecordable, Recorded, Tape
 from manual.replay import Program, Rehearsed
 
 
@@ -108,6 +108,34 @@ def test_a_replay_gives_what_the_function_gives(name: str, dtype: str) -> None:
         expected = function(x, y)
         assert output.dtype == expected.dtype
         np.testing.assert_array_equal(output, expected)
+
+
+CHOICES: dict[str, Callable[..., Any]] = {
+    "of two": lambda x, y: np.where(x > y, x, y),
+    "of one and a number": lambda x, y: np.where(x >= 0.0, 1.0, y),
+    "of a number and one": lambda x, y: np.where(x > y, x, 0.0),
+    "for each row": lambda x, y: np.where(x[:, :1] > 0.0, x, y),
+    "by what never changes": lambda x, y: np.where(np.eye(*x.shape) > 0.0, x, y),
+    "by columns": lambda x, y: np.where(x.T > 0.0, x.T, y.T),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", CHOICES)
+def test_among_many_numbers_choices_are_made_bit_by_bit(name: str, dtype: str) -> None:
+    """Also of those that aren't numbers."""
+    generator = np.random.default_rng(3)
+    x, y = generator.normal(size=(2, 50, 40)).astype(dtype)
+    assert x.size >= MANY
+    calls, output = programmed(CHOICES[name], x, y)
+    assert np.bitwise_and in [function for function, _ in calls]
+    x[...], y[...] = generator.normal(size=(2, 50, 40))
+    x[3, 4], y[3, 5], x[6, 7], y[8, 8] = np.inf, -np.inf, np.nan, -0.0
+    run(calls)
+    expected = CHOICES[name](x, y)
+    assert output.dtype == expected.dtype
+    np.testing.assert_array_equal(output, expected)
+    np.testing.assert_array_equal(np.signbit(output), np.signbit(expected))
 
 
 @pytest.mark.parametrize(
