@@ -92,6 +92,7 @@ def written_in_place(calls: list[Call], lasting: set[int]) -> list[Call]:
         only_copied = uses[key] == [first, index] and key not in lasting
         its_own = call.writes in lasting or uses[call.writes][0] < first  # the memory, by then
         untouched = its_own and not any(first < use < index for use in uses[call.writes])
+        untouched &= call.writes not in maker.reads or _minds_overlaps(maker.function)
         if only_copied and untouched and maker.result is not None and maker.writes == key:
             place = _place_for(maker, source, target)
             if place is not None:
@@ -115,6 +116,12 @@ def _place_for(maker: Call, source: Array, target: Array) -> Array | None:
     if number_by_number and is_same_place(source, made) and source.dtype == target.dtype:
         return target if source.shape == target.shape else None
     return None
+
+
+def _minds_overlaps(function: Callable[..., Any]) -> bool:
+    """Say whether a function may write where it reads: whether it, or NumPy, reads all before."""
+    ufunc = getattr(function, "__self__", function)  # of its reduce, too
+    return isinstance(ufunc, np.ufunc) or function in (np.dot, put, computed_anew)
 
 
 def is_same_place(a: Array, b: Array) -> bool:

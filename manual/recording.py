@@ -42,7 +42,8 @@ from manual.calls import (
 )
 
 MANY = 1024
-"""From how many numbers on it pays to choose between them in four calls and not in two."""
+"""From how many numbers on it pays to choose between them in four calls and not in two, and to
+compare them with a row of as many equal ones and not with one number."""
 _WHOLE = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 """Whole numbers of the same size."""
 
@@ -423,7 +424,7 @@ def _of_dtype(operand: Any, dtype: Any) -> Any:
 
 
 def _row_of(number: Any, like: Array) -> Any:
-    """Repeat a constant a thousand times or more: NumPy is slow to compare an array with a number.
+    """Repeat a constant `MANY` times or more: NumPy is slow to compare an array with a number.
 
     Along those axes that are innermost in memory.
     """
@@ -432,7 +433,7 @@ def _row_of(number: Any, like: Array) -> Any:
     row = like
     for axis in sorted(range(like.ndim), key=lambda axis: -like.strides[axis]):
         shorter = row[(slice(None),) * axis + (slice(1),)]
-        if shorter.size < 1024:
+        if shorter.size < MANY:
             break
         row = shorter
     return np.full_like(row, number)

@@ -6,6 +6,7 @@ uses. It is also how users register twins for their own layers.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -108,11 +109,13 @@ def understood(twin_class: type, options: dict[str, Any], owner: str) -> dict[st
 
 
 def constructor_options(twin_class: type) -> set[str]:
-    """Return the keyword names of every constructor along the class's ancestry."""
+    """Return the keyword names that a constructor takes, or hands on to its ancestors'."""
     names: set[str] = set()
     for ancestor in twin_class.__mro__:
         init = ancestor.__dict__.get("__init__")
         if init is not None and hasattr(init, "__code__"):
             code = init.__code__
             names.update(code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount])
+            if not code.co_flags & inspect.CO_VARKEYWORDS:
+                break
     return names

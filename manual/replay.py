@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 Batch = Sequence[Array]
 """Inputs, or targets: one array for each."""
-PAGE = 4096
+PAGE, LINE = 4096, 64
+"""Bytes of a page of memory, and of a line of the cache."""
 
 
 class Program:
@@ -60,7 +61,7 @@ def _with_gaps(batch: Array) -> Array:
     the cache, which then holds none for long.
     """
     sample = batch[0].size
-    gap = 64 if batch.ndim > 2 and batch[0].nbytes % PAGE == 0 else 0
+    gap = LINE if batch.ndim > 2 and batch[0].nbytes % PAGE == 0 else 0
     place = np.empty((len(batch), sample + gap // batch.itemsize), batch.dtype)[:, :sample]
     place = place.reshape(batch.shape)
     place[...] = batch

@@ -51,9 +51,10 @@ def over_rows(x: Array) -> Array:
     return (_ones(rows) @ rows).reshape(x.shape[-1])
 
 
-def over(x: Array, axes: Sequence[int]) -> Array:
-    """Return Σ x over the axes, which are kept with a size of 1."""
-    axes, last = sorted(axis % x.ndim for axis in axes), x.ndim - 1
+def over(x: Array, axes: int | Sequence[int]) -> Array:
+    """Return Σ x over an axis, or several, which are kept with a size of 1."""
+    several, last = [axes] if isinstance(axes, int) else axes, x.ndim - 1
+    axes = sorted(axis % x.ndim for axis in several)
     if axes == [last]:
         return over_last(x)
     if axes == list(range(last)):

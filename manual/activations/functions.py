@@ -33,15 +33,10 @@ def softplus(z: Array) -> Array:
 def softmax(z: Array, axis: int | tuple[int, ...] = -1) -> Array:
     """Return e^zᵢ / Σⱼ e^zⱼ over an axis, or several."""
     e = np.exp(z - z.max(axis=axis, keepdims=True))
-    return e / total(e, axis)
+    return e / sums.over(e, axis)
 
 
 def log_softmax(z: Array, axis: int = -1) -> Array:
     """Return zᵢ − log Σⱼ e^zⱼ over an axis."""
     shifted = z - z.max(axis=axis, keepdims=True)
-    return shifted - np.log(total(np.exp(shifted), axis))
-
-
-def total(array: Array, axis: int | tuple[int, ...]) -> Array:
-    """Return the sum over an axis, or several, kept with a size of 1."""
-    return sums.over(array, axis if isinstance(axis, tuple) else (axis,))
+    return shifted - np.log(sums.over(np.exp(shifted), axis))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from manual import sums
 from manual.activations.base import ActivationFunction
-from manual.activations.functions import log_softmax, softmax, total
+from manual.activations.functions import log_softmax, softmax
 from manual.arrays import Array
 from manual.registry import twin_of
 
@@ -28,7 +29,7 @@ class Softmax(ActivationFunction):
         return softmax(z, self.axis)
 
     def backward(self, da: Array, z: Array, a: Array) -> Array:
-        return a * (da - total(da * a, self.axis))
+        return a * (da - sums.over(da * a, self.axis))
 
 
 @twin_of("log_softmax")
@@ -46,7 +47,7 @@ class LogSoftmax(ActivationFunction):
         return log_softmax(z, self.axis)
 
     def backward(self, da: Array, z: Array, a: Array) -> Array:
-        return da - np.exp(a) * total(da, self.axis)
+        return da - np.exp(a) * sums.over(da, self.axis)
 
 
 @twin_of("sparsemax")

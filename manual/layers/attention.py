@@ -31,9 +31,9 @@ class ScoredAttention(Layer):
     call_options: ClassVar[frozenset[str]] = frozenset({"use_causal_mask"})
 
     def __init__(
-        self, *, dropout: float = 0.0, name: str | None = None, trainable: bool = True
+        self, dropout: float, seed: int | None, *, name: str | None, trainable: bool
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, seed=seed)
         self.dropout, self.enlarged = dropout, 1.0 / (1.0 - dropout)
 
     def scores(self, q: Array, k: Array) -> tuple[Array, Any]:
@@ -120,7 +120,7 @@ class Attention(ScoredAttention):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(dropout=dropout, name=name, trainable=trainable)
+        super().__init__(dropout, seed, name=name, trainable=trainable)
         self.use_scale, self.score_mode = use_scale, score_mode
 
     def build(self, input_shape: Sequence[Shape], generator: np.random.Generator) -> None:
@@ -182,7 +182,7 @@ class AdditiveAttention(ScoredAttention):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(dropout=dropout, name=name, trainable=trainable)
+        super().__init__(dropout, seed, name=name, trainable=trainable)
         self.use_scale = use_scale
 
     def build(self, input_shape: Sequence[Shape], generator: np.random.Generator) -> None:

@@ -98,6 +98,7 @@ class Layer:
         name: str | None = None,
         trainable: bool = True,
         activation: str | Mapping[str, Any] | None = None,
+        seed: int | None = None,
     ) -> None:
         self.name = name or self._automatic_name()
         self.trainable = trainable
@@ -105,7 +106,7 @@ class Layer:
             "activation", activation or "linear", f"layer {self.name!r}"
         )
         self.parameters: list[Parameter] = []
-        self.draws = Draws()
+        self.draws = Draws(seed)
         self.built = False
         self.calls = 0
 

@@ -66,10 +66,11 @@ class ProjectedAttention(Layer):
         sliding_window: int | None,
         of_kernel: tuple[Any, Any],
         of_bias: tuple[Any, Any],
+        seed: int | None,
         name: str | None,
         trainable: bool,
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, seed=seed)
         self.query_heads, self.heads = query_heads, heads
         self.key_size, self.value_size = sizes
         self.result = result
@@ -260,6 +261,7 @@ class MultiHeadAttention(ProjectedAttention):
             sliding_window=sliding_window,
             of_kernel=(kernel_constraint, kernel_regularizer),
             of_bias=(bias_constraint, bias_regularizer),
+            seed=seed,
             name=name,
             trainable=trainable,
         )
@@ -312,6 +314,7 @@ class GroupQueryAttention(ProjectedAttention):
             sliding_window=sliding_window,
             of_kernel=(kernel_constraint, kernel_regularizer),
             of_bias=(bias_constraint, bias_regularizer),
+            seed=seed,
             name=name,
             trainable=trainable,
         )

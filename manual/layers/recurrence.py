@@ -92,7 +92,7 @@ class Recurrent(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, seed=seed)
         for option, asked in {"return_state": return_state, "stateful": stateful}.items():
             if asked:
                 raise NoTwin(f"layer {self.name!r}: the option {option}=True has no twin yet.")
@@ -104,7 +104,7 @@ class Recurrent(Layer):
         self.of_kernel = kernel_constraint, kernel_regularizer
         self.of_recurrent = recurrent_constraint, recurrent_regularizer
         self.of_bias = bias_constraint, bias_regularizer
-        self.dropout, self.recurrent_dropout, self.seed = dropout, recurrent_dropout, seed
+        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
         self.return_sequences = return_sequences
         self.go_backwards = go_backwards
         self.unroll = unroll

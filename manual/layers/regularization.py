@@ -10,7 +10,6 @@ import numpy as np
 
 from manual.arrays import Array
 from manual.layers.base import Layer
-from manual.randomness import Draws
 from manual.registry import twin_of
 
 Drawn = Sequence[int | None] | None
@@ -56,10 +55,9 @@ class Dropout(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
         self.noise_shape = noise_shape
-        self.draws = Draws(seed)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:
@@ -152,9 +150,8 @@ class GaussianNoise(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, seed=seed)
         self.stddev = stddev
-        self.draws = Draws(seed)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.stddev == 0.0:
@@ -190,9 +187,8 @@ class GaussianDropout(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
-        self.draws = Draws(seed)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:
@@ -237,10 +233,9 @@ class AlphaDropout(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name=name, trainable=trainable)
+        super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
         self.noise_shape = noise_shape
-        self.draws = Draws(seed)
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:

@@ -90,6 +90,19 @@ def test_a_layer_of_ones_own(kept_registry: None) -> None:
     np.testing.assert_array_equal(network.predict(np.ones((1, 2))), [[2.0, 2.0]])
 
 
+def test_an_option_that_a_layer_of_ones_own_does_not_take_is_refused(kept_registry: None) -> None:
+    """The classes above it may know it: ``seed`` and ``activation`` are such options."""
+
+    @twin_of("Tests>Own")
+    class Own(Layer):
+        def __init__(self, *, name: str | None = None) -> None:
+            super().__init__(name=name)
+
+    for option in ({"seed": 3}, {"activation": "relu"}):
+        with pytest.raises(NoTwin, match=f"'own' .* {next(iter(option))}="):
+            Own.from_config({"name": "own", **option})
+
+
 def test_a_loss_and_a_metric_may_have_one_name() -> None:
     assert twin("loss", "MeanSquaredError") is SquaredErrorLoss
     assert twin("metric", "MeanSquaredError") is SquaredErrorMetric
