@@ -8,6 +8,7 @@ how far its weights have gone is what a user feels in the end.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ class Drift:
     steps : int
     now, largest : float
         Largest difference of a weight, relative to the largest weight: after the last step, and
-        after any.
+        after any. Infinite where weights aren't finite any more.
     injected, first, last : int
         In how many steps something disagreed beyond rounding, the first of them and the last.
     layers : list of str
@@ -63,6 +64,10 @@ class Drift:
         if not self.largest and not self.injected:
             return f"the weights stay the same to the last bit in {_steps(self.steps)}"
         apart = f"the weights drift {self.now:.1e} apart in {_steps(self.steps)}"
+        if math.isinf(self.now):
+            apart = f"the weights drift apart until, after {_steps(self.steps)}, not all are finite"
+            if not self.injected:
+                return apart
         if not self.injected:
             return f"{apart}: grows as rounding does"
         first, times = self.first, self.injected
@@ -131,12 +136,17 @@ class OwnSteps:
         self.drift.add(self.apart(record), list(disagreeing))
 
     def apart(self, record: StepRecord) -> float:
-        """Return the largest difference of a weight, relative to the largest weight."""
+        """Return the largest difference of a weight, relative to the largest weight.
+
+        Infinite where a weight of either side isn't finite.
+        """
         largest = difference = 0.0
         for name, parameter in self.free.parameters.items():
             theirs = record.after[name]
             largest = max(largest, float(np.max(np.abs(theirs), initial=0.0)))
             gap = float(np.max(np.abs(parameter.value - theirs), initial=0.0))
+            if not math.isfinite(gap):
+                return math.inf
             difference = max(difference, gap)
         return difference / largest if largest else difference
 

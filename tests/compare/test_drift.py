@@ -194,3 +194,5 @@ def test_the_first_number_that_is_not_finite_is_named(model_of: Model) -> None:
     (note,) = report.notes
     assert note.startswith("both halves became non-finite at step 2, first ")
     assert "loss · total" in note or "activation · line" in note
+    assert report.drift is not None and report.drift.now == np.inf
+    assert str(report.drift) == ("the weights drift apart until, after 2 steps, not all are finite")
