@@ -150,7 +150,7 @@ class Collector:
                 theirs, by_hand = np.asarray(actual), expected.reshape(np.shape(actual))
                 with np.errstate(all="ignore"):
                     ruling = (
-                        self.ruling(name, theirs, by_hand)
+                        self.ruling((phase, name, source), theirs, by_hand)
                         if phase in GRADIENTS
                         else self.value_ruling(origin, theirs, by_hand)
                     )
@@ -182,22 +182,26 @@ class Collector:
         found = (one for one in self.found if (one.phase, one.name) in taken)
         return max((one.verdict.distance for one in found), default=0.0)
 
-    def ruling(self, name: str, actual: Any, expected: Noisy) -> Ruling:
+    def ruling(self, key: tuple[str, str, str], actual: Any, expected: Noisy) -> Ruling:
         """Ask the referee, who uses the forward pass only; it must be out of dispute for that."""
         if not all(one.verdict.agrees for one in self.found if one.phase in ("activation", "loss")):
             return undecided("the forward passes differ already")
         record = self.record
         plain, scale = self.reference.plain(record.before), self.network.loss_scale
-        return gradient_ruling(
+        ruling = gradient_ruling(
             plain,
             record.x,
             record.y,
             record.sample_weight,
-            name,
+            key[1],
             np.asarray(actual) / scale,
             expected.value / scale,
             drawn=self.places.drawn_in_step,
         )
+        one, other = (way[key].value for way in self.both_ways())
+        if ruling.supports == "neither" and not np.array_equal(one, other, equal_nan=True):
+            return undecided("the loss has a kink here")
+        return ruling
 
     def value_ruling(self, origin: Origin, actual: Any, expected: Noisy) -> Ruling | None:
         """Ask the referee about a value or an update: Keras's own map in float64."""

@@ -52,6 +52,9 @@ def test_what_is_no_subgradient_is_an_alarm(
     first = lockstep(at_zero(model_of), ZEROS, ONES, batch_size=4).first
     assert first is not None
     assert (first.phase, first.name) == ("activation gradient", "hidden/pre_activation")
+    assert first.diagnosis is not None
+    # A central difference lies halfway between the derivatives of both sides, with neither.
+    assert str(first.diagnosis.ruling) == "cannot decide here: the loss has a kink here"
 
 
 def test_a_fault_beside_a_kink_is_an_alarm(
