@@ -63,7 +63,7 @@ def in_reshaping() -> Iterator[Bug]:
         return dy[:, 0] * 1.0
 
     def by_channel(self: Any, x: Any, **options: Any) -> Any:
-        return np.moveaxis(x, -1, 1).reshape(len(x), -1), x.shape
+        return np.moveaxis(x, -1, 1).reshape(len(x), -1), x
 
     def at_the_start(self: Any, dy: Any, saved: Any) -> Any:
         return dy[:, : dy.shape[1] - sum(self.padding[0])]
