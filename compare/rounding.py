@@ -62,16 +62,18 @@ def _multiply(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Vari
     y = np.multiply(a, b, dtype=np.float64)
     if _of_counts(a, b) and (y == np.floor(y)).all():
         return y, added(_passed(va, b), _passed(vb, a))
-    return y, added(_rounded(y), _passed(va, b), _passed(vb, a), _second_order(u, va, vb))
+    together = _second_order(u, va, vb, of_square=a is b)
+    return y, added(_rounded(y), _passed(va, b), _passed(vb, a), together)
 
 
-def _second_order(u: float, va: Any, vb: Any) -> Variance:
+def _second_order(u: float, va: Any, vb: Any, *, of_square: bool = False) -> Variance:
     """Return what two errors make together: it counts where a number is mere noise, as 0² is.
 
     If neither is off by more than `CLOSE` deviations, their product is not by more than as many
-    times `CLOSE` times the product of the deviations.
+    times `CLOSE` times the product of the deviations. Squares don't leave it to careful checks:
+    Adam squares such a gradient, that of a bias before a normalization, at every step.
     """
-    if va is None or vb is None or not CAREFUL.get():
+    if va is None or vb is None or not (of_square or CAREFUL.get()):
         return None
     return np.square(CLOSE * u) * va * vb
 
@@ -123,7 +125,7 @@ def _alike_in_products(u: float, a: Any, b: Any, y: Any) -> Numbers:
 
 def _square(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
     y = np.square(a)
-    return y, added(_rounded(y), _passed(va, 2.0 * a), _second_order(u, va, va))
+    return y, added(_rounded(y), _passed(va, 2.0 * a), _second_order(u, va, va, of_square=True))
 
 
 def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:

@@ -341,7 +341,10 @@ class Recorded(NDArrayOperatorsMixin):
     def _chosen(self, condition: Any, this: Any, other: Any) -> Recorded:
         this, other = (_of_its_dtype(one, (this, other)) for one in (this, other))
         made = self.tape.room_for(np.where(*map(plain, (condition, this, other))))
-        dtypes = [getattr(plain(one), "dtype", None) for one in (condition, this, other)]
+        this, other = (
+            one if hasattr(one, "dtype") else np.asarray(one, made.dtype) for one in (this, other)
+        )
+        dtypes = [np.asarray(plain(one)).dtype for one in (condition, this, other)]
         alike = dtypes == [np.dtype(bool), made.dtype, made.dtype]
         if made.size >= MANY and alike and made.dtype in _WHOLE:
             return self._chosen_by_bits(condition, this, other, made)

@@ -66,9 +66,10 @@ def conv() -> keras.Model:
     keras.utils.set_random_seed(0)
     return keras.Sequential(
         [
-            keras.Input((6, 6, 2)),
-            keras.layers.Conv2D(3, 3, activation="relu", name="conv"),
+            keras.Input((14, 14, 2)),
+            keras.layers.Conv2D(3, 3, name="conv"),
             keras.layers.BatchNormalization(name="norm"),
+            keras.layers.ReLU(name="relu"),
             keras.layers.MaxPooling2D(name="pool"),
             keras.layers.Dropout(0.3, seed=1, name="drop"),
             keras.layers.Flatten(name="flat"),
@@ -127,7 +128,7 @@ def test_convolution_normalization_pooling_and_dropout_are_recorded(
 ) -> None:
     use_precision("float32")
     generator = np.random.default_rng(0)
-    x = generator.normal(size=(40, 6, 6, 2))
+    x = generator.normal(size=(40, 14, 14, 2))
     y = np.eye(3)[generator.integers(0, 3, 40)]
     reports = []
     for at in (0, 100):

@@ -138,6 +138,7 @@ CHOICES: dict[str, Callable[..., Any]] = {
     "of two": lambda x, y: np.where(x > y, x, y),
     "of one and a number": lambda x, y: np.where(x >= 0.0, 1.0, y),
     "of a number and one": lambda x, y: np.where(x > y, x, 0.0),
+    "of two numbers": lambda x, y: np.where(x > y, 3.0, 0.0),
     "for each row": lambda x, y: np.where(x[:, :1] > 0.0, x, y),
     "by what never changes": lambda x, y: np.where(np.eye(*x.shape) > 0.0, x, y),
     "by columns": lambda x, y: np.where(x.T > 0.0, x.T, y.T),
