@@ -130,7 +130,8 @@ def _square(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
 
 def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.power(a, b)
-    together = _second_order(u, va, va) if CAREFUL.get() and np.all(b == 2) else None
+    squared = isinstance(b, float) and b == 2.0
+    together = _second_order(u, va, va, of_square=True) if squared else None
     of_base = None if va is None else _passed(va, b * np.power(a, b - 1.0))
     # 0 to a power stays 0, whatever the power
     of_exponent = None if vb is None else _passed(vb, np.where(a == 0, 0.0, y * np.log(a)))

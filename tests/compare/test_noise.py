@@ -258,13 +258,17 @@ def test_becoming_a_plain_array_is_refused(convert: Callable[[Any], Any]) -> Non
 
 
 def test_the_square_of_a_number_that_is_mere_noise() -> None:
-    """First order sees no error in 0²: looking harder, 8 deviations squared are within 8."""
+    """First order sees no error in 0²; as it is, 8 deviations squared are within 8.
+
+    In products of different numbers that takes a careful look.
+    """
     noise = Noisy(np.zeros(3), noise=np.array([1.0, 2.0, 0.0]), unit=2.0**-24)
-    assert not (noise * noise).noise.any()
+    off = np.square(8 * noise.noise * noise.unit)
+    for squared in (noise * noise, noise**2, np.square(noise)):
+        np.testing.assert_array_equal(8 * squared.noise * noise.unit, off)  # powers of two
+    assert not (noise * -noise).noise.any()
     with careful():
-        for squared in (noise * noise, noise**2):
-            off = np.square(8 * noise.noise * noise.unit)
-            np.testing.assert_array_equal(8 * squared.noise * noise.unit, off)  # powers of two
+        np.testing.assert_array_equal(8 * (noise * -noise).noise * noise.unit, off)
 
 
 def test_a_padding_is_exact_whatever_stands_in_it() -> None:
