@@ -293,6 +293,8 @@ class Recorded(NDArrayOperatorsMixin):
         if out is None:
             operands = [_of_its_dtype(one, inputs) for one in inputs]
             like = np.asarray(ufunc(*map(plain, inputs)))
+            if ufunc is not np.matmul:
+                operands = [_of_its_shape(one, like) for one in operands]
             if ufunc in (np.maximum, np.minimum):
                 operands = [_row_of(one, like) if np.ndim(one) == 0 else one for one in operands]
             matrices = ufunc is np.matmul and all(np.ndim(one) == 2 for one in inputs)
@@ -302,7 +304,7 @@ class Recorded(NDArrayOperatorsMixin):
         if not isinstance(target, Recorded):
             raise NotRecordable("A result is written to an array that isn't recorded.")
         if ufunc is np.add and inputs[0] is target:
-            self.tape.added(target, inputs[1])
+            self.tape.added(target, _of_its_shape(inputs[1], target.value))
         else:
             operands = [_of_its_dtype(one, inputs) for one in inputs]
             self.tape.changed(ufunc, (*operands, target), target)
@@ -417,6 +419,13 @@ def _of_its_dtype(operand: Any, beside: Sequence[Any]) -> Any:
         return operand
     dtypes = [one.dtype for one in beside if hasattr(one, "dtype") and one.dtype.kind == "f"]
     return np.asarray(operand, np.result_type(*dtypes)) if dtypes else operand
+
+
+def _of_its_shape(operand: Any, like: Array) -> Any:
+    """Give an operand that is as large as the result its shape: then nothing is broadcast."""
+    if np.size(operand) != like.size or np.ndim(operand) in (0, like.ndim):
+        return operand
+    return operand.reshape(like.shape)
 
 
 def _of_dtype(operand: Any, dtype: Any) -> Any:

@@ -120,28 +120,30 @@ class Rehearsed:
     def __init__(self, network: Network) -> None:
         self.network = network
         self.seen: dict[int, int] = {}
-        self.programs: dict[int, Program | None] = {}
+        self.recorded: dict[int, Program] = {}
+        self.trusted: dict[int, Program] = {}
 
     def differentiate(self, x: Batch, y: Batch, rows: Array) -> Array:
         """Fill the gradients from these rows of all arrays; return their loss."""
         size = len(rows)
-        program = self.programs.get(size)
-        seen = self.seen[size] = self.seen.get(size, 0) + 1
-        if program is not None and seen > self.AT + 2:
+        program = self.trusted.get(size)
+        if program is not None:
             for place, array in zip(program.places, (*x, *y), strict=True):
                 array.take(rows, 0, place, "clip")  # the rows are known to exist
             return program.run()
+        seen = self.seen[size] = self.seen.get(size, 0) + 1
         x, y = [part[rows] for part in x], [part[rows] for part in y]
         if seen == self.AT + 1:
             return self._recorded(size, x, y)
-        if program is not None and not self._agrees(program, x, y):
-            self.programs[size] = None
+        program = self.recorded.pop(size, None)
+        if program is not None and self._agrees(program, x, y):
+            self.trusted[size] = program
         return self.network.differentiate(x, y)
 
     def _recorded(self, size: int, x: Batch, y: Batch) -> Array:
         before = self._memory()
         try:
-            program = self.programs[size] = Program(self.network, x, y)
+            program = self.recorded[size] = Program(self.network, x, y)
         except Exception:  # whatever it is: if it is the user's mistake, the layers say so better
             self._remember(before)
             return self.network.differentiate(x, y)

@@ -48,7 +48,7 @@ def over_rows(x: Array) -> Array:
     array([4., 6.])
     """
     rows = x.reshape(-1, x.shape[-1])
-    return (_ones(rows) @ rows).reshape(x.shape[-1])
+    return rows[0] if len(rows) == 1 else (_ones(rows) @ rows).reshape(x.shape[-1])
 
 
 def over(x: Array, axes: int | Sequence[int]) -> Array:

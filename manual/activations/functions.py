@@ -20,9 +20,8 @@ def erfc(z: Array) -> Array:
 
 
 def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + e⁻ᶻ), exponentiating only numbers that are not positive."""
-    e = np.exp(-np.abs(z))
-    return np.where(z >= 0.0, 1.0, e) / (1.0 + e)
+    """Return 1 / (1 + e⁻ᶻ), or eᶻ / (1 + eᶻ), exponentiating only numbers that aren't positive."""
+    return np.exp(np.minimum(z, 0.0)) / (1.0 + np.exp(-np.abs(z)))
 
 
 def softplus(z: Array) -> Array:

@@ -284,9 +284,9 @@ def test_a_recording_that_is_wrong_is_not_used() -> None:
     rehearsed = Rehearsed(network)
     for _ in range(rehearsed.AT + 1):
         rehearsed.differentiate([inputs], [targets], rows)
-    assert isinstance(rehearsed.programs[4], Program)
+    assert isinstance(rehearsed.recorded[4], Program)
     rehearsed.differentiate([inputs], [targets], rows)
-    assert rehearsed.programs[4] is None
+    assert not rehearsed.recorded and not rehearsed.trusted
 
 
 def test_what_cannot_be_recorded_trains_all_the_same() -> None:
