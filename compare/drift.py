@@ -20,6 +20,7 @@ from compare.reference import replay
 from compare.trace import PHASES
 from keras_models.recorder import StepRecord
 from manual.network import Network
+from manual.replay import Rehearsed
 
 
 @dataclass
@@ -94,7 +95,7 @@ class OwnSteps:
     Attributes
     ----------
     free : manual.Network
-        Goes its own way from the initial weights on.
+        Goes its own way from the initial weights on, as `manual.Network.fit` would.
     single : manual.Network
         Takes each step from Keras's state.
     drift : Drift
@@ -105,6 +106,7 @@ class OwnSteps:
         for one in (self.free, self.single):
             assert one.optimizer is not None
             one.optimizer.schedule = None  # its rate is checked elsewhere, and taken from Keras
+        self.rehearsed = Rehearsed(self.free)
         self.drift = Drift()
 
     def start(self, record: StepRecord) -> None:
@@ -115,13 +117,17 @@ class OwnSteps:
         """Let both take the step; return the loss that each of them reports."""
         self.single.set_weights(record.before)
         take_over(self.single, record)
-        losses = []
         for network in (self.single, self.free):
             replay(network, drawn)
-            if network.optimizer is not None:
-                network.optimizer.learning_rate = record.learning_rate
-            losses.append(network.train_step(record.x, record.y, record.sample_weight))
-        single, free = losses
+            assert network.optimizer is not None
+            network.optimizer.learning_rate = record.learning_rate
+        batch = record.x, record.y, record.sample_weight
+        single = self.single.train_step(*batch)
+        if drawn or record.sample_weight is not None:
+            return single, self.free.train_step(*batch)
+        x, y = (part if isinstance(part, (list, tuple)) else [part] for part in batch[:2])
+        free = float(self.rehearsed.differentiate(x, y, np.arange(len(x[0]))))
+        self.free.update()
         return single, free
 
     def note(self, record: StepRecord, comparisons: Sequence[Comparison]) -> None:

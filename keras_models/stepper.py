@@ -101,12 +101,13 @@ class Stepper:
             arrays = [weights[name] for name in self.names]
             arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
             flat = np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False)
-            batch = [x, y] if sample_weight is None else [x, y, sample_weight]
+            parts = [x, y] if sample_weight is None else [x, y, sample_weight]
+            batch = tf.nest.map_structure(tf.constant, parts)
         else:
             flat, batch = tensors.state, tensors.batch
         state = (
-            flat,
-            np.array(iterations, self.model.optimizer._iterations.dtype),
+            tf.convert_to_tensor(flat),
+            tf.constant(iterations, self.model.optimizer._iterations.dtype),
             self._constant(np.array(learning_rate, dtype)),
             self._constant(np.array(seeds, np.int64).reshape(-1, 2)),
         )
@@ -156,14 +157,18 @@ class Stepper:
         self._set_learning_rate(learning_rate)
 
     def _compiled_for(self, state: Any, batch: Any) -> Callable[..., Any]:
-        """Compile the step once, for batches of any size."""
+        """Compile the step once, for batches of any size.
+
+        What is compiled is then called without asking each time whether it fits: for small
+        networks TensorFlow takes as long to answer as for the step.
+        """
         if self._run_eagerly:
             return self._step
         if self._compiled is None:
             any_size = tf.nest.map_structure(
                 lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), batch
             )
-            self._compiled = tf.function(
+            compiled = tf.function(
                 self._step,
                 input_signature=[
                     *tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), state),
@@ -172,6 +177,7 @@ class Stepper:
                 jit_compile=self._jit_compile,
                 autograph=False,
             )
+            self._compiled = compiled.get_concrete_function()
         return self._compiled
 
     # ------------------------------------------------------------------ inside the graph
