@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +108,7 @@ def run_case(
     full: bool = False,
     result: CaseResult | None = None,
     out: Any = None,
+    on_report: Callable[[Report], None] | None = None,
     progress: Progress | None = None,
 ) -> CaseResult:
     """Run a case and return what came out.
@@ -121,6 +123,8 @@ def run_case(
         One to fill, so that it can be read after an interruption.
     out : text stream, optional
         Where the losses of the epochs are printed; nowhere by default.
+    on_report : callable, optional
+        Receives the report of each run as soon as there is one.
     progress : callable, optional
         Called again and again with what is going on, how many steps are done, and of how many.
     """
@@ -142,6 +146,8 @@ def run_case(
             result.reports.append(report)
             start = network.get_weights()
             _follow(run, model, network, stepper, report, settings.steps, out, progress)
+            if on_report is not None:
+                on_report(report)
             if settings.leave_the_case_as_it_is:
                 numbers = [
                     number

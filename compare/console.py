@@ -12,7 +12,7 @@ from rich.table import Table
 from compare.casework import CaseResult
 
 if TYPE_CHECKING:
-    from compare.report import Finding
+    from compare.report import Finding, Report
     from compare.score import Score
 
 SHORT = {
@@ -42,19 +42,24 @@ class Lines:
         """Nothing is held back."""
 
 
-def print_case(console: Console, result: CaseResult) -> None:
-    """Print what a case found beyond its losses: findings, numbers, goals, its lesson."""
-    several = len(result.reports) > 1
-    for report in result.reports:
-        name = f"{report.label}: " if several else ""
-        for note in [*report.notes, *report.kinks]:
-            say(console, f"{name}{note}")
-        if report.drift is not None and report.drift.steps:
-            say(console, f"{name}{report.drift}")
-        if report.first is not None:
-            print_finding(console, report.first)
-            if report.disagreements > 1:
-                say(console, f"{report.disagreements - 1} more quantities disagree after it")
+def print_report(console: Console, report: Report) -> None:
+    """Print what a run found beyond its losses: its verdict, or the finding, and its notes."""
+    drift = "" if report.drift is None or not report.drift.steps else str(report.drift)
+    if report.ok:
+        verdict = f"agrees: {report.compared:,} quantities compared"
+        say(console, f"{verdict}; {drift}" if drift else verdict)
+    elif drift:
+        say(console, drift)
+    for note in [*report.notes, *report.kinks]:
+        say(console, note)
+    if report.first is not None:
+        print_finding(console, report.first)
+        if report.disagreements > 1:
+            say(console, f"{report.disagreements - 1} more quantities disagree after it")
+
+
+def print_numbers(console: Console, result: CaseResult) -> None:
+    """Print what became of a case's published numbers and goals, and its lesson."""
     for number in result.numbers:
         if number.status == "wrong in print":
             say(

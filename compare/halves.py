@@ -15,6 +15,7 @@ from compare.cases.base import Run
 from compare.twins import copy_weights
 from keras_models.stepper import Stepper
 from manual.network import Network, batches
+from manual.replay import Rehearsed
 
 Progress = Callable[[str, int, int], None]
 """Receives what is going on, how many steps are done, and of how many."""
@@ -101,6 +102,7 @@ class ManualHalf:
         self.run, self.network, self.updates = run, network, 0
         self.x, self.y = run.x.astype(run.dtype), run.y.astype(run.dtype)
         self.rows = list(batches(np.arange(len(run.x)), run.batch_size))
+        self.rehearsed = Rehearsed(network)
 
     @property
     def weights(self) -> dict[str, np.ndarray]:
@@ -128,9 +130,10 @@ class ManualHalf:
 
     def advance(self, updates: int) -> None:
         """Train on, batch after batch in the order of the rows, until that many updates."""
-        batched = [(self.x[rows], self.y[rows]) for rows in self.rows]
         for update in range(self.updates, updates):
-            self.network.train_step(*batched[update % len(batched)])
+            rows = self.rows[update % len(self.rows)]
+            self.rehearsed.differentiate([self.x], [self.y], rows)
+            self.network.update()
         self.updates = updates
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def run_all(
             task = progress.add_task("loading TensorFlow", total=None, status="")
             load_tensorflow()
             from compare.casework import CaseResult, run_case
-            from compare.console import LEGEND, Lines, print_case, say, summary
+            from compare.console import LEGEND, Lines, print_numbers, print_report, say, summary
 
             chosen = [load(name) for name in names]
             for case in chosen:
@@ -56,9 +57,15 @@ def run_all(
                 progress.update(task, description=name, completed=0, total=None, status="")
                 results.append(result)
                 run_case(
-                    case, settings, full=full, result=result, out=Lines(console), progress=show
+                    case,
+                    settings,
+                    full=full,
+                    result=result,
+                    out=Lines(console),
+                    on_report=partial(print_report, console),
+                    progress=show,
                 )
-                print_case(console, result)
+                print_numbers(console, result)
                 console.print()
     except KeyboardInterrupt:
         interrupted = True

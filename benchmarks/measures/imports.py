@@ -17,8 +17,8 @@ WAITS: dict[str, tuple[str, ...]] = {
     "import tensorflow, keras": ("-c", "import tensorflow, keras"),
     "first verdict": ("-m", "compare", "run", "mazur"),
 }
-VERDICT = "mazur "
-"""How the line with the verdict starts: the row of the summary."""
+VERDICT = "  agrees:"
+"""How the line with a run's verdict starts."""
 
 
 def wait(arguments: tuple[str, ...], until: str | None = None) -> float:

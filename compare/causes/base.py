@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 
+from compare.causes.families import loaded
 from compare.judge import judge
 from compare.noise import Noisy
 
@@ -113,8 +115,10 @@ def hypothesis(*phases: str, last_resort: bool = False) -> Callable[[Hypothesis]
     return register
 
 
-def put_in_order(modules: Sequence[str]) -> None:
-    """Sort all hypotheses by the module that they are registered in, whichever was loaded first."""
+@cache
+def load_all() -> None:
+    """Load all hypotheses; sort them by family, whichever was imported first."""
+    modules = loaded()
 
     def place_of(function: Hypothesis) -> int:
         home = function.__module__
@@ -144,6 +148,7 @@ def candidates(place: Place, *, last_resorts: bool = False) -> Iterator[Candidat
 
 def hypotheses_about(place: Place, *, last_resorts: bool = False) -> list[Hypothesis]:
     """Return the hypotheses that are registered for a place's phase."""
+    load_all()
     registry = _last_resorts if last_resorts else _hypotheses
     return registry.get(place.phase, [])
 
