@@ -44,6 +44,8 @@ from manual.calls import (
 MANY = 1024
 """From how many numbers on it pays to choose between them in four calls and not in two, and to
 compare them with a row of as many equal ones and not with one number."""
+SHORT = 64
+"""Up to how many numbers a row is short: NumPy takes longer to start with it than to go through."""
 _WHOLE = {np.dtype(np.float32): np.int32, np.dtype(np.float64): np.int64}
 """Whole numbers of the same size."""
 
@@ -261,6 +263,11 @@ class Recorded(NDArrayOperatorsMixin):
         return self._reduced(np.add, axis, keepdims)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Recorded:
+        short = self.ndim > 1 and axis in (-1, self.ndim - 1) and self.shape[-1] <= SHORT
+        if short and self.size >= MANY:  # a column at a time, over all rows, is faster
+            columns = self.reshape(-1, self.shape[-1]).T
+            largest = self.tape.copied(columns, columns.value).max(axis=0)
+            return largest.reshape(*self.shape[:-1], *(1,) * keepdims)
         return self._reduced(np.maximum, axis, keepdims)
 
     def min(self, axis: Any = None, keepdims: bool = False) -> Recorded:

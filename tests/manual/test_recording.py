@@ -10,7 +10,7 @@ import pytest
 
 import manual
 from manual.arrays import Array
-from manual.recording import MANY, NotRecordable, Recorded, Tape
+from manual.recording import MANY, SHORT, NotRecordable, Recorded, Tape
 from manual.replay import Program, Rehearsed
 
 
@@ -161,6 +161,21 @@ def test_among_many_numbers_choices_are_made_bit_by_bit(name: str, dtype: str) -
     assert output.dtype == expected.dtype
     np.testing.assert_array_equal(output, expected)
     np.testing.assert_array_equal(np.signbit(output), np.signbit(expected))
+
+
+@pytest.mark.parametrize("keepdims", [True, False])
+def test_the_largest_of_many_short_rows_is_sought_column_by_column(keepdims: bool) -> None:
+    def largest(x: Any) -> Any:
+        return np.max(x, axis=-1, keepdims=keepdims)
+
+    x = np.random.default_rng(3).normal(size=(5, 10, 40)).astype("float32")
+    assert x.size >= MANY and x.shape[-1] <= SHORT
+    calls, output = programmed(largest, x)
+    assert [arguments[0].shape for f, arguments in calls if f == np.maximum.reduce] == [(40, 50)]
+    x[...] = np.random.default_rng(4).normal(size=x.shape)
+    x[1, 2, 3], x[2, 3], x[3, 4, 5] = np.inf, -np.inf, np.nan
+    run(calls)
+    np.testing.assert_array_equal(output, largest(x))
 
 
 @pytest.mark.parametrize(
