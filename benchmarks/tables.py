@@ -26,9 +26,9 @@ from benchmarks.targets import Target, limit, targets
 
 LEGEND = (
     "Each ratio is manual ÷ peer, so that below 1 the hand-written half is faster: the median over "
-    "the rounds, with the quartiles. A step is timed with its loss, its gradients and its update. "
-    "Every library uses as many threads as it takes by default. Peak: the most memory that the "
-    "process held, imports and data included."
+    "the rounds, with the quartiles. A step is timed with its loss, its gradients and its update, "
+    "once it has been compiled, or recorded. Every library uses as many threads as it takes by "
+    "default. Peak: the most memory that the process held, imports and data included."
 )
 
 
