@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from compare.long_sums import AS_ONE
+from compare.plain_ways import PLAIN
 from compare.rounding import CLOSE, RULES, close_together
 from compare.working_precision import (
     CAREFUL,
@@ -162,10 +162,10 @@ class Noisy(NDArrayOperatorsMixin):
         mean: Noisy = total / float(self.size / max(total.size, 1))
         return mean
 
-    def in_one_sum(self, function: Callable[..., Any], *arguments: Any) -> Noisy:
-        """Return what a function that adds up in parts gives, with the noise of the whole sums."""
+    def in_any_way(self, function: Callable[..., Any], *arguments: Any) -> Noisy:
+        """Return what a function gives in its own way, with the noise of the plain way."""
         found = function(*(one.value if isinstance(one, Noisy) else one for one in arguments))
-        return self._like(found, AS_ONE[function](*arguments).variance)
+        return self._like(found, PLAIN[function](*arguments).variance)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Noisy:
         largest = self.value.max(axis=axis, keepdims=True)

@@ -34,25 +34,25 @@ def _order(array: Array) -> list[int]:
     return sorted(axes, key=lambda axis: -array.strides[axis])
 
 
-def one_sum(function: Callable[..., Array]) -> Callable[..., Array]:
-    """Mark a function each of whose results is one sum, though it is added up in parts.
+def in_any_way(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Mark a function that goes another way than its formula, only because that is faster.
 
-    In what parts a sum is added up is a matter of speed, and nobody's promise. So an array that
-    carries the rounding noise of the sums behind it may give the results that of the whole: its
-    method ``in_one_sum`` gets the function, and the arguments.
+    Which way is nobody's promise: in what parts a sum is added up, how a quotient is made not to
+    overflow. So an array that carries rounding noise may give the results that of the plain way:
+    its method ``in_any_way`` gets the function, and the arguments.
     """
 
     @wraps(function)
     def asked(*arguments: Any) -> Array:
         for one in arguments:
-            if hasattr(one, "in_one_sum"):
-                return one.in_one_sum(asked, *arguments)
+            if hasattr(one, "in_any_way"):
+                return one.in_any_way(asked, *arguments)
         return function(*arguments)
 
     return asked
 
 
-@one_sum
+@in_any_way
 def summed_products(a: Array, b: Array) -> Array:
     """Return Σ a[p] · b[p], matrix products that are added up over their first axis."""
     return (a @ b).sum(axis=0)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from manual import sums
-from manual.arrays import Array
+from manual.arrays import Array, in_any_way
 
 ERFC = np.frompyfunc(math.erfc, 1, 1)
 """C's complementary error function, correct to the last place or two: NumPy has none."""
@@ -19,9 +19,11 @@ def erfc(z: Array) -> Array:
     return e if e.dtype == z.dtype else e.astype(z.dtype)
 
 
+@in_any_way
 def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + e⁻ᶻ), or eᶻ / (1 + eᶻ), exponentiating only numbers that aren't positive."""
-    return np.exp(np.minimum(z, 0.0)) / (1.0 + np.exp(-np.abs(z)))
+    """Return 1 / (1 + e⁻ᶻ); the exponent stops growing where e⁻ᶻ would overflow."""
+    end = math.log(np.finfo(z.dtype).max) - 1.0
+    return 1.0 / (1.0 + np.exp(np.minimum(-z, end)))
 
 
 def softplus(z: Array) -> Array:

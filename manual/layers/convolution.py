@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array, one_sum, summed_products
+from manual.arrays import Array, in_any_way, summed_products
 from manual.constraints import Constraint
 from manual.layers.base import Shape
 from manual.layers.columns import by_axis, columns, from_rows, in_rows, put_back, rows_back
@@ -41,7 +41,7 @@ def kernel_gradient(taken: Array, dz: Array, shape: Shape, groups: int = 1) -> A
     return _joined(parts, -1).reshape(shape)
 
 
-@one_sum
+@in_any_way
 def correlate_back(windows: Windows, dz: Array, space: Shape, W: Array, groups: int = 1) -> Array:
     """Return dx[i, c] = Σ dz[(i + before − o d) / s, f] W[o, c, f] for an input of this size.
 

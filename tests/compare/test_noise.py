@@ -11,6 +11,7 @@ from noisy_numbers import FLUSHED, UNIT, drawn, noisy
 
 from compare.judge import BOUND
 from compare.noise import Noisy, careful, representation_error
+from compare.plain_ways import PLAIN
 from manual.activations import sigmoid, softmax, softplus
 from manual.activations.functions import erfc
 
@@ -336,3 +337,17 @@ def test_counting_does_not_round() -> None:
     counted = p.argmax(axis=-1) + 1 == np.array([2, 2])
     assert counted.value.tolist() == [True, False]
     assert not counted.noise.any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_logistic_function_is_the_same_either_way(dtype: str) -> None:
+    """An exponential within 4 units in the last place, a sum, a quotient: 10 u on each side."""
+    sizes = np.geomspace(1e-3, 2000.0, 500)
+    z = np.concatenate([-sizes, [0.0, np.inf, -np.inf], sizes]).astype(dtype)
+    with np.errstate(under="ignore"):
+        own, plain = sigmoid(z), PLAIN[sigmoid](z)
+    assert own.dtype == dtype
+    bound = 20 * UNIT[dtype] * plain + np.finfo(dtype).tiny
+    assert (np.abs(own - plain) <= bound).all()
+    noisy = sigmoid(Noisy(z.astype("float64"), noise=np.ones(z.shape), unit=UNIT[dtype]))
+    assert np.isfinite(noisy.noise[np.isfinite(z)]).all()

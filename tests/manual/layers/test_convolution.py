@@ -12,8 +12,8 @@ import tensorflow as tf
 
 import compare
 import compare.halves
-from compare.long_sums import AS_ONE
 from compare.noise import Noisy
+from compare.plain_ways import PLAIN
 from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D
 from manual.layers.columns import columns, from_rows, in_rows
 from manual.layers.convolution import correlate, correlate_back
@@ -215,13 +215,13 @@ def test_the_sums_in_parts_are_those_in_one(name: str, generator: np.random.Gene
     dx = correlate_back(windows, rows, space, W, groups)
     assert dx.shape == (3, *space, 4)
     assert np.any(dx)
-    whole = AS_ONE[correlate_back](windows, rows, space, W, groups)
+    whole = PLAIN[correlate_back](windows, rows, space, W, groups)
     np.testing.assert_array_equal(dx, whole)
     x = generator.integers(-9, 10, dx.shape) * 1.0
     z = from_rows(correlate(columns(windows, x), W, groups), positions)
     assert (x * dx).sum() == (z * dz).sum()  # one is the other's transpose
     noisy = correlate_back(windows, Noisy(rows, unit=2.0**-24), space, W, groups)
-    products = AS_ONE[correlate_back](windows, Noisy(rows, unit=2.0**-24), space, W, groups)
+    products = PLAIN[correlate_back](windows, Noisy(rows, unit=2.0**-24), space, W, groups)
     np.testing.assert_array_equal(noisy.value, dx)
     np.testing.assert_array_equal(noisy.noise, products.noise)
 

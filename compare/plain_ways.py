@@ -1,9 +1,9 @@
-"""Sums that the hand-written half adds up in parts, as the one long sum that each of them is.
+"""What the hand-written half computes in a faster way, computed in the plain one.
 
 Added up in parts, a sum collects less rounding noise than one term after the other. Which way a
 library goes is a matter of its speed, on one machine and in one version; the ruler is made for all
-of them, so it's that of the whole sum. `compare.noise.Noisy` takes the noise from here, and the
-numbers from the layer's own code.
+of them, so it's that of the whole sum, and of the quotient as it is written. `compare.noise.Noisy`
+takes the noise from here, and the numbers from the layer's own code.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from manual.activations.functions import sigmoid
 from manual.arrays import summed_products
 from manual.layers.columns import columns, from_rows
 from manual.layers.convolution import correlate_back
@@ -62,7 +63,14 @@ def spread(x: Any, axis: int, stride: int) -> Any:
     return x[(slice(None),) * axis + (slice(0, (shape[axis] - 1) * stride + 1),)]
 
 
-AS_ONE: Mapping[Callable[..., Any], Callable[..., Any]] = {
+def logistic(z: Any) -> Any:
+    """Return 1 / (1 + e⁻ᶻ), or eᶻ / (1 + eᶻ), exponentiating only numbers that aren't positive."""
+    return np.exp(np.minimum(z, 0.0)) / (1.0 + np.exp(-np.abs(z)))
+
+
+PLAIN: Mapping[Callable[..., Any], Callable[..., Any]] = {
     summed_products: sum_of_products,
     correlate_back: correlated_back,
+    sigmoid: logistic,
 }
+"""The plain way of each function that is marked as going its own."""
