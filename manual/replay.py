@@ -41,7 +41,7 @@ class Program:
         with on_tape_of(tape, network.parameters.values(), network.layers) as gradients:
             loss = network.differentiate(batch[: len(x)], batch[len(x) :])
         result = tape.lasting_array(self.loss)
-        tape.changed(np.copyto, (result, loss), result)
+        tape.put(result, result.value, loss)
         self.zeros = [one.value for one in gradients if one.held.key in tape.unwritten]
         self.calls = tape.program()
 

@@ -23,7 +23,7 @@ def over_all(x: Array) -> Array:
     10.0
     """
     column = x.reshape(-1, 1)
-    return (_ones(column) @ column).reshape(())
+    return column.reshape(()) if len(column) == 1 else (_ones(column) @ column).reshape(())
 
 
 def over_last(x: Array) -> Array:
