@@ -16,6 +16,8 @@ matplotlib.rcParams["svg.fonttype"] = "none"
 
 from matplotlib import pyplot as plt  # noqa: E402  (behind the choice of what draws)
 
+TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10)
+
 
 def draw_ratios(path: Path, results: Results) -> None:
     """Draw manual ÷ peer for each row: left of the line the hand-written half is faster."""
@@ -40,6 +42,9 @@ def draw_ratios(path: Path, results: Results) -> None:
         )
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xscale("log")
+    low, high = axes.get_xlim()
+    ticks = [one for one in TICKS if low <= one <= high]
+    axes.set_xticks(ticks, [f"{one:g}" for one in ticks])
     axes.set_yticks(range(len(rows)), [row.title for row in rows])
     axes.invert_yaxis()
     axes.grid(axis="x", alpha=0.25)

@@ -88,6 +88,8 @@ def test_json(tmp_path: Path) -> None:
     assert case["reports"][0]["findings"] == []
     assert {number["status"] for number in case["numbers"]} == {"reproduced"}
     assert [path.name for path in tmp_path.iterdir()] == ["report.json"]
+    (plain := tmp_path / "plain").touch()
+    assert file.stat().st_mode == plain.stat().st_mode
 
 
 def test_a_difference_is_told_and_ends_with_1(
