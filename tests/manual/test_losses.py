@@ -242,7 +242,8 @@ def test_derivative_is_that_of_the_forward_map(
     weight = generator.uniform(0.25, 2.0, 3) if weighted else None
 
     def forward(prediction: Noisy) -> tuple[Noisy, Any]:
-        return by_hand.forward(y, prediction, sample_weight=weight)
+        with np.errstate(invalid="ignore"):  # Circle leaves out what is infinite
+            return by_hand.forward(y, prediction, sample_weight=weight)
 
     _, saved = forward(differences.exact(p))
     differences.agree(lambda points: forward(points[0])[0], [p], [by_hand.backward(saved)], scales)
