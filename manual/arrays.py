@@ -16,22 +16,25 @@ layer asks for ``np.ndarray`` by type or calls ``np.asarray`` on what it is give
 """
 
 
+def order_in_memory(array: Array) -> list[int]:
+    """Return the axes from the outermost in memory to the innermost, as far as that is known."""
+    strides = getattr(array, "strides", None) or range(array.ndim, 0, -1)
+    return sorted(range(array.ndim), key=lambda axis: -strides[axis])
+
+
 def lying_as(array: Array, like: Array) -> Array:
     """Return the array with its numbers in the order in memory that an array of its shape has.
 
     Where two arrays lie differently, NumPy goes through one of them in leaps.
     """
-    if getattr(array, "strides", None) is None or _order(array) == _order(like):
+    lie, should = (
+        [axis for axis in order_in_memory(one) if one.shape[axis] > 1] for one in (array, like)
+    )
+    if getattr(array, "strides", None) is None or lie == should:
         return array
     moved = np.zeros_like(like, dtype=array.dtype)
     moved[...] = array
     return moved
-
-
-def _order(array: Array) -> list[int]:
-    """Return the axes from the outermost in memory to the innermost."""
-    axes = [axis for axis, size in enumerate(array.shape) if size > 1]
-    return sorted(axes, key=lambda axis: -array.strides[axis])
 
 
 def in_any_way(function: Callable[..., Array]) -> Callable[..., Array]:

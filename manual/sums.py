@@ -7,11 +7,12 @@ and of a normalization are of that kind. How they round is what is known of any 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from manual.arrays import Array
+from manual.arrays import Array, order_in_memory
 
 
 def over_all(x: Array) -> Array:
@@ -47,6 +48,8 @@ def over_rows(x: Array) -> Array:
     >>> over_rows(np.array([[1.0, 2.0], [3.0, 4.0]]))
     array([4., 6.])
     """
+    if x.ndim > 2 and order_in_memory(x)[-1] != x.ndim - 1:
+        return _over_rows_as_they_lie(x)
     rows = x.reshape(-1, x.shape[-1])
     return rows[0] if len(rows) == 1 else (_ones(rows) @ rows).reshape(x.shape[-1])
 
@@ -60,6 +63,18 @@ def over(x: Array, axes: int | Sequence[int]) -> Array:
     if axes == list(range(last)):
         return over_rows(x).reshape(*(1,) * last, -1)
     return x.sum(axis=tuple(axes), keepdims=True)
+
+
+def _over_rows_as_they_lie(x: Array) -> Array:
+    """Sum first over what lies within the last axis in memory, then over what lies around it.
+
+    To put the numbers in rows first would take longer than to add them up.
+    """
+    order, channels = order_in_memory(x), x.shape[-1]
+    within = order[order.index(x.ndim - 1) + 1 :]
+    columns = np.transpose(x, order).reshape(-1, math.prod(x.shape[axis] for axis in within)).T
+    sums = (_ones(columns) @ columns).reshape(-1, channels)
+    return (_ones(sums) @ sums).reshape(channels)
 
 
 def _ones(matrix: Array) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
@@ -30,15 +31,18 @@ SUMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {
 }
 
 
-@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (1, 1), (5, 1), (1, 5)])
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3, 4), (4, 2, 3, 5), (1, 1), (5, 1), (1, 5)])
 @pytest.mark.parametrize("which", SUMS)
 def test_sums_are_numpys(which: str, shape: Sequence[int], generator: np.random.Generator) -> None:
     made, expected = SUMS[which]
     x = generator.integers(-99, 100, size=shape).astype(np.float32)  # nothing is rounded
-    for turned in (x, np.asfortranarray(x)):
-        result = made(turned)
-        assert result.dtype == np.float32
-        np.testing.assert_array_equal(result, expected(turned))
+    for order in permutations(range(x.ndim)):
+        apart = np.repeat(np.transpose(x, order), 2, axis=0)[::2]  # lies so, and in pieces
+        for lying in (np.ascontiguousarray(apart), apart):
+            turned = np.transpose(lying, np.argsort(order))
+            result = made(turned)
+            assert result.dtype == np.float32
+            np.testing.assert_array_equal(result, expected(x))
 
 
 @pytest.mark.parametrize("which", ["all", "last", "rows"])
