@@ -55,6 +55,11 @@ from manual.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from manual.layers.transposed_convolution import (
+    Conv1DTranspose,
+    Conv2DTranspose,
+    Conv3DTranspose,
+)
 
 __all__ = [
     "ELU",
@@ -72,8 +77,11 @@ __all__ = [
     "BatchNormalization",
     "Concatenate",
     "Conv1D",
+    "Conv1DTranspose",
     "Conv2D",
+    "Conv2DTranspose",
     "Conv3D",
+    "Conv3DTranspose",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",

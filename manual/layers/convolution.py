@@ -80,29 +80,16 @@ def _joined(parts: list[Array], axis: int) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
 
 
-class Convolution(SpatialLayer):
-    """A convolution over any number of spatial axes, z = x ⋆ W + b.
-
-    Takes x of shape ``(batch, *space, channels)`` and returns z of shape
-    ``(batch, *positions, filters)`` (channels second with ``data_format="channels_first"``). The
-    kernel has shape ``(*kernel_size, channels / groups, filters)``, the bias ``(filters,)``.
+class SlidingKernel(SpatialLayer):
+    """What convolutions and transposed ones share: a kernel that slides, and a bias.
 
     Parameters
     ----------
     filters : int
     kernel_size, strides, dilation_rate : int or sequence of int
     padding : str
-        ``"valid"``, ``"same"`` or, in one dimension, ``"causal"``.
     groups : int
-        Channels and filters are cut into as many groups; a filter sees its own group's channels.
     """
-
-    derivation = {
-        "forward": "z[p] = Σ x[p s + o d − before] W[o] + b over the kernel's offsets o",
-        "kernel gradient": "dW[o] = Σ x[p s + o d − before]ᵀ · dz[p] over samples and positions p",
-        "bias gradient": "db = Σ dz over samples and positions",
-        "input gradient": "dx[i] = Σ dz[p] · W[o]ᵀ over all p, o with p s + o d − before = i",
-    }
 
     def __init__(
         self,
@@ -131,11 +118,42 @@ class Convolution(SpatialLayer):
         self.of_bias = bias_constraint, bias_regularizer
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
-        _, channels = self._split(input_shape)
-        shape = (*self.windows.size, channels // self.groups, self.filters)
+        shape = self.kernel_shape(self._split(input_shape)[1])
         self.kernel = self.add_weight("kernel", glorot_uniform(shape, generator), *self.of_kernel)
         if self.use_bias:
             self.bias = self.add_weight("bias", np.zeros(self.filters), *self.of_bias)
+
+    def kernel_shape(self, channels: int) -> Shape:
+        """Return the kernel's shape for an input with so many channels."""
+        raise NotImplementedError
+
+
+class Convolution(SlidingKernel):
+    """A convolution over any number of spatial axes, z = x ⋆ W + b.
+
+    Takes x of shape ``(batch, *space, channels)`` and returns z of shape
+    ``(batch, *positions, filters)`` (channels second with ``data_format="channels_first"``). The
+    kernel has shape ``(*kernel_size, channels / groups, filters)``, the bias ``(filters,)``.
+
+    Parameters
+    ----------
+    filters : int
+    kernel_size, strides, dilation_rate : int or sequence of int
+    padding : str
+        ``"valid"``, ``"same"`` or, in one dimension, ``"causal"``.
+    groups : int
+        Channels and filters are cut into as many groups; a filter sees its own group's channels.
+    """
+
+    derivation = {
+        "forward": "z[p] = Σ x[p s + o d − before] W[o] + b over the kernel's offsets o",
+        "kernel gradient": "dW[o] = Σ x[p s + o d − before]ᵀ · dz[p] over samples and positions p",
+        "bias gradient": "db = Σ dz over samples and positions",
+        "input gradient": "dx[i] = Σ dz[p] · W[o]ᵀ over all p, o with p s + o d − before = i",
+    }
+
+    def kernel_shape(self, channels: int) -> Shape:
+        return (*self.windows.size, channels // self.groups, self.filters)
 
     def output_shape(self, input_shape: Shape) -> Shape:
         space, _ = self._split(input_shape)

@@ -58,12 +58,14 @@ def gradients_of(by_hand: Any, dy: Any, saved: Any) -> list[Any]:
 def compiled(layer: Any, precision: str) -> bool:
     """Say whether only XLA can run the layer.
 
-    TensorFlow's own kernels for the CPU don't convolve with the channels first, and don't pool
-    float64 over three axes.
+    TensorFlow's own kernels for the CPU don't convolve with the channels first, and in float64
+    neither pool over three axes nor spread dilated kernels.
     """
-    convolves = hasattr(layer, "kernel_size") and layer.data_format == "channels_first"
+    if hasattr(layer, "kernel_size") and layer.data_format == "channels_first":
+        return True
     pools = hasattr(layer, "pool_size") and len(layer.pool_size) == 3
-    return convolves or (pools and precision == "float64")
+    spreads = hasattr(layer, "output_padding") and max(layer.dilation_rate) > 1
+    return (pools or spreads) and precision == "float64"
 
 
 @pytest.fixture
