@@ -5,6 +5,12 @@ from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
 from manual.layers.convolution import Conv1D, Conv2D, Conv3D
 from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
+from manual.layers.depthwise_convolution import (
+    DepthwiseConv1D,
+    DepthwiseConv2D,
+    SeparableConv1D,
+    SeparableConv2D,
+)
 from manual.layers.dot import Dot
 from manual.layers.einsum_dense import EinsumDense
 from manual.layers.embedding import Embedding, Masking
@@ -86,6 +92,8 @@ __all__ = [
     "Cropping2D",
     "Cropping3D",
     "Dense",
+    "DepthwiseConv1D",
+    "DepthwiseConv2D",
     "Dot",
     "Dropout",
     "EinsumDense",
@@ -123,6 +131,8 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "SeparableConv1D",
+    "SeparableConv2D",
     "SimpleRNN",
     "Softmax",
     "SpatialDropout1D",

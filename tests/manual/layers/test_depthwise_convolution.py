@@ -1,0 +1,61 @@
+"""Depthwise and separable convolutions alone: equal to Keras, and right derivatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import pytest
+
+Maker = Callable[[], Any]
+L = keras.layers
+
+LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
+    "depthwise 1D": (lambda: L.DepthwiseConv1D(3), (2, 6, 3)),
+    "depthwise 1D, multiplied": (
+        lambda: L.DepthwiseConv1D(2, strides=2, padding="same", depth_multiplier=2),
+        (2, 5, 2),
+    ),
+    "depthwise 2D": (lambda: L.DepthwiseConv2D(3), (2, 5, 4, 2)),
+    "depthwise 2D, multiplied and dilated": (
+        lambda: L.DepthwiseConv2D((3, 2), padding="same", depth_multiplier=3, dilation_rate=2),
+        (2, 4, 5, 2),
+    ),
+    "depthwise 2D, strides, without bias": (
+        lambda: L.DepthwiseConv2D(2, strides=2, use_bias=False),
+        (2, 5, 4, 3),
+    ),
+    "depthwise 2D, channels_first": (
+        lambda: L.DepthwiseConv2D(2, depth_multiplier=2, data_format="channels_first"),
+        (2, 2, 4, 3),
+    ),
+    "separable 1D": (lambda: L.SeparableConv1D(3, 3), (2, 6, 2)),
+    "separable 1D, multiplied": (
+        lambda: L.SeparableConv1D(2, 2, strides=2, padding="same", depth_multiplier=2),
+        (2, 5, 3),
+    ),
+    "separable 2D": (lambda: L.SeparableConv2D(3, 3), (2, 5, 4, 2)),
+    "separable 2D, multiplied and dilated": (
+        lambda: L.SeparableConv2D(2, (3, 2), padding="same", depth_multiplier=2, dilation_rate=2),
+        (2, 4, 5, 2),
+    ),
+    "separable 2D, strides, without bias": (
+        lambda: L.SeparableConv2D(4, 2, strides=2, use_bias=False),
+        (2, 5, 4, 2),
+    ),
+    "separable 2D, channels_first": (
+        lambda: L.SeparableConv2D(4, 2, data_format="channels_first", padding="same"),
+        (2, 2, 3, 2),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_equals_keras(name: str, precision: str, layer_equals_keras: Any) -> None:
+    layer_equals_keras(*LAYERS[name])
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_derivative_is_that_of_the_forward_map(name: str, layer_derivative: Any) -> None:
+    layer_derivative(*LAYERS[name])
