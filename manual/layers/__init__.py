@@ -1,6 +1,14 @@
 """Layers: each a forward map and its hand-written derivative."""
 
 from manual.layers.activation import ELU, LeakyReLU, PReLU, ReLU, Softmax
+from manual.layers.adaptive_pooling import (
+    AdaptiveAveragePooling1D,
+    AdaptiveAveragePooling2D,
+    AdaptiveAveragePooling3D,
+    AdaptiveMaxPooling1D,
+    AdaptiveMaxPooling2D,
+    AdaptiveMaxPooling3D,
+)
 from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
 from manual.layers.convolution import Conv1D, Conv2D, Conv3D
@@ -72,6 +80,12 @@ __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "AdaptiveAveragePooling1D",
+    "AdaptiveAveragePooling2D",
+    "AdaptiveAveragePooling3D",
+    "AdaptiveMaxPooling1D",
+    "AdaptiveMaxPooling2D",
+    "AdaptiveMaxPooling3D",
     "Add",
     "AdditiveAttention",
     "AlphaDropout",
