@@ -18,14 +18,15 @@ def weights(model: keras.Model) -> dict[str, Any]:
     return {
         f"{layer.name}/{name}": variable
         for layer in model.layers
-        for name, variable in _named(layer.weights)
+        for name, variable in _named(layer)
     }
 
 
-def _named(variables: list[Any]) -> Iterator[tuple[str, Any]]:
-    times = Counter(variable.name for variable in variables)
-    for variable in variables:
-        within = variable.path.split("/", 1)[-1]
+def _named(layer: Any) -> Iterator[tuple[str, Any]]:
+    times = Counter(variable.name for variable in layer.weights)
+    for variable in layer.weights:
+        # The layer's name may be missing, or have the model's before it.
+        within = f"/{variable.path}".rpartition(f"/{layer.name}/")[-1].removeprefix("/")
         yield (variable.name if times[variable.name] == 1 else within), variable
 
 

@@ -11,6 +11,7 @@ from manual.layers.adaptive_pooling import (
 )
 from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
+from manual.layers.bidirectional import Bidirectional
 from manual.layers.convolution import Conv1D, Conv2D, Conv3D
 from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
 from manual.layers.depthwise_convolution import (
@@ -95,6 +96,7 @@ __all__ = [
     "AveragePooling2D",
     "AveragePooling3D",
     "BatchNormalization",
+    "Bidirectional",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
