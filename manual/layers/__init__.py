@@ -70,6 +70,7 @@ from manual.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from manual.layers.time_distributed import TimeDistributed
 from manual.layers.transposed_convolution import (
     Conv1DTranspose,
     Conv2DTranspose,
@@ -156,6 +157,7 @@ __all__ = [
     "SpatialDropout3D",
     "Subtract",
     "Symbol",
+    "TimeDistributed",
     "UnitNormalization",
     "UpSampling1D",
     "UpSampling2D",
