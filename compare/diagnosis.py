@@ -66,7 +66,8 @@ def judged(place: Place, actual: np.ndarray, ruling: Ruling | None) -> Diagnosis
     if ruling is not None and ruling.supports == BY_HAND:
         return Diagnosis(KERAS, tuple(diagnose(place, actual)[:TOLD]), ruling)
     at_most = float(place.facts.samples * place.inputs.get("outputs", 1))
-    place = replace(place, right=_with_noise_of(actual, by_hand, at_most))
+    right = _with_noise_of(actual, by_hand, at_most)
+    place = replace(place, right=right, wrong_noise=by_hand.noise)
     return Diagnosis(BY_HAND, tuple(diagnose(place, by_hand.value)[:TOLD]), ruling)
 
 

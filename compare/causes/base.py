@@ -59,6 +59,8 @@ class Place:
         What does stand there, where that is known. For slips that leave something open, as another
         draw of a mask does: a hypothesis may read off it *which* of a few exact values each
         number is, and never a number itself.
+    wrong_noise : array, optional
+        The noise that it has, where it was computed with one: by hand.
     """
 
     phase: str
@@ -68,6 +70,7 @@ class Place:
     inputs: Mapping[str, Any]
     facts: Facts
     wrong: np.ndarray | None = None
+    wrong_noise: np.ndarray | None = None
 
     def has(self, *letters: str) -> bool:
         return all(self.inputs.get(letter) is not None for letter in letters)
@@ -212,7 +215,7 @@ def fitting(proposed: Iterable[Candidate], place: Place, wrong: np.ndarray) -> l
     return [
         cause
         for candidate in proposed
-        if (cause := fits(candidate, wrong)) is not None
+        if (cause := fits(candidate, wrong, place.wrong_noise)) is not None
         and not judge(place.right.value, candidate.value).agrees
     ]
 
@@ -235,19 +238,27 @@ def with_constants(
                 yield replace(candidate, sentence=both, value=value, slips=2)
 
 
-def fits(candidate: Candidate, wrong: np.ndarray) -> Cause | None:
+def fits(
+    candidate: Candidate, wrong: np.ndarray, wrong_noise: np.ndarray | None = None
+) -> Cause | None:
     """Return the candidate as a cause if it gives the wrong numbers, to within rounding.
 
-    What may be any number (its noise is infinite) would explain all, and so explains nothing.
+    To within that of the wrong numbers where it is the larger: which number has how much of it a
+    slip may have changed as well. What may be any number (its noise is infinite) would explain all,
+    and so explains nothing.
     """
-    if not np.isfinite(candidate.value.noise[np.isfinite(candidate.value.value)]).all():
+    value = candidate.value
+    if not np.isfinite(value.noise[np.isfinite(value.value)]).all():
         return None
-    verdict = judge(wrong, candidate.value)
+    if wrong_noise is not None:
+        either = np.maximum(value.noise, np.where(np.isfinite(wrong_noise), wrong_noise, 0.0))
+        value = Noisy(value.value, either, unit=value.unit)
+    verdict = judge(wrong, value)
     if not verdict.agrees or not np.isfinite(verdict.distance):
         return None
     finite = np.where(np.isfinite(wrong), wrong, 0.0)
     largest = float(np.max(np.abs(finite), initial=0.0))
-    left = np.where(np.isfinite(wrong), wrong - candidate.value.value, 0.0)
+    left = np.where(np.isfinite(wrong), wrong - value.value, 0.0)
     residual = float(np.max(np.abs(left), initial=0.0)) / (largest or 1.0)
     return Cause(candidate.sentence, candidate.formula, residual, verdict.distance, candidate.slips)
 
