@@ -179,7 +179,7 @@ def score(
 ) -> None:
     """Measure the judge: plant every bug of a catalogue and count what it finds and says.
 
-    Takes about an hour on two cores. Exit status 0: the score was taken; 1: nothing was
+    Takes half an hour or more on two cores. Exit status 0: the score was taken; 1: nothing was
     caught, or a right run raised an alarm.
     """
     if json_file is not None:

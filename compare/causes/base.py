@@ -207,15 +207,21 @@ def diagnose(place: Place, wrong: np.ndarray) -> list[Cause]:
             fitting(proposed, place, wrong)
             or fitting(candidates(place, last_resorts=True), place, wrong)
             or fitting(with_constants(place, proposed, wrong), place, wrong)
+            or fitting(proposed, place, wrong, place.wrong_noise)
         )
 
 
-def fitting(proposed: Iterable[Candidate], place: Place, wrong: np.ndarray) -> list[Cause]:
+def fitting(
+    proposed: Iterable[Candidate],
+    place: Place,
+    wrong: np.ndarray,
+    wrong_noise: np.ndarray | None = None,
+) -> list[Cause]:
     """Return as causes what fits the wrong numbers, and the right ones not."""
     return [
         cause
         for candidate in proposed
-        if (cause := fits(candidate, wrong, place.wrong_noise)) is not None
+        if (cause := fits(candidate, wrong, wrong_noise)) is not None
         and not judge(place.right.value, candidate.value).agrees
     ]
 
@@ -243,9 +249,9 @@ def fits(
 ) -> Cause | None:
     """Return the candidate as a cause if it gives the wrong numbers, to within rounding.
 
-    To within that of the wrong numbers where it is the larger: which number has how much of it a
-    slip may have changed as well. What may be any number (its noise is infinite) would explain all,
-    and so explains nothing.
+    To within that of the wrong numbers, if it is given and larger: which number has how much of it
+    a slip may have changed as well. What may be any number (its noise is infinite) would explain
+    all, and so explains nothing.
     """
     value = candidate.value
     if not np.isfinite(value.noise[np.isfinite(value.value)]).all():
