@@ -10,26 +10,25 @@ import numpy as np
 import pytest
 
 Maker = Callable[[], Any]
-L = keras.layers
 
 LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
-    "average 1D": (lambda: L.AdaptiveAveragePooling1D(3), (2, 8, 2)),
-    "average 1D, to more": (lambda: L.AdaptiveAveragePooling1D(5), (2, 3, 2)),
-    "average 2D": (lambda: L.AdaptiveAveragePooling2D((2, 3)), (2, 5, 4, 2)),
-    "average 2D, to one": (lambda: L.AdaptiveAveragePooling2D(1), (2, 3, 4, 2)),
+    "average 1D": (lambda: keras.layers.AdaptiveAveragePooling1D(3), (2, 8, 2)),
+    "average 1D, to more": (lambda: keras.layers.AdaptiveAveragePooling1D(5), (2, 3, 2)),
+    "average 2D": (lambda: keras.layers.AdaptiveAveragePooling2D((2, 3)), (2, 5, 4, 2)),
+    "average 2D, to one": (lambda: keras.layers.AdaptiveAveragePooling2D(1), (2, 3, 4, 2)),
     "average 2D, channels_first": (
-        lambda: L.AdaptiveAveragePooling2D(2, data_format="channels_first"),
+        lambda: keras.layers.AdaptiveAveragePooling2D(2, data_format="channels_first"),
         (2, 3, 5, 4),
     ),
-    "average 3D": (lambda: L.AdaptiveAveragePooling3D((1, 2, 2)), (2, 2, 3, 5, 1)),
-    "maximum 1D": (lambda: L.AdaptiveMaxPooling1D(3), (2, 8, 2)),
-    "maximum 2D": (lambda: L.AdaptiveMaxPooling2D((2, 3)), (2, 5, 4, 2)),
-    "maximum 2D, as large": (lambda: L.AdaptiveMaxPooling2D((3, 2)), (2, 3, 2, 2)),
+    "average 3D": (lambda: keras.layers.AdaptiveAveragePooling3D((1, 2, 2)), (2, 2, 3, 5, 1)),
+    "maximum 1D": (lambda: keras.layers.AdaptiveMaxPooling1D(3), (2, 8, 2)),
+    "maximum 2D": (lambda: keras.layers.AdaptiveMaxPooling2D((2, 3)), (2, 5, 4, 2)),
+    "maximum 2D, as large": (lambda: keras.layers.AdaptiveMaxPooling2D((3, 2)), (2, 3, 2, 2)),
     "maximum 2D, channels_first": (
-        lambda: L.AdaptiveMaxPooling2D(2, data_format="channels_first"),
+        lambda: keras.layers.AdaptiveMaxPooling2D(2, data_format="channels_first"),
         (2, 3, 5, 4),
     ),
-    "maximum 3D": (lambda: L.AdaptiveMaxPooling3D((1, 2, 2)), (2, 2, 3, 5, 1)),
+    "maximum 3D": (lambda: keras.layers.AdaptiveMaxPooling3D((1, 2, 2)), (2, 2, 3, 5, 1)),
 }
 
 

@@ -14,18 +14,19 @@ from manual.registry import NoTwin
 
 BATCH, LENGTH, INPUTS, UNITS = 3, 4, 3, 2
 MASK = np.array([[1, 1, 1, 1], [0, 1, 0, 1], [1, 1, 0, 0]], bool)
-L = keras.layers
 
 
 def both_ways(kind: str, merge: str = "concat", **options: Any) -> Any:
-    return L.Bidirectional(getattr(L, kind)(UNITS, **options), merge_mode=merge)
+    return keras.layers.Bidirectional(
+        getattr(keras.layers, kind)(UNITS, **options), merge_mode=merge
+    )
 
 
 def unlike() -> Any:
     """Two layers of different kinds, sizes the same."""
-    there = L.LSTM(UNITS, return_sequences=True, activation="relu")
-    back = L.GRU(UNITS, return_sequences=True, go_backwards=True)
-    return L.Bidirectional(there, backward_layer=back)
+    there = keras.layers.LSTM(UNITS, return_sequences=True, activation="relu")
+    back = keras.layers.GRU(UNITS, return_sequences=True, go_backwards=True)
+    return keras.layers.Bidirectional(there, backward_layer=back)
 
 
 LAYERS: dict[str, tuple[Any, bool]] = {
@@ -58,10 +59,10 @@ def test_in_lock_step_through_a_fit_with_what_was_dropped() -> None:
     model = keras.Sequential(
         [
             keras.Input((5, 3)),
-            L.Masking(),
+            keras.layers.Masking(),
             both_ways("GRU", return_sequences=True, dropout=0.3, recurrent_dropout=0.2),
             both_ways("LSTM", "ave", kernel_regularizer="l2"),
-            L.Dense(2),
+            keras.layers.Dense(2),
         ]
     )
     model.compile("adam", "mse")
@@ -75,7 +76,7 @@ def test_in_lock_step_through_a_fit_with_what_was_dropped() -> None:
 
 
 def test_each_weight_has_the_formula_of_its_layer() -> None:
-    lstm = {"class_name": "LSTM", "config": L.LSTM(2, name="memory").get_config()}
+    lstm = {"class_name": "LSTM", "config": keras.layers.LSTM(2, name="memory").get_config()}
     layer = Bidirectional(lstm, name="both")
     layer.build((3, 2), np.random.default_rng(0))
     for parameter in layer.parameters:
@@ -87,9 +88,9 @@ def test_each_weight_has_the_formula_of_its_layer() -> None:
 
 
 def test_what_has_no_twin_is_refused() -> None:
-    lstm = L.LSTM(2).get_config()
+    lstm = keras.layers.LSTM(2).get_config()
     with pytest.raises(NoTwin, match="layer 'both': merge_mode=None has no twin yet"):
         Bidirectional({"class_name": "LSTM", "config": lstm}, merge_mode=None, name="both")
-    dense = {"class_name": "Dense", "config": L.Dense(2).get_config()}
+    dense = {"class_name": "Dense", "config": keras.layers.Dense(2).get_config()}
     with pytest.raises(NoTwin, match="layer 'both': within Bidirectional only SimpleRNN, LSTM"):
         Bidirectional(dense, name="both")

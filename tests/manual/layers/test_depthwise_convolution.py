@@ -9,43 +9,46 @@ import keras
 import pytest
 
 Maker = Callable[[], Any]
-L = keras.layers
 
 LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
-    "depthwise 1D": (lambda: L.DepthwiseConv1D(3), (2, 6, 3)),
+    "depthwise 1D": (lambda: keras.layers.DepthwiseConv1D(3), (2, 6, 3)),
     "depthwise 1D, multiplied": (
-        lambda: L.DepthwiseConv1D(2, strides=2, padding="same", depth_multiplier=2),
+        lambda: keras.layers.DepthwiseConv1D(2, strides=2, padding="same", depth_multiplier=2),
         (2, 5, 2),
     ),
-    "depthwise 2D": (lambda: L.DepthwiseConv2D(3), (2, 5, 4, 2)),
+    "depthwise 2D": (lambda: keras.layers.DepthwiseConv2D(3), (2, 5, 4, 2)),
     "depthwise 2D, multiplied and dilated": (
-        lambda: L.DepthwiseConv2D((3, 2), padding="same", depth_multiplier=3, dilation_rate=2),
+        lambda: keras.layers.DepthwiseConv2D(
+            (3, 2), padding="same", depth_multiplier=3, dilation_rate=2
+        ),
         (2, 4, 5, 2),
     ),
     "depthwise 2D, strides, without bias": (
-        lambda: L.DepthwiseConv2D(2, strides=2, use_bias=False),
+        lambda: keras.layers.DepthwiseConv2D(2, strides=2, use_bias=False),
         (2, 5, 4, 3),
     ),
     "depthwise 2D, channels_first": (
-        lambda: L.DepthwiseConv2D(2, depth_multiplier=2, data_format="channels_first"),
+        lambda: keras.layers.DepthwiseConv2D(2, depth_multiplier=2, data_format="channels_first"),
         (2, 2, 4, 3),
     ),
-    "separable 1D": (lambda: L.SeparableConv1D(3, 3), (2, 6, 2)),
+    "separable 1D": (lambda: keras.layers.SeparableConv1D(3, 3), (2, 6, 2)),
     "separable 1D, multiplied": (
-        lambda: L.SeparableConv1D(2, 2, strides=2, padding="same", depth_multiplier=2),
+        lambda: keras.layers.SeparableConv1D(2, 2, strides=2, padding="same", depth_multiplier=2),
         (2, 5, 3),
     ),
-    "separable 2D": (lambda: L.SeparableConv2D(3, 3), (2, 5, 4, 2)),
+    "separable 2D": (lambda: keras.layers.SeparableConv2D(3, 3), (2, 5, 4, 2)),
     "separable 2D, multiplied and dilated": (
-        lambda: L.SeparableConv2D(2, (3, 2), padding="same", depth_multiplier=2, dilation_rate=2),
+        lambda: keras.layers.SeparableConv2D(
+            2, (3, 2), padding="same", depth_multiplier=2, dilation_rate=2
+        ),
         (2, 4, 5, 2),
     ),
     "separable 2D, strides, without bias": (
-        lambda: L.SeparableConv2D(4, 2, strides=2, use_bias=False),
+        lambda: keras.layers.SeparableConv2D(4, 2, strides=2, use_bias=False),
         (2, 5, 4, 2),
     ),
     "separable 2D, channels_first": (
-        lambda: L.SeparableConv2D(4, 2, data_format="channels_first", padding="same"),
+        lambda: keras.layers.SeparableConv2D(4, 2, data_format="channels_first", padding="same"),
         (2, 2, 3, 2),
     ),
 }

@@ -11,14 +11,18 @@ import pytest
 from compare import lockstep
 from manual.layers import Dense, TimeDistributed
 
-L = keras.layers
-
 LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
-    "Dense": (lambda: L.TimeDistributed(L.Dense(3)), (2, 4, 3)),
-    "Dense, tanh": (lambda: L.TimeDistributed(L.Dense(2, activation="tanh")), (2, 3, 3)),
-    "Conv2D": (lambda: L.TimeDistributed(L.Conv2D(2, 2, activation="silu")), (2, 2, 3, 3, 2)),
-    "LSTM": (lambda: L.TimeDistributed(L.LSTM(2)), (2, 3, 4, 2)),
-    "Flatten": (lambda: L.TimeDistributed(L.Flatten()), (2, 3, 2, 2)),
+    "Dense": (lambda: keras.layers.TimeDistributed(keras.layers.Dense(3)), (2, 4, 3)),
+    "Dense, tanh": (
+        lambda: keras.layers.TimeDistributed(keras.layers.Dense(2, activation="tanh")),
+        (2, 3, 3),
+    ),
+    "Conv2D": (
+        lambda: keras.layers.TimeDistributed(keras.layers.Conv2D(2, 2, activation="silu")),
+        (2, 2, 3, 3, 2),
+    ),
+    "LSTM": (lambda: keras.layers.TimeDistributed(keras.layers.LSTM(2)), (2, 3, 4, 2)),
+    "Flatten": (lambda: keras.layers.TimeDistributed(keras.layers.Flatten()), (2, 3, 2, 2)),
 }
 
 
@@ -38,10 +42,12 @@ def test_in_lock_step_through_a_fit_step_by_step() -> None:
     model = keras.Sequential(
         [
             keras.Input((4, 3)),
-            L.TimeDistributed(L.Dense(4, activation="relu", kernel_regularizer="l2")),
-            L.TimeDistributed(L.BatchNormalization()),
-            L.TimeDistributed(L.Dropout(0.4)),
-            L.GRU(2),
+            keras.layers.TimeDistributed(
+                keras.layers.Dense(4, activation="relu", kernel_regularizer="l2")
+            ),
+            keras.layers.TimeDistributed(keras.layers.BatchNormalization()),
+            keras.layers.TimeDistributed(keras.layers.Dropout(0.4)),
+            keras.layers.GRU(2),
         ]
     )
     model.compile("adam", "mse")
@@ -53,7 +59,7 @@ def test_in_lock_step_through_a_fit_step_by_step() -> None:
 
 
 def test_the_formulas_are_those_of_the_layer() -> None:
-    dense = {"class_name": "Dense", "config": L.Dense(2).get_config()}
+    dense = {"class_name": "Dense", "config": keras.layers.Dense(2).get_config()}
     layer = TimeDistributed(dense, name="steps")
     layer.build((3, 2), np.random.default_rng(0))
     assert layer.derivation["kernel gradient"] == Dense.derivation["kernel gradient"]

@@ -13,37 +13,55 @@ from manual.layers import Conv1DTranspose, Conv2D, Conv2DTranspose
 from manual.registry import NoTwin
 
 Maker = Callable[[], Any]
-L = keras.layers
 
 LAYERS: dict[str, tuple[Maker, tuple[int, ...]]] = {
-    "1D": (lambda: L.Conv1DTranspose(3, 3), (2, 4, 2)),
-    "1D, strides beyond the kernel": (lambda: L.Conv1DTranspose(2, 2, strides=3), (2, 3, 2)),
+    "1D": (lambda: keras.layers.Conv1DTranspose(3, 3), (2, 4, 2)),
+    "1D, strides beyond the kernel": (
+        lambda: keras.layers.Conv1DTranspose(2, 2, strides=3),
+        (2, 3, 2),
+    ),
     "1D, channels_first": (
-        lambda: L.Conv1DTranspose(3, 2, strides=2, data_format="channels_first", padding="same"),
+        lambda: keras.layers.Conv1DTranspose(
+            3, 2, strides=2, data_format="channels_first", padding="same"
+        ),
         (2, 3, 5),
     ),
-    "1D, padded": (lambda: L.Conv1DTranspose(2, 3, strides=2, output_padding=1), (2, 4, 2)),
-    "1D, dilated": (lambda: L.Conv1DTranspose(2, 3, dilation_rate=2), (2, 4, 3)),
-    "2D": (lambda: L.Conv2DTranspose(3, 3), (2, 3, 4, 2)),
-    "2D, an oblong kernel": (lambda: L.Conv2DTranspose(2, (2, 3), strides=2), (2, 3, 2, 2)),
-    "2D, same": (lambda: L.Conv2DTranspose(2, 3, strides=2, padding="same"), (2, 3, 2, 3)),
-    "2D, same and even": (lambda: L.Conv2DTranspose(2, 4, strides=2, padding="same"), (1, 2, 3, 2)),
+    "1D, padded": (
+        lambda: keras.layers.Conv1DTranspose(2, 3, strides=2, output_padding=1),
+        (2, 4, 2),
+    ),
+    "1D, dilated": (lambda: keras.layers.Conv1DTranspose(2, 3, dilation_rate=2), (2, 4, 3)),
+    "2D": (lambda: keras.layers.Conv2DTranspose(3, 3), (2, 3, 4, 2)),
+    "2D, an oblong kernel": (
+        lambda: keras.layers.Conv2DTranspose(2, (2, 3), strides=2),
+        (2, 3, 2, 2),
+    ),
+    "2D, same": (
+        lambda: keras.layers.Conv2DTranspose(2, 3, strides=2, padding="same"),
+        (2, 3, 2, 3),
+    ),
+    "2D, same and even": (
+        lambda: keras.layers.Conv2DTranspose(2, 4, strides=2, padding="same"),
+        (1, 2, 3, 2),
+    ),
     "2D, same and padded": (
-        lambda: L.Conv2DTranspose(2, 3, strides=2, padding="same", output_padding=(1, 0)),
+        lambda: keras.layers.Conv2DTranspose(
+            2, 3, strides=2, padding="same", output_padding=(1, 0)
+        ),
         (2, 3, 2, 2),
     ),
     "2D, two strides": (
-        lambda: L.Conv2DTranspose(1, 2, strides=(3, 2), padding="same"),
+        lambda: keras.layers.Conv2DTranspose(1, 2, strides=(3, 2), padding="same"),
         (2, 2, 3, 2),
     ),
-    "2D without bias": (lambda: L.Conv2DTranspose(2, 2, use_bias=False), (2, 3, 3, 1)),
+    "2D without bias": (lambda: keras.layers.Conv2DTranspose(2, 2, use_bias=False), (2, 3, 3, 1)),
     "2D, channels_first": (
-        lambda: L.Conv2DTranspose(4, (2, 3), strides=2, data_format="channels_first"),
+        lambda: keras.layers.Conv2DTranspose(4, (2, 3), strides=2, data_format="channels_first"),
         (2, 3, 2, 3),
     ),
-    "3D": (lambda: L.Conv3DTranspose(2, 2, strides=(1, 2, 1)), (2, 2, 2, 3, 2)),
+    "3D": (lambda: keras.layers.Conv3DTranspose(2, 2, strides=(1, 2, 1)), (2, 2, 2, 3, 2)),
     "3D, same": (
-        lambda: L.Conv3DTranspose(2, (1, 2, 3), strides=2, padding="same"),
+        lambda: keras.layers.Conv3DTranspose(2, (1, 2, 3), strides=2, padding="same"),
         (1, 2, 1, 2, 2),
     ),
 }
