@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
-from manual.layers.base import Layer, Shape
+from manual.layers.base import Shape
 from manual.layers.recurrence import Recurrent
-from manual.randomness import Draws
+from manual.layers.wrapper import Wrapper
 from manual.registry import NoTwin, keras_name, twin, twin_of
 
 CELLS = {"SimpleRNN": "simple_rnn_cell", "LSTM": "lstm_cell", "GRU": "gru_cell"}
@@ -18,7 +18,7 @@ CELLS = {"SimpleRNN": "simple_rnn_cell", "LSTM": "lstm_cell", "GRU": "gru_cell"}
 
 
 @twin_of("Bidirectional")
-class Bidirectional(Layer):
+class Bidirectional(Wrapper):
     """Two recurrent layers, one of which goes through time from the end, and their outputs merged.
 
     Takes x of shape ``(batch, time, inputs)`` and returns y of shape ``(batch, width)``, or with
@@ -52,7 +52,6 @@ class Bidirectional(Layer):
         trainable: bool = True,
         seed: int | None = None,
     ) -> None:
-        self.both: tuple[Recurrent, ...] = ()
         super().__init__(name=name, trainable=trainable, seed=seed)
         if merge_mode not in ("concat", "sum", "ave", "mul"):
             raise NoTwin(f"layer {self.name!r}: merge_mode={merge_mode!r} has no twin yet.")
@@ -67,7 +66,7 @@ class Bidirectional(Layer):
         self.return_sequences = there.return_sequences
         for one in self.both:
             one.zero_output_for_mask = self.return_sequences
-            one.draws = self.draws
+        self._holds(*self.both)
 
     def _one_way(self, config: Mapping[str, Any], prefix: str = "") -> Recurrent:
         kind = twin("layer", keras_name(config), f"layer {self.name!r}")
@@ -81,17 +80,6 @@ class Bidirectional(Layer):
         made = kind.from_config({**own, "name": name, "trainable": self.trainable})
         assert isinstance(made, Recurrent)
         return made
-
-    @property
-    def draws(self) -> Draws:
-        """Where both layers get their random numbers, first the one and then the other."""
-        return self._draws
-
-    @draws.setter
-    def draws(self, draws: Draws) -> None:
-        self._draws = draws
-        for one in self.both:
-            one.draws = draws
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         formulas = dict(self.derivation)

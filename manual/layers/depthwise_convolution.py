@@ -46,8 +46,8 @@ class ChannelByChannel(SlidingKernel):
         data_format: str | None,
         dilation_rate: int | Sequence[int],
         depth_multiplier: int,
-        depthwise_regularizer: Config | Regularizer | None,
-        depthwise_constraint: Config | Constraint | None,
+        depthwise_regularizer: Config | Regularizer | None = None,
+        depthwise_constraint: Config | Constraint | None = None,
         **options: Any,
     ) -> None:
         super().__init__(
@@ -102,32 +102,18 @@ class DepthwiseConvolution(ChannelByChannel):
         depth_multiplier: int = 1,
         data_format: str | None = None,
         dilation_rate: int | Sequence[int] = 1,
-        activation: str | Config | None = None,
-        use_bias: bool = True,
-        *,
-        depthwise_regularizer: Config | Regularizer | None = None,
-        depthwise_constraint: Config | Constraint | None = None,
-        bias_regularizer: Config | Regularizer | None = None,
-        bias_constraint: Config | Constraint | None = None,
-        name: str | None = None,
-        trainable: bool = True,
+        **options: Any,
     ) -> None:
+        filters = 0  # known when the channels are
         super().__init__(
-            0,  # known when the channels are
+            filters,
             kernel_size,
             strides,
             padding,
             data_format,
             dilation_rate,
             depth_multiplier,
-            depthwise_regularizer,
-            depthwise_constraint,
-            activation=activation,
-            use_bias=use_bias,
-            bias_regularizer=bias_regularizer,
-            bias_constraint=bias_constraint,
-            name=name,
-            trainable=trainable,
+            **options,
         )
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
@@ -193,17 +179,10 @@ class SeparableConvolution(ChannelByChannel):
         data_format: str | None = None,
         dilation_rate: int | Sequence[int] = 1,
         depth_multiplier: int = 1,
-        activation: str | Config | None = None,
-        use_bias: bool = True,
         *,
-        depthwise_regularizer: Config | Regularizer | None = None,
         pointwise_regularizer: Config | Regularizer | None = None,
-        depthwise_constraint: Config | Constraint | None = None,
         pointwise_constraint: Config | Constraint | None = None,
-        bias_regularizer: Config | Regularizer | None = None,
-        bias_constraint: Config | Constraint | None = None,
-        name: str | None = None,
-        trainable: bool = True,
+        **options: Any,
     ) -> None:
         super().__init__(
             filters,
@@ -213,14 +192,7 @@ class SeparableConvolution(ChannelByChannel):
             data_format,
             dilation_rate,
             depth_multiplier,
-            depthwise_regularizer,
-            depthwise_constraint,
-            activation=activation,
-            use_bias=use_bias,
-            bias_regularizer=bias_regularizer,
-            bias_constraint=bias_constraint,
-            name=name,
-            trainable=trainable,
+            **options,
         )
         self.of_pointwise = pointwise_constraint, pointwise_regularizer
 

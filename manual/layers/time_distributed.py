@@ -9,12 +9,12 @@ import numpy as np
 
 from manual.arrays import Array
 from manual.layers.base import Layer, Shape
-from manual.randomness import Draws
+from manual.layers.wrapper import Wrapper
 from manual.registry import keras_name, twin, twin_of
 
 
 @twin_of("TimeDistributed")
-class TimeDistributed(Layer):
+class TimeDistributed(Wrapper):
     """A layer at each step of time, with the same weights.
 
     Takes x of shape ``(batch, time, …)`` and returns y of shape ``(batch, time, …)``, where step t
@@ -45,18 +45,7 @@ class TimeDistributed(Layer):
         assert issubclass(kind, Layer)
         trains = trainable and layer["config"].get("trainable", True)
         self.layer = kind.from_config({**layer["config"], "trainable": trains})
-        self.layer.draws = self.draws
-
-    @property
-    def draws(self) -> Draws:
-        """Where the layer gets its random numbers."""
-        return self._draws
-
-    @draws.setter
-    def draws(self, draws: Draws) -> None:
-        self._draws = draws
-        if hasattr(self, "layer"):
-            self.layer.draws = draws
+        self._holds(self.layer)
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         self.layer.build(input_shape[1:], generator)

@@ -63,7 +63,7 @@ def compiled(layer: Any, precision: str) -> bool:
     """
     if hasattr(layer, "kernel_size") and layer.data_format == "channels_first":
         return True
-    pools = hasattr(layer, "pool_size") and len(layer.pool_size) == 3
+    pools = len(getattr(layer, "pool_size", getattr(layer, "output_size", ()))) == 3
     spreads = hasattr(layer, "output_padding") and max(layer.dilation_rate) > 1
     return (pools or spreads) and precision == "float64"
 
