@@ -94,14 +94,17 @@ class Assembly:
             weights = self.places.sample_weight
             one = replace(head, weight=weight)
             arrived[head.reads].append(self.reference.head(one, target, read, weights, mask)[1])
+        together: list[Noisy | None] = [None] * len(self.network.nodes)
         for index in reversed(range(len(self.network.nodes))):
             node, parts = self.network.nodes[index], arrived[index]
-            if node.is_input or not parts:
+            if parts:
+                together[index] = parts[0] if joined == "first" else parts[-1]
+                if joined in ("sum", "mean"):
+                    total = sum(parts[1:], parts[0])
+                    together[index] = total / float(len(parts)) if joined == "mean" else total
+            dy = node.gathered(index, together) if node.is_run else None
+            if dy is None:
                 continue
-            dy = parts[0] if joined == "first" else parts[-1]
-            if joined in ("sum", "mean"):
-                dy = sum(parts[1:], parts[0])
-                dy = dy / float(len(parts)) if joined == "mean" else dy
             back = self.reference.backward(node, dy, self.run.saved[index])
             for source, dx in zip(node.inputs, back, strict=True):
                 arrived[source].append(dx)

@@ -137,30 +137,39 @@ class StepCheck(UpdateCheck):
         saved: list[Any] = []
         masks = self.places.masks
         for index, node in enumerate(self.network.nodes):
-            if node.is_input:
+            if not node.is_run:
                 saved.append(None)
                 continue
             inputs = [self.values[source] for source in node.inputs]
-            expected, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
+            given, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
+            saved.append(kept)
             arriving = [masks[source] for source in node.inputs]
-            one = len(inputs) == 1
-            masks[index] = node.layer.compute_mask(
-                inputs[0] if one else inputs, arriving[0] if one else arriving
+            single = len(inputs) == 1
+            made = node.layer.compute_mask(
+                inputs[0] if single else inputs, arriving[0] if single else arriving
             )
+            if made is not None:
+                for place, mask in node.spread(index, made):
+                    masks[place] = mask
             by = self.reference.derivation(node.layer, "forward", "forward")
             around = partial(self.places.of_map, index)
-            alone = partial(self.activation_alone, index)
-            origin = Origin(by, node.layer, around, self.activations_into(index), alone)
-            actual = self.values[index].value
-            self.compare("activation", node.name, actual, expected, origin, TAPE)
-            saved.append(kept)
+            for place, expected in node.spread(index, given):
+                one, actual = self.network.nodes[place], self.values[place].value
+                alone = partial(self.activation_alone, index, one.output)
+                origin = Origin(by, node.layer, around, self.activations_into(index), alone)
+                self.compare("activation", one.name, actual, expected, origin, TAPE)
         return saved
 
     def activations_into(self, index: int) -> list[tuple[str, str]]:
         nodes = self.network.nodes
         return [("activation", nodes[source].name) for source in nodes[index].inputs]
 
-    def activation_alone(self, index: int, alone: Alone) -> Any:
+    def gradients_into(self, index: int) -> list[tuple[str, str]]:
+        nodes = self.network.nodes
+        places = [place for place in nodes[index].outputs or (index,) if place is not None]
+        return [("activation gradient", nodes[place].name) for place in places]
+
+    def activation_alone(self, index: int, output: int, alone: Alone) -> Any:
         node = self.network.nodes[index]
         inputs = [self.values[source].value for source in node.inputs]
         return alone.activation(
@@ -170,6 +179,7 @@ class StepCheck(UpdateCheck):
             self.places.mask_in_keras(index),
             named=node.layer.tensor_arguments,
             options=node.options,
+            output=output,
         )
 
     def loss(self, whole_loss: Noisy) -> dict[int, Noisy]:
@@ -216,23 +226,27 @@ class StepCheck(UpdateCheck):
                 takes = [("activation", self.network.nodes[head.reads].name)]
                 origin = Origin(by, head.loss, inputs, takes)
                 parts[head.reads].append((upstream.pop(head.reads), origin))
+        arrived: list[Noisy | None] = [None] * len(self.network.nodes)
         for index in reversed(range(len(self.network.nodes))):
             node = self.network.nodes[index]
-            if node.is_input or not parts[index]:
+            if node.is_input:
                 continue
-            expected, origin = parts[index][0]
-            if len(parts[index]) > 1:
-                origin = self.joined(node.name, parts[index])
-                for other, _ in parts[index][1:]:
-                    expected = expected + other
-            actual = from_keras.get(node.name)
-            if actual is None:  # no trainable weight before this node: Keras has no use for it
-                dy = expected
-            else:
-                self.compare("activation gradient", node.name, actual, expected, origin, TAPE)
-                dy = self.reference.exact(actual)
+            if parts[index]:
+                expected, origin = parts[index][0]
+                if len(parts[index]) > 1:
+                    origin = self.joined(node.name, parts[index])
+                    for other, _ in parts[index][1:]:
+                        expected = expected + other
+                arrived[index] = expected
+                actual = from_keras.get(node.name)
+                if actual is not None:  # else no weight before it is trained: Keras has no use
+                    self.compare("activation gradient", node.name, actual, expected, origin, TAPE)
+                    arrived[index] = self.reference.exact(actual)
+            dy = node.gathered(index, arrived) if node.is_run else None
+            if dy is None:
+                continue
             by = self.reference.derivation(node.layer, "input gradient", "backward")
-            takes = [("activation gradient", node.name), *self.activations_into(index)]
+            takes = [*self.gradients_into(index), *self.activations_into(index)]
             shares: dict[int, Noisy] = {}
             for source, dx in zip(
                 node.inputs, self.reference.backward(node, dy, saved[index]), strict=True
@@ -275,8 +289,8 @@ class StepCheck(UpdateCheck):
             takes = [
                 one
                 for index, node in enumerate(self.network.nodes)
-                if node.layer is layer
-                for one in (("activation gradient", node.name), *self.activations_into(index))
+                if node.layer is layer and node.is_run
+                for one in (*self.gradients_into(index), *self.activations_into(index))
             ]
             origin = Origin(by, layer, partial(self.places.of_weight_gradient, name), takes)
             self.compare("weight gradient", name, tape, local[name], origin, TAPE)

@@ -9,6 +9,7 @@ how far its weights have gone is what a user feels in the end.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -133,13 +134,22 @@ class OwnSteps:
     def note(self, record: StepRecord, comparisons: Sequence[Comparison]) -> None:
         """Note how far apart the two trainings are after the step, and what may have done it."""
         disagreeing = {
-            comparison.name.split("/")[0]: None
+            self._layer_of(comparison.name): None
             for comparison in comparisons
             if not comparison.verdict.agrees and comparison.phase != "loss"
         }
         if not disagreeing and not all(one.verdict.agrees for one in comparisons):
             disagreeing = {"the loss": None}
         self.drift.add(self.apart(record), list(disagreeing))
+
+    def _layer_of(self, name: str) -> str:
+        """Return the name of the layer that a weight, its memory or an output belongs to."""
+        names = (layer.name for layer in self.free.layers)
+        return max(
+            (one for one in names if re.match(f"{re.escape(one)}(/|@|\\[|$)", name)),
+            key=len,
+            default=name,
+        )
 
     def apart(self, record: StepRecord) -> float:
         """Return the largest difference of a weight, relative to the largest weight.

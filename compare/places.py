@@ -67,8 +67,9 @@ class Places(Surroundings):
         """
         node = self.network.nodes[index]
         inputs = [self.value(source) for source in node.inputs]
-        node.layer.draws.replay(self.drawn(node.name))
-        by_hand, _ = self.reference.forward(node, inputs, self.mask_options(index))
+        node.layer.draws.replay(self.drawn(node.call))
+        given, _ = self.reference.forward(node, inputs, self.mask_options(index))
+        by_hand = dict(node.spread(index, given))[index]
         return Noisy(self.value(index).value, by_hand.noise, unit=self.reference.unit)
 
     def gradient(self, index: int) -> Any:
@@ -112,12 +113,11 @@ class Places(Surroundings):
         """All random numbers of the step."""
         return self.tape.get("draw", {})
 
-    def drawn(self, name: str) -> list[Any]:
-        start = name.split("/")[0] + "/"
+    def drawn(self, call: str) -> list[Any]:
         return [
             self.reference.exact(array)
             for key, array in self.drawn_in_step.items()
-            if key.startswith(start)
+            if key.rpartition("/")[0] == call
         ]
 
     def weights(self) -> Mapping[str, Any]:
@@ -167,13 +167,16 @@ class Places(Surroundings):
     def _shares_of_calls(self, name: str) -> list[Any]:
         """Return what each call of a shared layer adds to the gradient of one of its weights."""
         parameter, shares = self.network.parameters[name], []
+        arrived = [self.gradient(index) for index in range(len(self.network.nodes))]
         for index, node in enumerate(self.network.nodes):
-            dy = self.gradient(index)
-            if parameter not in node.layer.parameters or dy is None:
+            if parameter not in node.layer.parameters or not node.is_run:
+                continue
+            dy = node.gathered(index, arrived)
+            if dy is None:
                 continue
             for one in node.layer.parameters:
                 one.gradient = self.reference.exact(np.zeros(one.shape))
-            node.layer.draws.replay(self.drawn(node.name))
+            node.layer.draws.replay(self.drawn(node.call))
             inputs = [self.value(source) for source in node.inputs]
             _, saved = self.reference.forward(node, inputs, self.mask_options(index))
             self.reference.backward(node, dy, saved)
@@ -259,8 +262,8 @@ class Places(Surroundings):
 
     def _squares_of_occurrences(self, weight: str) -> Any:
         """Add up, for each row of an embedding, the squared gradients of its occurrences."""
-        layer_name = weight.split("/")[0]
-        calls = [i for i, node in enumerate(self.network.nodes) if node.layer.name == layer_name]
+        owner = self.network.owners[weight]
+        calls = [i for i, node in enumerate(self.network.nodes) if node.layer is owner]
         if len(calls) != 1 or not isinstance(self.network.nodes[calls[0]].layer, Embedding):
             return None
         (index,) = calls

@@ -69,12 +69,12 @@ def replay(network: Network, drawn: Named, taken: Callable[[Any], Any] = np.asar
         What to make of each array.
     """
     for layer in network.layers:
-        names = [node.name.split("/")[0] for node in network.nodes if node.layer is layer]
+        names = [node.call for node in network.nodes if node.layer is layer and node.is_run]
         arrays = [
             taken(array)
             for name in names
             for key, array in drawn.items()
-            if key.startswith(name + "/")
+            if key.rpartition("/")[0] == name
         ]
         if arrays:
             layer.draws.replay(arrays)
@@ -137,14 +137,17 @@ class Reference:
 
     def forward(
         self, node: Node, inputs: list[Noisy], options: Mapping[str, Any] | None = None
-    ) -> tuple[Noisy, Any]:
-        """Run one node on the given inputs; ``options`` holds the mask, if there is one."""
+    ) -> tuple[Any, Any]:
+        """Run one node on the given inputs; ``options`` holds the mask, if there is one.
+
+        What it gives is a list where the node is the first of several outputs.
+        """
         taken = inputs[0] if len(inputs) == 1 else inputs
         told = {**node.options, **(options or {})}
         value, saved = node.layer.forward(taken, training=True, **told)
         return value, saved
 
-    def backward(self, node: Node, dy: Noisy, saved: Any) -> list[Noisy]:
+    def backward(self, node: Node, dy: Any, saved: Any) -> list[Noisy]:
         """Run one node's derivative; the gradients of its weights are added to."""
         dx = node.layer.backward(dy, saved)
         return list(dx) if isinstance(dx, list) else [dx]

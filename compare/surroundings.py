@@ -39,7 +39,7 @@ class Surroundings:
             node.inputs[0]: index
             for index, node in enumerate(network.nodes)
             if isinstance(node.layer, Activation)
-            and node.layer.name == network.nodes[node.inputs[0]].layer.name
+            and node.call == network.nodes[node.inputs[0]].call
         }
 
     # ------------------------------------------------------------------ to be known
@@ -69,8 +69,8 @@ class Surroundings:
         """Return the mask that a loss sees; None if it sees none."""
         return self.mask(head.output)
 
-    def drawn(self, name: str) -> list[Any]:
-        """Return the random numbers that a node drew."""
+    def drawn(self, call: str) -> list[Any]:
+        """Return the random numbers that a layer drew in one of its calls."""
         return []
 
     def weights(self) -> Mapping[str, Any]:
@@ -108,7 +108,7 @@ class Surroundings:
             "mask": self.arriving_mask(index),
             "masks": [self.mask(source) for source in node.inputs],
             "options": node.options,
-            "drawn": self.drawn(node.name),
+            "drawn": self.drawn(node.call),
             **self._weights_of(node.layer),
         }
         if isinstance(node.layer, Dense):
@@ -176,7 +176,7 @@ class Surroundings:
         calls = [
             index
             for index, node in enumerate(self.network.nodes)
-            if node.layer.name == name.split("/")[0] and not isinstance(node.layer, Activation)
+            if node.layer is self.network.owners[name] and node.is_run
         ]
         if len(calls) == 1:
             return self.of_map(calls[0])

@@ -24,7 +24,9 @@ def twin_network(model: keras.Model) -> Network:
     """
     config = model_config(model)
     try:
-        network = Network.from_config(config, dtype=working_dtype(model))
+        network = Network.from_config(
+            config, dtype=working_dtype(model), trainable=set(naming.trainable_names(model))
+        )
         compile_like(network, model)
     except NoTwin as error:
         raise BadInput(str(error)) from None
@@ -56,6 +58,11 @@ def model_config(model: Any) -> dict[str, Any]:
         )
     if not model.trainable_variables:
         raise BadInput(f"The model {model.name!r} has no weight that is trained.")
+    if twice := naming.in_several_models(model):
+        raise BadInput(
+            f"The layer {twice!r} lies in several of the models that {model.name!r} is made of, "
+            "which its configuration doesn't tell: use it in one of them."
+        )
     if model.steps_per_execution != 1:
         raise BadInput(
             "Steps can be looked at one by one only with steps_per_execution=1. "
@@ -68,11 +75,11 @@ def model_config(model: Any) -> dict[str, Any]:
 def working_dtype(model: keras.Model) -> str:
     """Return the one dtype that the model, its layers and its loss compute in."""
     floatx = keras.config.floatx()
-    for layer in model.layers:
+    for path, layer in naming.layers(model):
         policy = layer.dtype_policy
         if policy.compute_dtype != floatx or policy.variable_dtype != floatx:
             raise BadInput(
-                f"The layer {layer.name!r} has the dtype policy {policy.name}, but Keras computes "
+                f"The layer {path!r} has the dtype policy {policy.name}, but Keras computes "
                 f"the loss in keras.config.floatx(), which is {floatx}: make them the same before "
                 "building the model."
             )

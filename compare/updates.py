@@ -193,5 +193,5 @@ class UpdateCheck(Collector):
         self.compare("state", "iterations", own.iterations, expected, origin, OWN)
 
     def owner(self, name: str) -> tuple[Any, str]:
-        layer_name, weight = name.split("/", 1)
-        return next(one for one in self.network.layers if one.name == layer_name), weight
+        owner = self.network.owners[name]
+        return owner, name.removeprefix(f"{owner.name}/")

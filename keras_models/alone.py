@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from keras_models import naming
+from keras_models.copies import copied
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -40,6 +41,7 @@ class Alone:
         *,
         named: Sequence[str] = (),
         options: Mapping[str, Any] | None = None,
+        output: int = 0,
     ) -> np.ndarray:
         """Return a node's output for the given inputs, in training.
 
@@ -53,11 +55,14 @@ class Alone:
             What the layer calls its inputs, if it takes them one by one and not as a list.
         options : mapping, optional
             What the layer was called with besides.
+        output : int
+            Which of its outputs is asked for, if it has several.
         """
         with _float64():
             model = self._with(weights)
-            name, _, part = node.partition("/")
-            layer = model.get_layer(name.partition("@")[0])
+            name = node.removesuffix("/pre_activation")
+            part = name != node
+            layer = dict(naming.layers(model))[name.partition("@")[0]]
             function = vars(layer).get("activation")
             applied = function not in (None, keras.activations.linear)
             of_its_own = isinstance(layer, keras.layers.Activation)
@@ -72,9 +77,8 @@ class Alone:
                 layer.activation = keras.activations.linear
             before = _random_states(layer)
             try:
-                found = np.asarray(
-                    layer.call(*tensors, **given) if named else layer.call(taken, **given)
-                )
+                made = layer.call(*tensors, **given) if named else layer.call(taken, **given)
+                found = np.asarray(keras.tree.flatten(made)[output])
             finally:
                 if applied and not of_its_own:
                     layer.activation = function
@@ -131,10 +135,7 @@ class Alone:
     def _with(self, weights: Arrays) -> keras.Model:
         """Return the copy in float64, with the given weights."""
         if self._copy is None:
-            self._copy = keras.models.clone_model(
-                self._model,
-                clone_function=_in_float64,
-            )
+            self._copy = copied(self._model, _in_float64)
             self._copy.compile_from_config(self._model.get_compile_config())
             self._copy.optimizer.build(self._copy.trainable_variables)
         for name, variable in naming.weights(self._copy).items():

@@ -42,7 +42,7 @@ def record_draws(operation: str, drawn: dict[str, Any], current: list[str]) -> C
 
     def draw(*args: Any, **kwargs: Any) -> Any:
         numbers = own(*args, **kwargs)
-        count = sum(name.rsplit("/", 1)[0] == current[0] for name in drawn)
+        count = sum(name.rpartition("/")[0] == current[0] for name in drawn)
         drawn[f"{current[0]}/{count}"] = numbers
         return numbers
 
@@ -74,7 +74,8 @@ def record_layer(
         if tf.is_tensor(kwargs.get("mask")):
             masks[current[0]] = kwargs["mask"]
         y = own_call(*args, **kwargs)
-        seen[current[0]] = y
+        for output, one in enumerate(tf.nest.flatten(y)):
+            seen[current[0] + (f"[{output}]" if output else "")] = one
         return y
 
     def noted_activation(z: Any) -> Any:

@@ -12,14 +12,39 @@ import keras
 def weights(model: keras.Model) -> dict[str, Any]:
     """Return the model's variables by ``layer/weight``, in Keras's order.
 
-    Where two weights of a layer have the same name, as in attention, the layers inside it are
-    named too: ``attention/query/kernel``.
+    A model within gives its layers its name: ``encoder/dense/kernel``. Where two weights of a layer
+    have the same name, as in attention, the layers inside it are named too:
+    ``attention/query/kernel``.
     """
     return {
-        f"{layer.name}/{name}": variable
-        for layer in model.layers
+        f"{path}/{name}": variable
+        for path, layer in layers(model)
         for name, variable in _named(layer)
     }
+
+
+def layers(model: keras.Model, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield all layers with their paths; a model within is its layers, under its name."""
+    for layer in model.layers:
+        if is_graph(layer):
+            yield from layers(layer, f"{path}{layer.name}/")
+        else:
+            yield path + layer.name, layer
+
+
+def in_several_models(model: keras.Model) -> str | None:
+    """Return the path of a layer that lies in several of the models within; None if none does."""
+    seen: set[int] = set()
+    for path, layer in layers(model):
+        if id(layer) in seen:
+            return path
+        seen.add(id(layer))
+    return None
+
+
+def is_graph(layer: Any) -> bool:
+    """Say whether a layer is a model whose graph Keras knows."""
+    return isinstance(layer, (keras.Sequential, keras.src.models.Functional))
 
 
 def _named(layer: Any) -> Iterator[tuple[str, Any]]:
@@ -34,7 +59,7 @@ def seeds(model: keras.Model) -> list[Any]:
     """Return the states of the model's random generators, in the order of its layers."""
     return [
         variable
-        for layer in model.layers
+        for _, layer in layers(model)
         for variable in layer.variables
         if variable.name == "seed_generator_state"
     ]
@@ -56,14 +81,17 @@ def slots(model: keras.Model) -> dict[str, dict[str, Any]]:
     optimizer = model.optimizer
     optimizer.build(model.trainable_variables)
     named = dict(zip(trainable_names(model), model.trainable_variables, strict=True))
-    prefixes = {variable.path.replace("/", "_") + "_": name for name, variable in named.items()}
+    prefixes: dict[str, list[str]] = {}
+    for name, variable in named.items():
+        prefixes.setdefault(variable.path.replace("/", "_") + "_", []).append(name)
     found: dict[str, dict[str, Any]] = {}
     for variable in optimizer.variables:
         matching = [prefix for prefix in prefixes if variable.name.startswith(prefix)]
         if matching:
             prefix = max(matching, key=len)
-            slot = variable.name.removeprefix(prefix)
-            found.setdefault(slot, {})[prefixes[prefix]] = variable
+            of_slot = found.setdefault(variable.name.removeprefix(prefix), {})
+            # Weights of layers within different models may share a path: they come in their order.
+            of_slot[next(name for name in prefixes[prefix] if name not in of_slot)] = variable
     if isinstance(optimizer, keras.optimizers.Adafactor):
         for slot, variables in (("r", optimizer._r), ("c", optimizer._c)):
             found[slot] = {
@@ -85,22 +113,36 @@ def without_weight_decay(model: keras.Model) -> list[str]:
     ]
 
 
-def calls_in_order(model: keras.Model) -> Iterator[tuple[Any, int]]:
+def calls_in_order(model: keras.Model, path: str = "", outer: int = 0) -> Iterator[tuple[Any, str]]:
     """Yield every layer call of a Functional or Sequential model in the order Keras runs them.
 
     The operations with which Keras carries masks on are in the graph too, and are passed over:
     they alone give a yes or no.
 
+    Parameters
+    ----------
+    model : keras.Model
+    path : str
+        What stands before the names of its layers, if it lies within another model.
+    outer : int
+        Which call of the model this is, counted from 0.
+
     Yields
     ------
     layer : keras.Layer
-    call : int
-        0 for the first call of the layer in the model's graph, 1 for the second …
+    name : str
+        The layer's, with its path, and ``@2`` for the second of its calls, ``@3`` …
     """
     functional = getattr(model, "_functional", model)
     by_depth = functional._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
     for node in nodes:
-        if not node.is_input and node.outputs[0].dtype != "bool":
-            own = [other for other in node.operation._inbound_nodes if other in nodes]
-            yield node.operation, own.index(node)
+        if node.is_input or node.outputs[0].dtype == "bool":
+            continue
+        layer = node.operation
+        own = [other for other in layer._inbound_nodes if other in nodes]
+        call = outer * len(own) + own.index(node)
+        if is_graph(layer):
+            yield from calls_in_order(layer, f"{path}{layer.name}/", call)
+        else:
+            yield layer, f"{path}{layer.name}" + (f"@{call + 1}" if call else "")

@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models import naming
+from keras_models.copies import copied
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
 from keras_models.recorder import Tensors
@@ -35,7 +36,7 @@ class Stepper:
     """
 
     def __init__(self, model: keras.Model) -> None:
-        self.model = keras.models.clone_model(model)
+        self.model = copied(model)
         config = model.get_compile_config()
         config["loss"] = with_all_options(config["loss"], model.loss)
         self.model.compile_from_config(config)
@@ -265,8 +266,7 @@ class Stepper:
         masks: dict[str, Any] = {}
         current = [""]
         remaining: dict[int, list[str]] = {}
-        for layer, call in self._calls:
-            name = layer.name + (f"@{call + 1}" if call else "")
+        for layer, name in self._calls:
             remaining.setdefault(id(layer), []).append(name)
         layers = list({id(layer): layer for layer, _ in self._calls}.values())
         undo = [record_layer(layer, remaining[id(layer)], seen, masks, current) for layer in layers]

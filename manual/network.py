@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import copy
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from manual.arrays import Array
-from manual.graph import Node, in_causal_order, nodes_of, symbols_from_config
+from manual.configuration import Otherwise, symbols_from_config
+from manual.graph import Node, in_causal_order, nodes_of
 from manual.heads import Head, as_target, attached
 from manual.layers import Layer, Parameter, Symbol
 from manual.optimizers import Optimizer, Tensor
@@ -42,6 +43,12 @@ class Network:
     ----------
     inputs, outputs : Symbol or sequence of Symbol
         The two ends of the graph, built by calling layers on each other.
+    layers : sequence of Layer, optional
+        All of them in the order of their weights, if that isn't the order of the calls.
+    trainable : container of str, optional
+        The names of the weights that are trained; by default those whose layers are.
+    unused : sequence of Symbol, optional
+        What is computed besides, as the state of layers may change by it.
     dtype : str
         ``"float32"`` or ``"float64"``.
 
@@ -51,6 +58,8 @@ class Network:
         Every step of the forward pass in causal order.
     parameters : dict of str to Parameter
         By name (``"hidden/kernel"``), in Keras's order.
+    owners : dict of str to Layer
+        By the same names, the layer that each belongs to.
     values, gradients : arrays, shape (trainable weights,)
         All trainable weights and all their gradients; every parameter is a view into them.
     tensors : list of Tensor
@@ -75,21 +84,21 @@ class Network:
         *,
         dtype: str = "float32",
         layers: Sequence[Layer] | None = None,
+        trainable: Container[str] | None = None,
+        unused: Sequence[Symbol] = (),
     ) -> None:
         inputs = [inputs] if isinstance(inputs, Symbol) else list(inputs)
         outputs = [outputs] if isinstance(outputs, Symbol) else list(outputs)
-        order = in_causal_order(outputs)
-        unused = [symbol for symbol in inputs if symbol not in order]
-        if unused:
-            raise ValueError(f"No output depends on the input {unused[0].layer.name!r}.")
+        order = in_causal_order([*outputs, *unused])
+        without_use = [symbol for symbol in inputs if symbol not in order]
+        if without_use:
+            raise ValueError(f"No output depends on the input {without_use[0].layer.name!r}.")
         place = {id(symbol): index for index, symbol in enumerate(order)}
         self.nodes: list[Node] = nodes_of(order)
         self.inputs = [place[id(symbol)] for symbol in inputs]
         self.outputs = [place[id(symbol)] for symbol in outputs]
         self._calls = [
-            (index, node.layer, node.inputs)
-            for index, node in enumerate(self.nodes)
-            if not node.is_input
+            (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
         ]
         self._masked = any(node.layer.makes_mask for node in self.nodes)
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
@@ -99,6 +108,14 @@ class Network:
             for layer in self.layers
             for parameter in layer.parameters
         }
+        self.owners: dict[str, Layer] = {
+            f"{layer.name}/{parameter.name}": layer
+            for layer in self.layers
+            for parameter in layer.parameters
+        }
+        if trainable is not None:
+            for name, parameter in self.parameters.items():
+                parameter.trainable = parameter.trainable and name in trainable
         self.heads: list[Head] = []
         self.optimizer: Optimizer | None = None
         self.slots: dict[str, Array] = {}
@@ -109,16 +126,33 @@ class Network:
         self._lay_out(dtype)
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any], *, dtype: str = "float32") -> Network:
+    def from_config(
+        cls,
+        config: Mapping[str, Any],
+        *,
+        dtype: str = "float32",
+        trainable: Container[str] | None = None,
+        otherwise: Otherwise | None = None,
+    ) -> Network:
         """Build the twin of a Keras Sequential or Functional model from its ``get_config()``.
+
+        Parameters
+        ----------
+        config : mapping
+        dtype : str
+        trainable : container of str, optional
+            The names of the weights that are trained, where a layer's are so in part: its
+            configuration doesn't say.
+        otherwise : callable, optional
+            What to put in place of a layer without a twin.
 
         Raises
         ------
         NoTwin
             If a layer, or an option of one, has no hand-derived counterpart.
         """
-        inputs, outputs, layers = symbols_from_config(config)
-        return cls(inputs, outputs, dtype=dtype, layers=layers)
+        inputs, outputs, layers, unused = symbols_from_config(config, otherwise)
+        return cls(inputs, outputs, dtype=dtype, layers=layers, trainable=trainable, unused=unused)
 
     def _lay_out(self, dtype: str) -> None:
         """Lay all trainable weights in one array and make every parameter a view into it."""
@@ -211,9 +245,9 @@ class Network:
             options = self.nodes[index].options
             if self._masked:
                 options = {**options, **self.mask_options(run, index, taken)}
-            run.values[index], run.saved[index] = layer.forward(taken, training=training, **options)
-            if replaced and index in replaced:
-                run.values[index] = replaced[index]
+            given, run.saved[index] = layer.forward(taken, training=training, **options)
+            for place, value in self.nodes[index].spread(index, given):
+                run.values[place] = replaced.get(place, value) if replaced else value
         return run
 
     def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
@@ -221,7 +255,10 @@ class Network:
         layer, sources = self.nodes[index].layer, self.nodes[index].inputs
         arriving = [run.masks[source] for source in sources]
         mask: Any = arriving[0] if len(arriving) == 1 else arriving
-        run.masks[index] = layer.compute_mask(taken, mask)
+        made = layer.compute_mask(taken, mask)
+        if made is not None:
+            for place, one in self.nodes[index].spread(index, made):
+                run.masks[place] = one
         known = any(one is not None for one in arriving)
         return {"mask": mask} if known and layer.takes_mask else {}
 
@@ -249,11 +286,13 @@ class Network:
         for index, gradient in upstream.items():
             gradients[index] = gradient
         for index, layer, sources in reversed(self._calls):
-            dy = gradients[index]
+            if altered is not None:
+                for place in self.nodes[index].outputs or (index,):
+                    if place is not None and gradients[place] is not None:
+                        gradients[place] = altered(place, gradients[place])
+            dy = self.nodes[index].gathered(index, gradients)
             if dy is None:
                 continue
-            if altered is not None:
-                dy = gradients[index] = altered(index, dy)
             dx = layer.backward(dy, run.saved[index])
             for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
                 so_far, share = gradients[source], shares[source].get(index)

@@ -50,7 +50,7 @@ def _line(weights: Weights, x: Array) -> Array:
 
 def column_of_ones(weights: Weights, x: Array, y: Array) -> Gradients:
     """One matrix a layer; the last column of x is 1 and its weights are the first layer's bias."""
-    layers = list(dict.fromkeys(name.split("/")[0] for name in weights))
+    layers = list(dict.fromkeys(name.rpartition("/")[0] for name in weights))
     matrices = [weights[f"{layer}/kernel"] for layer in layers]
     bias = weights[f"{layers[0]}/bias"]
     matrices[0] = np.concatenate([matrices[0], bias.reshape(1, -1)], axis=0)

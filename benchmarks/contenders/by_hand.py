@@ -19,7 +19,8 @@ def network_of(architecture: Architecture, dtype: str) -> manual.Network:
 
     def apply(layer: Layer, sources: Sequence[Symbol]) -> Symbol:
         twin: manual.Layer = getattr(manual.layers, layer.kind)(name=layer.name, **layer.options)
-        return twin(*sources)
+        applied: Symbol = twin(*sources)
+        return applied
 
     first = manual.Input(architecture.shape)
     return manual.Network(first, assembled(architecture, first, apply), dtype=dtype)

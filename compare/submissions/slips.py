@@ -172,13 +172,14 @@ class Slips:
         right: Gradients = {}
 
         def altered(index: int, gradient: Any) -> Any:
-            layer = network.nodes[index].layer
+            node = network.nodes[index]
+            layer = node.layer
             own = {
                 f"{layer.name}/{parameter.name}": parameter
                 for parameter in layer.parameters
                 if parameter.trainable
             }
-            if own:
+            if own and not node.outputs and node.is_run:
                 layer.backward(gradient, self.run.saved[index])
                 moved = self.updated({name: one.gradient for name, one in own.items()})
                 for name, parameter in own.items():
@@ -223,7 +224,7 @@ class Slips:
 
     def _weight_place(self, name: str, right: Noisy) -> Place:
         """Describe the gradient of one weight."""
-        layer = next(one for one in self.network.layers if one.name == name.split("/")[0])
+        layer = self.network.owners[name]
         inputs = self.around_right.of_weight_gradient(name)
         return Place("weight gradient", name, right, layer, inputs, self.facts)
 
@@ -235,7 +236,7 @@ def at_places(places: Mapping[str, Place]) -> Iterator[Slip]:
     for name, place in places.items():
         for candidate in candidates(place):
             yield Slip(candidate, f"at {name}", {**right, name: candidate.value})
-            for kind in (name.split("/", 1)[1], "weight"):
+            for kind in (name.rpartition("/")[2], "weight"):
                 key = candidate.sentence, kind
                 groups.setdefault(key, (candidate, dict(right)))[1][name] = candidate.value
     for (_, kind), (candidate, gradients) in groups.items():
@@ -258,9 +259,9 @@ class _Around(Surroundings):
     def mask(self, index: int) -> Any:
         return self.slips.run.masks[index]
 
-    def drawn(self, name: str) -> list[Any]:
-        start = name.split("/")[0] + "/"
-        return [array for key, array in self.slips.drawn.items() if key.startswith(start)]
+    def drawn(self, call: str) -> list[Any]:
+        drawn = self.slips.drawn.items()
+        return [array for key, array in drawn if key.rpartition("/")[0] == call]
 
     def weights(self) -> Gradients:
         return {name: one.value for name, one in self.network.parameters.items()}

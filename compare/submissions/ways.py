@@ -177,7 +177,10 @@ def _step(network: Network, x: Any, y: Any, way: Way) -> None:
         return
 
     def update_first(index: int, dy: Any) -> Any:
-        layer = network.nodes[index].layer
+        node = network.nodes[index]
+        layer = node.layer
+        if node.outputs or not node.is_run:
+            return dy
         layer.backward(dy, run.saved[index])
         assert network.optimizer is not None
         rate = network.optimizer.learning_rate

@@ -119,13 +119,14 @@ class Layer:
     # ------------------------------------------------------------------ the mathematics
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
-        """Return the layer's output and what `backward` needs."""
+        """Return the layer's output, or a list of several, and what `backward` needs."""
         raise NotImplementedError
 
     def backward(self, dy: Array, saved: Any) -> Array:
         """Return the gradient for the layer's input; add to each parameter's gradient.
 
-        A layer with several inputs takes and returns lists.
+        A layer with several inputs returns a list, and takes one. A layer with several outputs
+        gets a list: None stands for an output that no gradient comes back to.
         """
         raise NotImplementedError
 
@@ -137,6 +138,10 @@ class Layer:
         x : array, or list of arrays
         mask : array of bool with a sample and a time axis, or None; a list of these for a layer
             with several inputs
+
+        Returns
+        -------
+        array or None; a list of these for a layer with several outputs
         """
         return None if isinstance(mask, list) else mask
 
@@ -148,9 +153,9 @@ class Layer:
     def build(self, input_shape: Any, generator: np.random.Generator) -> None:
         """Create the parameters for an input of this shape. Layers without weights have none."""
 
-    def output_shape(self, input_shape: Any) -> Shape:
-        """Return the shape of one output sample."""
-        return input_shape  # type: ignore[no-any-return]
+    def output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of one output sample, or a list of the shapes of several outputs."""
+        return input_shape
 
     def add_weight(
         self,
@@ -178,12 +183,17 @@ class Layer:
 
     # ------------------------------------------------------------------ building a graph
 
-    def __call__(self, *inputs: Symbol, **named: Any) -> Symbol:
-        """Apply the layer to symbolic values, as in Keras's functional style."""
+    def __call__(self, *inputs: Symbol, **named: Any) -> Any:
+        """Apply the layer to symbolic values, as in Keras's functional style.
+
+        Returns
+        -------
+        Symbol, or a list of Symbol for a layer with several outputs
+        """
         self.calls += 1
         return self.apply(*inputs, call=self.calls - 1, **named)
 
-    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Symbol:
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
         """Make the symbol of one numbered call, followed by the activation if there is one."""
         inputs, options = self._arranged(inputs, named)
         shapes = [symbol.shape for symbol in inputs]
@@ -191,7 +201,10 @@ class Layer:
         if not self.built:
             self.build(shape, np.random.default_rng(list(self.name.encode())))
             self.built = True
-        output = Symbol(self, inputs, self.output_shape(shape), call, options=options)
+        made = self.output_shape(shape)
+        if isinstance(made, list):
+            return several(self, inputs, made, call, options)
+        output = Symbol(self, inputs, made, call, options=options)
         if isinstance(self.activation, Linear):
             return output
         applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
@@ -223,7 +236,10 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Symbol:
-    """A value in the graph before any number is known: which layer made it, and from what."""
+    """A value in the graph before any number is known: which layer made it, and from what.
+
+    Of a call with several outputs the first is ``of_several``, and the only input of the others.
+    """
 
     layer: Layer
     inputs: Sequence[Symbol]
@@ -231,3 +247,21 @@ class Symbol:
     call: int = 0
     is_activation_of_its_input: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    of_several: int = 0
+    output: int = 0
+
+
+def several(
+    layer: Layer,
+    inputs: Sequence[Symbol],
+    shapes: Sequence[Shape],
+    call: int,
+    options: Mapping[str, Any],
+) -> list[Symbol]:
+    """Make the symbols of a call with several outputs."""
+    first = Symbol(layer, inputs, shapes[0], call, options=options, of_several=len(shapes))
+    further = [
+        Symbol(layer, (first,), shape, call, of_several=len(shapes), output=which)
+        for which, shape in enumerate(shapes[1:], start=1)
+    ]
+    return [first, *further]

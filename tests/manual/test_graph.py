@@ -8,7 +8,8 @@ import keras
 import numpy as np
 import pytest
 
-from manual.graph import in_causal_order, nodes_of, symbols_from_config
+from manual.configuration import symbols_from_config
+from manual.graph import in_causal_order, nodes_of
 from manual.layers import (
     Activation,
     Add,
@@ -96,7 +97,7 @@ def test_a_sequential_configuration_that_was_built_by_a_call() -> None:
     model(np.zeros((5, 3)))
     config = model.get_config()
     for wanted in (config["layers"][0]["config"]["name"], "input"):
-        inputs, outputs, _ = symbols_from_config(config)
+        inputs, outputs, *_ = symbols_from_config(config)
         assert names(*outputs) == [wanted, "only"]
         assert inputs[0].shape == (3,)
         assert outputs[0].shape == (4,)

@@ -1,0 +1,292 @@
+"""From the configuration of a Keras model to the graph of its twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from manual.layers import InputLayer, Layer, Symbol
+from manual.registry import NoTwin, keras_name, twin
+
+Config = Mapping[str, Any]
+Otherwise = Callable[[Config, str, NoTwin], Layer]
+"""What to put in place of a layer that has no twin: made of its entry in a configuration, its path,
+and what is missing; it may raise that."""
+
+
+def symbols_from_config(
+    config: Config, otherwise: Otherwise | None = None
+) -> tuple[list[Symbol], list[Symbol], list[Layer], list[Symbol]]:
+    """Rebuild the graph that a Keras model's ``get_config()`` describes.
+
+    Parameters
+    ----------
+    config : mapping
+    otherwise : callable, optional
+        What to do about layers without a twin; by default they are refused.
+
+    Returns
+    -------
+    inputs, outputs : lists of Symbol
+    layers : list of Layer
+        In Keras's order, which is the order of its weights.
+    unused : list of Symbol
+        What models within give although nothing depends on it. Keras runs it all the same, and
+        state changes by it.
+
+    Raises
+    ------
+    NoTwin
+        If a layer, or an option of one, has no hand-derived counterpart.
+    """
+    model = _model(config, "", otherwise)
+    inputs = [Symbol(layer, (), layer.shape) for layer in model.input_layers()]
+    outputs = model.called(inputs, 0)
+    return inputs, outputs, list(model.layers()), model.given_within
+
+
+class _Model:
+    """A model in a configuration: its layers are made once, and called as often as it is.
+
+    A model within another is no layer of the twin. Its layers are, under its name:
+    ``encoder/dense``.
+    """
+
+    def __init__(self, config: Config, path: str, otherwise: Otherwise | None) -> None:
+        self.config, self.path, self.otherwise = config, path, otherwise
+        self.entries = {_name(entry): entry for entry in config["layers"]}
+        self.parts: dict[str, Layer | _Model] = {}
+        self.given_within: list[Symbol] = []
+
+    def part(self, name: str) -> Layer | _Model:
+        """Return a layer, or a model within, by its name; make it when first asked for."""
+        if name not in self.parts:
+            entry, path = self.entries[name], self.path + name
+            if _is_model(entry["config"]):
+                self.parts[name] = _model(entry["config"], f"{path}/", self.otherwise)
+            else:
+                self.parts[name] = self._layer(entry, path)
+        return self.parts[name]
+
+    def _layer(self, entry: Config, path: str) -> Layer:
+        name = keras_name(entry)
+        try:
+            layer_class = twin("layer", name, f"the layer {path!r}")
+            layer: Layer = layer_class.from_config(entry["config"])  # type: ignore[attr-defined]
+        except NoTwin as missing:
+            if self.otherwise is None:
+                raise
+            layer = self.otherwise(entry, path, missing)
+        layer.name = path
+        return layer
+
+    def within(self, model: _Model, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+        """Call a model within this one."""
+        outputs = model.called(sources, call)
+        self.given_within += [*outputs, *model.given_within]
+        return outputs
+
+    def layers(self) -> Iterator[Layer]:
+        """Give all layers that were made, in Keras's order."""
+        for name in self.entries:
+            part = self.parts.get(name)
+            if isinstance(part, _Model):
+                yield from part.layers()
+            elif part is not None:
+                yield part
+
+    def input_layers(self) -> list[InputLayer]:
+        """Return the layers by which numbers come in."""
+        raise NotImplementedError
+
+    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+        """Make the symbols of one numbered call; return those of its outputs."""
+        raise NotImplementedError
+
+
+class _Sequential(_Model):
+    def input_layers(self) -> list[InputLayer]:
+        first = self.part(next(iter(self.entries)))
+        if not isinstance(first, InputLayer):
+            shape = self.config.get("build_input_shape")
+            if not shape:
+                raise ValueError(
+                    f"The model {self.config['name']!r} doesn't know its input shape yet: "
+                    "start it with keras.Input(...) or call it once."
+                )
+            first = InputLayer(batch_shape=shape, name="input")
+        return [first]
+
+    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+        symbols = list(sources)
+        for part in map(self.part, self.entries):
+            if isinstance(part, _Model):
+                symbols = self.within(part, symbols, call)
+            elif not isinstance(part, InputLayer):
+                symbols = _listed(part.apply(*symbols, call=call))
+        return symbols
+
+
+class _Functional(_Model):
+    def input_layers(self) -> list[InputLayer]:
+        layers = [self.part(name) for name, *_ in _ends(self.config["input_layers"])]
+        return [layer for layer in layers if isinstance(layer, InputLayer)]
+
+    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+        fed = zip(_ends(self.config["input_layers"]), sources, strict=True)
+        made: dict[tuple[str, int], list[Symbol]] = {
+            (name, node): [symbol] for (name, node, _), symbol in fed
+        }
+
+        def symbol_at(name: str, node: int, output: int) -> Symbol:
+            if (name, node) not in made:
+                nodes = self.entries[name]["inbound_nodes"]
+                made[name, node] = applied(self.part(name), nodes[node], call * len(nodes) + node)
+            return made[name, node][output]
+
+        def applied(part: Layer | _Model, node: Config, number: int) -> list[Symbol]:
+            histories, named = _arguments(node, part)
+            taken = [symbol_at(*history) for history in histories]
+            if isinstance(part, _Model):
+                return self.within(part, taken, number)
+            given = {
+                option: symbol_at(*value.history) if isinstance(value, _Tensor) else value
+                for option, value in named.items()
+            }
+            return _listed(part.apply(*taken, call=number, **given))
+
+        outputs = [symbol_at(*history) for history in _ends(self.config["output_layers"])]
+        _check_masks(self.entries, self.parts)
+        return outputs
+
+
+def _model(config: Config, path: str, otherwise: Otherwise | None) -> _Model:
+    kind = _Functional if "input_layers" in config else _Sequential
+    return kind(config, path, otherwise)
+
+
+def _is_model(config: Config) -> bool:
+    return "layers" in config and ("input_layers" in config or "build_input_shape" in config)
+
+
+def _name(entry: Config) -> str:
+    """Return the name of a layer, which an operation has outside its configuration too."""
+    return str(entry["name"] if "name" in entry else entry["config"]["name"])
+
+
+def _listed(given: Any) -> list[Symbol]:
+    return given if isinstance(given, list) else [given]
+
+
+def _check_masks(entries: Mapping[str, Config], parts: Mapping[str, Layer | _Model]) -> None:
+    """Refuse masks that were made by hand: the twin knows those only that layers make.
+
+    Keras writes down the operations by which a mask is made and carried on. It is a layer's own
+    if all that is compared in them is what such a layer takes.
+    """
+    masked = {
+        history
+        for name, part in parts.items()
+        if isinstance(part, Layer) and part.makes_mask
+        for node in entries[name]["inbound_nodes"]
+        for history in _tensors(node["args"])
+    }
+
+    def compared(name: str, call: int) -> Iterator[tuple[str, int]]:
+        if name in parts:
+            yield name, call
+        elif entries[name]["class_name"] not in ("ZerosLike", "OnesLike"):
+            for history in _tensors(entries[name]["inbound_nodes"][call]["args"]):
+                yield from compared(*history)
+
+    for name in parts:
+        for node in entries[name]["inbound_nodes"]:
+            given = [node["kwargs"].get(option) for option in MASKS]
+            given = [mask for mask in given if mask is not None]
+            masks = list(_tensors(given))
+            by_layers = bool(masks) and all(masked.issuperset(compared(*one)) for one in masks)
+            if given and not by_layers:
+                raise NoTwin(
+                    f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
+                    "which has no hand-derived twin."
+                )
+
+
+def _ends(entry: Any) -> list[tuple[str, int, int]]:
+    """Read ``input_layers`` or ``output_layers``: flat where there is one, nested as was given."""
+    if isinstance(entry, dict):
+        return [end for key in sorted(entry) for end in _ends(entry[key])]
+    if isinstance(entry[0], str):
+        return [tuple(entry)]
+    return [end for one in entry for end in _ends(one)]
+
+
+MASKS = ("mask", "query_mask", "value_mask", "key_mask")
+"""Arguments in which Keras hands over the masks that layers make; the twin carries its own."""
+
+
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor in a Keras configuration: which layer made it, in which call, as which output."""
+
+    history: tuple[str, int, int]
+
+
+def _arguments(
+    inbound_node: Config, part: Layer | _Model
+) -> tuple[list[tuple[str, int, int]], dict[str, Any]]:
+    """Read what a call was made on: the tensors in order, and what was given by name.
+
+    Keras lists the tensors as they were written: one, a structure of them, or several arguments.
+    """
+    args = [_plain(value) for value in inbound_node["args"] if value is not None]
+    if len(args) > 1 and isinstance(part, Layer) and not part.tensor_arguments:
+        raise NoTwin(
+            f"layer {part.name!r}: it is called with {len(args)} arguments; only the first has a "
+            "hand-derived twin."
+        )
+    flat = [one for value in args for one in _flat(value)]
+    given = {
+        option: _plain(value)
+        for option, value in inbound_node["kwargs"].items()
+        if value is not None and value is not False and option not in ("training", *MASKS)
+    }
+    return [one.history for one in flat if isinstance(one, _Tensor)], given
+
+
+def _flat(value: Any) -> Iterator[Any]:
+    """Give everything in a structure, in the order in which Keras takes a structure apart."""
+    if isinstance(value, dict):
+        value = [value[key] for key in sorted(value)]
+    if isinstance(value, list):
+        for one in value:
+            yield from _flat(one)
+    else:
+        yield value
+
+
+def _plain(value: Any) -> Any:
+    """Read a value as Keras writes it in a configuration: tensors, arrays, lists of them."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
+        return _Tensor(tuple(value["config"]["keras_history"]))
+    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+        return np.array(value["config"]["value"], value["config"]["dtype"])
+    if isinstance(value, dict) and "class_name" not in value:
+        return {key: _plain(item) for key, item in value.items()}
+    return value
+
+
+def _tensors(value: Any) -> Iterator[tuple[str, int]]:
+    """Find the tensors in a configuration: which layer gave each, at which call."""
+    if isinstance(value, dict):
+        if value.get("class_name") == "__keras_tensor__":
+            name, call, _ = value["config"]["keras_history"]
+            yield name, call
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _tensors(item)
