@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from compare.carried import Carried, carried_by_keras
 from compare.causes import Facts, Place
 from compare.checks import compare_step
 from compare.collecting import Comparison
@@ -53,6 +54,7 @@ def lockstep(
     shuffle: bool = True,
     validation_data: tuple[Any, Any] | None = None,
     validation_split: float = 0.0,
+    strict: bool = False,
     network: Network | None = None,
     stepper: Stepper | None = None,
     other_ways: Mapping[str, OtherWay] | None = None,
@@ -83,6 +85,9 @@ def lockstep(
     validation_data : (x, y), optional
     validation_split : float
         The last part of the data, kept for validation, as in ``fit``.
+    strict : bool
+        Refuse layers that have no twin. Else Keras itself carries them, everything around them is
+        verified, and the report says which they were.
     network : manual.Network, optional
         A network written by hand, with its own weights, instead of the twin that is built from
         the model's configuration.
@@ -144,7 +149,7 @@ def lockstep(
         named = {name: [part[:kept] for part in parts] for name, parts in named.items()}
     check_lengths(named, batch_size)
     if network is None:
-        network = twin_network(model)
+        network = twin_network(model, None if strict else carried_by_keras(model))
     check_same_weights(network, model)
     if network.dtype != dtype:
         raise BadInput(
@@ -156,6 +161,10 @@ def lockstep(
 
     report = Report("", dtype) if report is None else report
     report.label, report.dtype = label or model.name, dtype
+    for layer in network.layers:
+        if isinstance(layer, Carried):
+            report.unverified.append(layer.name)
+            report.notes.append(f"not independently verified: {layer}, carried by Keras itself")
     if not report.reproduce:
         once = "" if shuffle else ", shuffle=False"
         report.reproduce = (

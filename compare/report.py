@@ -166,6 +166,8 @@ class Report:
     history : list of EpochPair
     drift : Drift or None
         How the two trainings drift apart, each going its own way since the first step.
+    unverified : list of str
+        Layers without a twin, which Keras itself carried: nothing of theirs was verified.
     notes : list of str
         What the reader should know: metrics passed over, a run that stopped early.
     """
@@ -179,6 +181,7 @@ class Report:
     disagreements: int = 0
     history: list[EpochPair] = field(default_factory=list)
     drift: Drift | None = None
+    unverified: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     reproduce: str = ""
 
@@ -211,7 +214,8 @@ class Report:
     def status(self) -> str:
         """How the comparison stands, in a few words."""
         differ = f", {self.disagreements:,} differ" if self.disagreements else ""
-        return f"{self.compared:,} compared{differ}"
+        open_ = f", {len(self.unverified)} layers not verified" if self.unverified else ""
+        return f"{self.compared:,} compared{differ}{open_}"
 
     @property
     def largest(self) -> tuple[tuple[str, str, str], Largest] | None:
@@ -283,6 +287,7 @@ class Report:
                 {"phase": phase, "name": name, "source": source, **asdict(largest)}
                 for (phase, name, source), largest in self.quantities.items()
             ],
+            "unverified": self.unverified,
             "kinks": self.kinks,
             "notes": self.notes,
         }

@@ -10,12 +10,19 @@ import numpy as np
 from compare.errors import BadInput
 from keras_models import naming
 from keras_models.losses import loss_config
+from manual.configuration import Otherwise
 from manual.network import Network
 from manual.registry import NoTwin, from_keras
 
 
-def twin_network(model: keras.Model) -> Network:
+def twin_network(model: keras.Model, otherwise: Otherwise | None = None) -> Network:
     """Build and compile the twin of a compiled Keras model, with its weights.
+
+    Parameters
+    ----------
+    model : keras.Model
+    otherwise : callable, optional
+        What to put in place of a layer without a twin; by default it is refused.
 
     Raises
     ------
@@ -25,7 +32,10 @@ def twin_network(model: keras.Model) -> Network:
     config = model_config(model)
     try:
         network = Network.from_config(
-            config, dtype=working_dtype(model), trainable=set(naming.trainable_names(model))
+            config,
+            dtype=working_dtype(model),
+            trainable=set(naming.trainable_names(model)),
+            otherwise=otherwise,
         )
         compile_like(network, model)
     except NoTwin as error:

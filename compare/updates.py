@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from compare.carried import Carried
 from compare.collecting import FIT, OWN, TAPE, Collector, Origin
 from compare.noise import Noisy
 from compare.reference import Derivation, location_of
@@ -141,6 +142,8 @@ class UpdateCheck(Collector):
         for source, (expected, actual) in ways.items():
             for name, state in expected.items():
                 layer, weight = self.owner(name)
+                if isinstance(layer, Carried):
+                    continue
                 by = self.reference.derivation(layer, weight, "update_state")
                 around = partial(self.places.of_state, name)
                 origin = Origin(by, layer, around if source == TAPE else None)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
 from keras_models import naming
-from keras_models.copies import copied
+from keras_models.copies import CannotRun, computing_in, copied
 
 Arrays = Mapping[str, np.ndarray]
-
-
-class CannotRun(Exception):
-    """A map can't be run alone; the message says why."""
 
 
 class Alone:
@@ -58,7 +53,7 @@ class Alone:
         output : int
             Which of its outputs is asked for, if it has several.
         """
-        with _float64():
+        with computing_in("float64"):
             model = self._with(weights)
             name = node.removesuffix("/pre_activation")
             part = name != node
@@ -99,7 +94,7 @@ class Alone:
         The weights, the optimizer's slots (``hidden/kernel/momentum``), and what entered the rule
         (``hidden/kernel/processed gradient``).
         """
-        with _float64():
+        with computing_in("float64"):
             model = self._with(weights)
             optimizer, named = model.optimizer, naming.slots(model)
             for slot, variables in named.items():
@@ -135,18 +130,12 @@ class Alone:
     def _with(self, weights: Arrays) -> keras.Model:
         """Return the copy in float64, with the given weights."""
         if self._copy is None:
-            self._copy = copied(self._model, _in_float64)
+            self._copy = copied(self._model, "float64")
             self._copy.compile_from_config(self._model.get_compile_config())
             self._copy.optimizer.build(self._copy.trainable_variables)
         for name, variable in naming.weights(self._copy).items():
             variable.assign(weights[name])
         return self._copy
-
-
-def _in_float64(layer: Any) -> Any:
-    """Make a layer anew in float64; an operation, of which masks are made, has no dtype."""
-    wide = {"dtype": "float64"} if isinstance(layer, keras.layers.Layer) else {}
-    return type(layer).from_config({**layer.get_config(), **wide})
 
 
 def _masks(mask: Any, tensors: Sequence[Any], named: Sequence[str]) -> dict[str, Any]:
@@ -171,21 +160,3 @@ def _random_states(layer: keras.Layer) -> list[list[int]]:
         for variable in layer.variables
         if variable.name == "seed_generator_state"
     ]
-
-
-@contextmanager
-def _float64() -> Iterator[None]:
-    """Let Keras compute in float64 for a while; turn what it can't do into `CannotRun`."""
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    try:
-        yield
-    except CannotRun:
-        raise
-    except Exception as error:  # Keras has layers without a float64 kernel, and many errors
-        told = str(error).strip().partition("\n")[0]
-        raise CannotRun(f"Keras can't run it in float64: {told}") from error
-    finally:
-        keras.config.set_floatx(floatx)
-        keras.config.set_dtype_policy(policy)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import keras
@@ -10,20 +12,59 @@ import keras
 from keras_models import naming
 
 
-def copied(model: keras.Model, remade: Callable[[Any], Any] | None = None) -> keras.Model:
+class CannotRun(Exception):
+    """Keras can't run something on its own; the message says why."""
+
+
+def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     """Return a model of the same layers, with weights of its own, not compiled.
 
     Parameters
     ----------
     model : keras.Model
         Sequential or Functional.
-    remade : callable, optional
-        Makes a layer of the copy; by default from the configuration of the model's.
+    dtype : str, optional
+        What its layers compute in; by default what the model's do.
     """
-    copy = keras.models.clone_model(model, clone_function=remade)
+    copy = keras.models.clone_model(model, clone_function=partial(_remade, dtype=dtype))
     for own, variable in zip(
         naming.weights(copy).values(), naming.weights(model).values(), strict=True
     ):
         if own.trainable != variable.trainable:  # which a layer's configuration doesn't say
             own.trainable = variable.trainable
     return copy
+
+
+def _remade(layer: Any, dtype: str | None) -> Any:
+    """Make a layer anew; an operation, of which masks are made, has no dtype."""
+    config = layer.get_config()
+    if dtype is not None and isinstance(layer, keras.layers.Layer):
+        config["dtype"] = dtype
+    if isinstance(layer, keras.layers.Lambda):  # Keras refuses to read a function from bytes
+        return keras.layers.Lambda(
+            layer.function,
+            output_shape=layer._output_shape,
+            mask=layer.mask,
+            arguments=layer.arguments,
+            name=layer.name,
+            dtype=config["dtype"],
+        )
+    return type(layer).from_config(config)
+
+
+@contextmanager
+def computing_in(dtype: str) -> Iterator[None]:
+    """Let Keras compute in a precision for a while; turn what it can't do into `CannotRun`."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    try:
+        yield
+    except CannotRun:
+        raise
+    except Exception as error:  # Keras has layers without a float64 kernel, and many errors
+        told = str(error).strip().partition("\n")[0]
+        raise CannotRun(f"Keras can't run it in {dtype}: {told}") from error
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)

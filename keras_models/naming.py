@@ -19,7 +19,7 @@ def weights(model: keras.Model) -> dict[str, Any]:
     return {
         f"{path}/{name}": variable
         for path, layer in layers(model)
-        for name, variable in _named(layer)
+        for name, variable in named_weights(layer)
     }
 
 
@@ -47,7 +47,8 @@ def is_graph(layer: Any) -> bool:
     return isinstance(layer, (keras.Sequential, keras.src.models.Functional))
 
 
-def _named(layer: Any) -> Iterator[tuple[str, Any]]:
+def named_weights(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the weights of a layer with their names within it, in Keras's order."""
     times = Counter(variable.name for variable in layer.weights)
     for variable in layer.weights:
         # The layer's name may be missing, or have the model's before it.

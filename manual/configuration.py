@@ -141,26 +141,47 @@ class _Functional(_Model):
             (name, node): [symbol] for (name, node, _), symbol in fed
         }
 
-        def symbol_at(name: str, node: int, output: int) -> Symbol:
-            if (name, node) not in made:
-                nodes = self.entries[name]["inbound_nodes"]
-                made[name, node] = applied(self.part(name), nodes[node], call * len(nodes) + node)
-            return made[name, node][output]
-
-        def applied(part: Layer | _Model, node: Config, number: int) -> list[Symbol]:
-            histories, named = _arguments(node, part)
-            taken = [symbol_at(*history) for history in histories]
+        def applied(name: str, node: int) -> list[Symbol]:
+            nodes, part = self.entries[name]["inbound_nodes"], self.part(name)
+            histories, named = _arguments(nodes[node], part)
+            taken, number = [at(*history) for history in histories], call * len(nodes) + node
             if isinstance(part, _Model):
                 return self.within(part, taken, number)
             given = {
-                option: symbol_at(*value.history) if isinstance(value, _Tensor) else value
+                option: at(*value.history) if isinstance(value, _Tensor) else value
                 for option, value in named.items()
             }
-            return _listed(part.apply(*taken, call=number, **given))
+            try:
+                return _listed(part.apply(*taken, call=number, **given))
+            except NoTwin as missing:  # of an option of the call
+                if self.otherwise is None:
+                    raise
+                self.parts[name] = other = self.otherwise(self.entries[name], part.name, missing)
+                return _listed(other.apply(*taken, call=number, **given))
 
-        outputs = [symbol_at(*history) for history in _ends(self.config["output_layers"])]
+        def at(name: str, node: int, output: int) -> Symbol:
+            return made[name, node][output]
+
+        ends = _ends(self.config["output_layers"])
+        waiting = [(name, node) for name, node, _ in reversed(ends)]
+        while waiting:  # one after the other: Python wouldn't go as deep as some networks are
+            name, node = waiting[-1]
+            before = [] if (name, node) in made else self._before(name, node)
+            missing = [one for one in before if one not in made]
+            waiting += reversed(missing)
+            if not missing:
+                waiting.pop()
+                if (name, node) not in made:
+                    made[name, node] = applied(name, node)
+        outputs = [at(*end) for end in ends]
         _check_masks(self.entries, self.parts)
         return outputs
+
+    def _before(self, name: str, node: int) -> list[tuple[str, int]]:
+        """Return the calls whose outputs one takes."""
+        histories, named = _arguments(self.entries[name]["inbound_nodes"][node], self.part(name))
+        histories += [value.history for value in named.values() if isinstance(value, _Tensor)]
+        return [(source, call) for source, call, _ in histories]
 
 
 def _model(config: Config, path: str, otherwise: Otherwise | None) -> _Model:

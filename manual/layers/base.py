@@ -88,7 +88,7 @@ class Layer:
     derivation: ClassVar[Mapping[str, str]] = {}
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
-    tensor_arguments: ClassVar[tuple[str, ...]] = ()
+    tensor_arguments: tuple[str, ...] = ()
     call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}
 

@@ -51,7 +51,7 @@ class ProjectedAttention(Layer):
         "twice gets the sum",
     }
     takes_mask = True
-    tensor_arguments: ClassVar[tuple[str, ...]] = ("query", "value", "key")
+    tensor_arguments = ("query", "value", "key")
     call_options: ClassVar[frozenset[str]] = frozenset({"attention_mask", "use_causal_mask"})
 
     def __init__(
