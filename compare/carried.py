@@ -11,12 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from compare.errors import BadInput
 from compare.noise import Noisy
-from compare.reference import UNIT_ROUNDOFF
+from compare.working_precision import UNIT_ROUNDOFF
 from keras_models import naming
 from keras_models.carrier import Answer, Carrier, Question
 from keras_models.copies import CannotRun
 from manual.layers import Layer
+from manual.network import Network
 from manual.randomness import Draws
 from manual.recording import NotRecordable, Recorded
 from manual.registry import NoTwin
@@ -36,6 +38,24 @@ def carried_by_keras(model: keras.Model) -> Callable[[Config, str, NoTwin], Laye
         raise missing
 
     return otherwise
+
+
+def try_out(network: Network, xs: Sequence[np.ndarray]) -> list[Carried]:
+    """Return the layers of a network that Keras carries, having run them once on a sample.
+
+    Raises
+    ------
+    BadInput
+        If Keras can't.
+    """
+    carried = [layer for layer in network.layers if isinstance(layer, Carried)]
+    if carried:
+        try:
+            network.copy().forward([part[:1] for part in xs])
+        except CannotRun as error:
+            told = ", ".join(str(layer) for layer in carried)
+            raise BadInput(f"{error}. Without a twin: {told}.") from None
+    return carried
 
 
 @dataclass

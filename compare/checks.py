@@ -244,7 +244,7 @@ class StepCheck(UpdateCheck):
                 actual = from_keras.get(node.name)
                 if actual is not None:  # else no weight before it is trained: Keras has no use
                     self.compare("activation gradient", node.name, actual, expected, origin, TAPE)
-                    arrived[index] = self.reference.exact(actual)
+                    arrived[index] = self.reference.exact(actual, expected.unit)
             dy = node.gathered(index, arrived) if node.is_run else None
             if dy is None:
                 continue

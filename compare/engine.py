@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.carried import Carried, carried_by_keras
+from compare.carried import carried_by_keras, try_out
 from compare.causes import Facts, Place
 from compare.checks import compare_step
 from compare.collecting import Comparison
@@ -25,12 +25,13 @@ from compare.recorded_steps import RecordedSteps
 from compare.reference import Derivation, Reference, location_of
 from compare.report import EpochPair, Report
 from compare.twins import (
+    array_dtype,
     check_same_weights,
     loss_weights,
     model_config,
+    policy_name,
     twin_metrics,
     twin_network,
-    working_dtype,
 )
 from keras_models.alone import Alone
 from keras_models.recorder import Recorder, StepRecord
@@ -120,7 +121,7 @@ def lockstep(
     >>> report.raise_if_different()  # doctest: +SKIP
     """
     model_config(model)
-    dtype = working_dtype(model)
+    dtype = array_dtype(model)
     if epochs < 1 or (steps is not None and steps < 1):
         name, value = ("epochs", epochs) if epochs < 1 else ("steps", steps)
         raise BadInput(f"{name} must be at least 1. Received: {value}.")
@@ -156,15 +157,15 @@ def lockstep(
             f"The network computes in {network.dtype} and the model in {dtype}: build both in one."
         )
     check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
+    carried = try_out(network, named["x"])
     if held_out:
         check_fit(network, model, held_out["x"], held_out["y"], None)
 
     report = Report("", dtype) if report is None else report
-    report.label, report.dtype = label or model.name, dtype
-    for layer in network.layers:
-        if isinstance(layer, Carried):
-            report.unverified.append(layer.name)
-            report.notes.append(f"not independently verified: {layer}, carried by Keras itself")
+    report.label, report.dtype = label or model.name, policy_name(model)
+    for layer in carried:
+        report.unverified.append(layer.name)
+        report.notes.append(f"not independently verified: {layer}, carried by Keras itself")
     if not report.reproduce:
         once = "" if shuffle else ", shuffle=False"
         report.reproduce = (

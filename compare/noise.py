@@ -126,6 +126,18 @@ class Noisy(NDArrayOperatorsMixin):
             return self.value.astype(dtype)
         return self._like(self.value.astype(np.float64), self.variance)
 
+    def in_unit(self, unit: float) -> Noisy:
+        """Return these numbers handed over to another precision: as they are, or rounded to it."""
+        if unit == self.unit:
+            return self
+        variance = self.variance
+        lost = max(SMALLEST[unit], SMALLEST[self.unit])
+        if variance is not None:
+            variance = variance * (self.unit / unit) ** 2 + (lost / unit) ** 2
+        if unit > self.unit and self.value.dtype.kind == "f":
+            variance = added(variance, np.square(self.value) / 3 + (lost / unit) ** 2)
+        return Noisy(self.value, None if variance is None else np.sqrt(variance), unit=unit)
+
     def reshape(self, *shape: Any) -> Any:
         return self._structural(lambda array: array.reshape(*shape))
 

@@ -56,9 +56,8 @@ class Places(Surroundings):
 
     def value(self, index: int) -> Any:
         node = self.network.nodes[index]
-        return self.reference.exact(
-            self._fed[index] if node.is_input else self.tape["activation"][node.name]
-        )
+        array = self._fed[index] if node.is_input else self.tape["activation"][node.name]
+        return self.reference.exact(array, self.reference.units[index])
 
     def output(self, index: int) -> Noisy:
         """Return an activation as a map's own result: it carries the noise of its last operation.
@@ -70,11 +69,11 @@ class Places(Surroundings):
         node.layer.draws.replay(self.drawn(node.call))
         given, _ = self.reference.forward(node, inputs, self.mask_options(index))
         by_hand = dict(node.spread(index, given))[index]
-        return Noisy(self.value(index).value, by_hand.noise, unit=self.reference.unit)
+        return Noisy(self.value(index).value, by_hand.noise, unit=by_hand.unit)
 
     def gradient(self, index: int) -> Any:
         found = self.tape["activation gradient"].get(self.network.nodes[index].name)
-        return None if found is None else self.reference.exact(found)
+        return None if found is None else self.reference.exact(found, self.reference.units[index])
 
     def mask(self, index: int) -> Any:
         return self.masks[index]
@@ -114,8 +113,10 @@ class Places(Surroundings):
         return self.tape.get("draw", {})
 
     def drawn(self, call: str) -> list[Any]:
+        node = next(one for one in self.network.nodes if one.call == call)
+        unit = self.reference.unit_of(node.layer)
         return [
-            self.reference.exact(array)
+            self.reference.exact(array, unit)
             for key, array in self.drawn_in_step.items()
             if key.rpartition("/")[0] == call
         ]

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from compare.noise import Noisy
+from compare.working_precision import UNIT_ROUNDOFF
 from manual.graph import Node
 from manual.heads import Head, as_target
+from manual.layers import Layer
 from manual.network import Network, Pass
 from manual.optimizers import Step, tensors_of
 from manual.recording import Recorded
-
-UNIT_ROUNDOFF = {"float32": 2.0**-24, "float64": 2.0**-53}
 
 Named = Mapping[str, Any]
 """Arrays by name, with noise or without."""
@@ -57,7 +57,9 @@ def location_of(function: Any) -> str:
     return f"{'/'.join(parts[within:])}:{code.co_firstlineno}"
 
 
-def replay(network: Network, drawn: Named, taken: Callable[[Any], Any] = np.asarray) -> None:
+def replay(
+    network: Network, drawn: Named, taken: Callable[[Any, Layer], Any] | None = None
+) -> None:
     """Hand each stochastic layer of a network what was drawn in its place.
 
     Parameters
@@ -65,13 +67,13 @@ def replay(network: Network, drawn: Named, taken: Callable[[Any], Any] = np.asar
     network : manual.Network
     drawn : mapping of str to array
         Under ``layer/0``, ``layer/1`` … for the first call, ``layer@2/0`` … for the second.
-    taken : callable
-        What to make of each array.
+    taken : callable, optional
+        What to make of each array, for a layer.
     """
     for layer in network.layers:
         names = [node.call for node in network.nodes if node.layer is layer and node.is_run]
         arrays = [
-            taken(array)
+            np.asarray(array) if taken is None else taken(array, layer)
             for name in names
             for key, array in drawn.items()
             if key.rpartition("/")[0] == name
@@ -93,7 +95,11 @@ class Reference:
         self._original = network
         self._plain: Network | None = None
         self.network = network.copy("float64")
-        self.unit = UNIT_ROUNDOFF[network.dtype.name]
+        self.unit = UNIT_ROUNDOFF[network.precision]
+        self.units = [self.unit_of(node.layer) for node in self.network.nodes]
+        self.is_mixed = any(unit != self.unit for unit in self.units)
+        if self.is_mixed:
+            self.network.handed = self.handed  # type: ignore[method-assign]
         self._derivations: dict[tuple[int, str], Derivation] = {}
 
     def derivation(self, owner: Any, quantity: str, method: str) -> Derivation:
@@ -107,15 +113,29 @@ class Reference:
             )
         return self._derivations[key]
 
-    def exact(self, array: Any) -> Noisy:
+    def unit_of(self, layer: Layer) -> float:
+        """Return the unit roundoff of the precision that a layer computes in."""
+        return UNIT_ROUNDOFF[layer.precision] if layer.precision else self.unit
+
+    def handed(self, index: int | None, numbers: Any) -> Any:
+        """Bring numbers into the precision of a node, or, without one, of the weights and losses.
+
+        In mixed precision, noise is counted in units of what a layer computes in.
+        """
+        if not isinstance(numbers, Noisy):
+            return numbers
+        return numbers.in_unit(self.unit if index is None else self.units[index])
+
+    def exact(self, array: Any, unit: float | None = None) -> Noisy:
         """Take an array as it is given: its numbers are inputs, without noise."""
         given = array if isinstance(array, Recorded) else np.array(array)
-        return Noisy(given, unit=self.unit)
+        return Noisy(given, unit=self.unit if unit is None else unit)
 
     def load(self, weights: Named) -> None:
         """Take over Keras's weights."""
         for name, parameter in self.network.parameters.items():
-            parameter.value = self.exact(weights[name])
+            value = self.exact(weights[name])
+            parameter.value = value.in_unit(self.unit_of(self.network.owners[name]))
 
     def plain(self, weights: Named) -> Network:
         """Return a network in plain float64 numbers with the given weights."""
@@ -131,7 +151,7 @@ class Reference:
 
     def replay(self, drawn: Named) -> None:
         """Let the stochastic layers use, in their next forward pass, what Keras drew."""
-        replay(self.network, drawn, self.exact)
+        replay(self.network, drawn, lambda array, layer: self.exact(array, self.unit_of(layer)))
 
     # ------------------------------------------------------------------ one node alone
 
@@ -142,6 +162,8 @@ class Reference:
 
         What it gives is a list where the node is the first of several outputs.
         """
+        if self.is_mixed:
+            inputs = [one.in_unit(self.unit_of(node.layer)) for one in inputs]
         taken = inputs[0] if len(inputs) == 1 else inputs
         told = {**node.options, **(options or {})}
         value, saved = node.layer.forward(taken, training=True, **told)
@@ -150,12 +172,14 @@ class Reference:
     def backward(self, node: Node, dy: Any, saved: Any) -> list[Noisy]:
         """Run one node's derivative; the gradients of its weights are added to."""
         dx = node.layer.backward(dy, saved)
-        return list(dx) if isinstance(dx, list) else [dx]
+        shares = list(dx) if isinstance(dx, list) else [dx]
+        return [self.handed(to, one) for to, one in zip(node.inputs, shares, strict=True)]
 
     def head(
         self, head: Head, target: Any, read: Noisy, sample_weight: Any, mask: Any = None
     ) -> tuple[Noisy, Noisy]:
         """Return one output's weighted loss and its gradient at what the loss reads."""
+        read = self.handed(None, read)
         value, saved = head.loss.forward(
             as_target(target, read),
             read,
@@ -164,7 +188,7 @@ class Reference:
             mask=mask,
         )
         gradient = head.loss.backward(saved) * (head.weight * self.network.loss_scale)
-        return value * head.weight, gradient
+        return value * head.weight, self.handed(head.reads, gradient)
 
     # ------------------------------------------------------------------ a whole step
 
@@ -189,7 +213,7 @@ class Reference:
             if parameter.is_state
         }
         for parameter, value in before.items():
-            parameter.value = self.exact(value.value.copy())
+            parameter.value = self.exact(value.value.copy(), value.unit)
         for index, layer in self.network.stateful:
             layer.update_state(saved[index])
         after = {
@@ -204,7 +228,7 @@ class Reference:
     def gradients(self) -> dict[str, Noisy]:
         """Return the gradients of the trainable weights as they have added up."""
         return {
-            name: parameter.gradient
+            name: self.handed(None, parameter.gradient)
             for name, parameter in self.network.parameters.items()
             if parameter.trainable
         }

@@ -17,6 +17,7 @@ from compare.working_precision import (
     CAREFUL,
     RESOLVED,
     SMALLEST,
+    UNIT_ROUNDOFF,
     Numbers,
     Variance,
     added,
@@ -81,7 +82,10 @@ def _second_order(u: float, va: Any, vb: Any, *, of_square: bool = False) -> Var
 def _divide(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     y = np.divide(a, b)
     passed = None if va is None else va / np.square(b)
-    return y, added(_rounded(y), passed, None if vb is None else _passed(vb, y / b))
+    variance = added(_rounded(y), passed, None if vb is None else _passed(vb, y / b))
+    if vb is not None and u > UNIT_ROUNDOFF["float32"] and CAREFUL.get():
+        variance = np.where(np.square(b) <= np.square(CLOSE * u) * vb, np.inf, variance)
+    return y, variance
 
 
 def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:

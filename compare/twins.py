@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from compare.errors import BadInput
+from compare.working_precision import UNIT_ROUNDOFF
 from keras_models import naming
 from keras_models.losses import loss_config
 from manual.configuration import Otherwise
@@ -33,10 +34,11 @@ def twin_network(model: keras.Model, otherwise: Otherwise | None = None) -> Netw
     try:
         network = Network.from_config(
             config,
-            dtype=working_dtype(model),
+            dtype=array_dtype(model),
             trainable=set(naming.trainable_names(model)),
             otherwise=otherwise,
         )
+        network.precision = working_dtype(model)
         compile_like(network, model)
     except NoTwin as error:
         raise BadInput(str(error)) from None
@@ -83,19 +85,34 @@ def model_config(model: Any) -> dict[str, Any]:
 
 
 def working_dtype(model: keras.Model) -> str:
-    """Return the one dtype that the model, its layers and its loss compute in."""
+    """Return the dtype of the model's weights and of its loss; its layers may compute in others."""
     floatx = keras.config.floatx()
     for path, layer in naming.layers(model):
         policy = layer.dtype_policy
-        if policy.compute_dtype != floatx or policy.variable_dtype != floatx:
+        if policy.variable_dtype != floatx and layer.weights:
             raise BadInput(
                 f"The layer {path!r} has the dtype policy {policy.name}, but Keras computes "
                 f"the loss in keras.config.floatx(), which is {floatx}: make them the same before "
                 "building the model."
             )
-    if floatx not in ("float32", "float64"):
-        raise BadInput(f"The precisions are float32 and float64. Received: {floatx}.")
+        if policy.compute_dtype not in UNIT_ROUNDOFF:
+            raise BadInput(
+                f"The precisions are {', '.join(UNIT_ROUNDOFF)}. "
+                f"Received: {policy.name}, of the layer {path!r}."
+            )
     return str(floatx)
+
+
+def array_dtype(model: keras.Model) -> str:
+    """Return the dtype of arrays that hold the model's numbers: NumPy has no narrow arithmetic."""
+    return "float64" if working_dtype(model) == "float64" else "float32"
+
+
+def policy_name(model: keras.Model) -> str:
+    """Return the precision of a model in a word: that of its weights, or how it is mixed."""
+    weights = working_dtype(model)
+    computing = {layer.dtype_policy.compute_dtype for _, layer in naming.layers(model)}
+    return weights if computing == {weights} else " and ".join(sorted(computing | {weights}))
 
 
 def compile_like(network: Network, model: keras.Model) -> None:

@@ -111,7 +111,7 @@ class UpdateCheck(Collector):
         """
         local = self.reference.gradients()
         return {
-            name: Noisy(array, local[name].noise, unit=self.reference.unit)
+            name: Noisy(array, local[name].noise, unit=local[name].unit)
             if isinstance(self.owner(name)[0], Embedding)
             else array
             for name, array in gradients.items()

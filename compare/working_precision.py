@@ -10,10 +10,22 @@ from typing import Any
 
 import numpy as np
 
-SMALLEST = {2.0**-24: 2.0**-126, 2.0**-53: 2.0**-500}
+UNIT_ROUNDOFF = {
+    "bfloat16": 2.0**-8,
+    "float16": 2.0**-11,
+    "float32": 2.0**-24,
+    "float64": 2.0**-53,
+}
+SMALLEST = {2.0**-8: 2.0**-126, 2.0**-11: 2.0**-24, 2.0**-24: 2.0**-126, 2.0**-53: 2.0**-500}
 """Smaller numbers count as zero: TensorFlow flushes what is below the smallest normal float32, and
-below 2⁻⁵⁰⁰ the variance of a float64 is no longer a float64."""
-LARGEST = {2.0**-24: float(np.finfo(np.float32).max), 2.0**-53: float(np.finfo(np.float64).max)}
+below 2⁻⁵⁰⁰ the variance of a float64 is no longer a float64. Of float16 it keeps subnormals, down
+to 2⁻²⁴."""
+LARGEST = {
+    2.0**-8: 2.0**128 - 2.0**120,
+    2.0**-11: float(np.finfo(np.float16).max),
+    2.0**-24: float(np.finfo(np.float32).max),
+    2.0**-53: float(np.finfo(np.float64).max),
+}
 """The largest finite number of each working precision, by its unit roundoff."""
 
 Numbers = Any
@@ -64,7 +76,10 @@ def representation_error(number: float, unit: float) -> float:
         return 0.0
     mantissa, exponent = math.frexp(number)
     in_last_places = mantissa / unit
-    return abs(in_last_places - round(in_last_places)) * 2.0**exponent
+    error = abs(in_last_places - round(in_last_places)) * 2.0**exponent
+    # A number as small as float16's subnormals is off by more: their spacing is that of the least.
+    least = SMALLEST[unit]
+    return max(error, abs(number - round(number / least) * least) / unit)
 
 
 def added(*variances: Variance) -> Variance:
@@ -82,6 +97,9 @@ def within_range(value: Numbers, variance: Variance, unit: float) -> tuple[Numbe
     flushed = (size > 0) & (size < held)
     if flushed.any():
         variance = added(variance, np.where(flushed, (held / unit) ** 2, 0.0))
+    subnormal = (size > 0) & (size < SMALLEST[unit] / (2 * unit))  # they have fewer digits
+    if unit == UNIT_ROUNDOFF["float16"] and subnormal.any():
+        variance = added(variance, np.where(subnormal, (SMALLEST[unit] / unit) ** 2, 0.0))
     return np.where(size > LARGEST[unit], np.copysign(np.inf, value), value), variance
 
 

@@ -13,12 +13,16 @@ import tensorflow as tf
 from tensorflow.python.ops import gen_stateless_random_ops_v2 as generators
 
 from keras_models import naming
-from keras_models.copies import computing_in, copied
+from keras_models.copies import CannotRun, computing_in, copied
 from keras_models.hooks import DRAWING
 
 Arrays = Sequence[np.ndarray]
 Draw = Callable[[str, tuple[int, ...]], np.ndarray]
 """Gives random numbers of a shape, for one of the operations of `DRAWING`."""
+
+
+class AddsLosses(CannotRun):
+    """A layer does more than give outputs."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +138,12 @@ class Carrier:
                 options = dict(question.options)
                 if layer._call_has_training_arg:
                     options["training"] = question.training
+                layer._clear_losses()
                 given = layer(*taken, **options)
+                own = len(layer.losses) - len(layer._get_regularization_losses())
                 outputs = tf.nest.flatten(given)
+            if own:
+                raise AddsLosses(f"The layer {question.path!r} adds losses of its own (add_loss)")
             gradients: list[Any] = [None] * (len(inputs) + len(variables))
             if dy is not None:
                 arrived = [

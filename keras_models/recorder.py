@@ -81,6 +81,12 @@ _State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, lis
 """Weights, optimizer slots, iterations, seeds."""
 
 
+def as_numpy(tensor: Any) -> np.ndarray:
+    """Return a tensor's numbers; those of a narrow precision in float32, which holds them all."""
+    array = np.asarray(tensor)
+    return array.astype(np.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else array
+
+
 class Recorder(keras.callbacks.Callback):
     """Takes what every batch did out of a running ``fit``, without changing its result.
 
@@ -149,7 +155,7 @@ class Recorder(keras.callbacks.Callback):
         after = self._state(arrays)
         weights_before, slots_before, iterations, seeds = self._before
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
-            tf.nest.map_structure(np.asarray, data)
+            tf.nest.map_structure(as_numpy, data)
         )
         parts = [part for part in keras.utils.unpack_x_y_sample_weight(data) if part is not None]
         record = StepRecord(
@@ -205,7 +211,7 @@ class Recorder(keras.callbacks.Callback):
         """Cut the flat tensors that a step has returned into named arrays."""
         arrays = {}
         for group, flat in packed.items():
-            numbers, start = flat.numpy(), 0
+            numbers, start = as_numpy(flat), 0
             for key, shape, size in self._layout[group]:
                 arrays[key] = numbers[start : start + size].reshape(shape)
                 start += size

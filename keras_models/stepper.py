@@ -52,6 +52,7 @@ class Stepper:
         self._seeds = naming.seeds(self.model)
         self._calls = list(naming.calls_in_order(self.model))
         self._jit_compile, self._run_eagerly = model.jit_compile is True, model.run_eagerly
+        self._floatx = keras.config.floatx()
         self._compiled: Callable[..., Any] | None = None
         self._constants: dict[Any, tuple[Any, Any]] = {}
         self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
@@ -103,7 +104,7 @@ class Stepper:
             arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
             flat = np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False)
             parts = [x, y] if sample_weight is None else [x, y, sample_weight]
-            batch = tf.nest.map_structure(tf.constant, parts)
+            batch = tf.nest.map_structure(self._as_tensor, parts)
         else:
             flat, batch = tensors.state, tensors.batch
         state = (
@@ -121,6 +122,12 @@ class Stepper:
             trace.setdefault(phase, {})[name] = packed[start:stop].reshape(shape)
             start, sizes = stop, sizes + rank
         return trace
+
+    def _as_tensor(self, array: np.ndarray) -> Any:
+        """Return a tensor as ``fit`` feeds it: numbers in floatx, class numbers as they are."""
+        if array.dtype.kind != "f" or self._floatx in ("float32", "float64"):
+            return tf.constant(array)
+        return tf.cast(array, self._floatx)
 
     def _constant(self, array: np.ndarray) -> Any:
         """Return a tensor, the same for the same numbers: to make one takes a while."""
@@ -243,8 +250,11 @@ class Stepper:
         for name, variable in zip(self.names, self._weights, strict=True):
             numbers["weight", name] = tf.identity(variable)
         self._layout = [(*key, number.shape.rank) for key, number in numbers.items()]
+        wide = tf.float64 if loss.dtype == tf.float64 else tf.float32  # holds the narrower too
         return (
-            tf.concat([tf.reshape(number, [-1]) for number in numbers.values()], axis=0),
+            tf.concat(
+                [tf.reshape(tf.cast(number, wide), [-1]) for number in numbers.values()], axis=0
+            ),
             tf.concat([tf.shape(number) for number in numbers.values()], axis=0),
         )
 

@@ -80,7 +80,7 @@ class _Model:
             if self.otherwise is None:
                 raise
             layer = self.otherwise(entry, path, missing)
-        layer.name = path
+        layer.name, layer.precision = path, _precision(entry["config"].get("dtype"))
         return layer
 
     def within(self, model: _Model, sources: Sequence[Symbol], call: int) -> list[Symbol]:
@@ -191,6 +191,12 @@ def _model(config: Config, path: str, otherwise: Otherwise | None) -> _Model:
 
 def _is_model(config: Config) -> bool:
     return "layers" in config and ("input_layers" in config or "build_input_shape" in config)
+
+
+def _precision(policy: Any) -> str | None:
+    """Return what a dtype policy has its layer compute in."""
+    name = policy["config"].get("name") if isinstance(policy, dict) else policy
+    return name.removeprefix("mixed_") if isinstance(name, str) else None
 
 
 def _name(entry: Config) -> str:

@@ -41,6 +41,7 @@ def attached(
     loss_weights: Sequence[float | None] | None,
     nodes: Sequence[Node],
     outputs: Sequence[int],
+    precision: str,
 ) -> list[Head]:
     """Attach a loss to each output: behind the logits where it is a cross-entropy that reads them.
 
@@ -51,6 +52,9 @@ def attached(
     nodes : sequence of Node
     outputs : sequence of int
         Which nodes are outputs.
+    precision : str
+        What losses compute in. Where the last layer computes in another, Keras hands over the
+        probabilities and no logits.
     """
     losses = list(loss) if isinstance(loss, (list, tuple)) else [loss] * len(outputs)
     weights = list(loss_weights) if loss_weights else [None] * len(losses)
@@ -64,6 +68,7 @@ def attached(
         own = one if isinstance(one, Loss) else from_keras("loss", one)
         layer = nodes[output].layer
         fused = isinstance(layer, Activation) and own.reads_logits_of(layer.function)
+        fused = fused and layer.precision in (None, precision)
         reads = nodes[output].inputs[0] if fused else output
         heads.append(Head(output, reads, own, 1.0 if weight is None else weight))
     return heads

@@ -157,6 +157,7 @@ class Network:
     def _lay_out(self, dtype: str) -> None:
         """Lay all trainable weights in one array and make every parameter a view into it."""
         self.dtype = np.dtype(dtype)
+        self.precision = getattr(self, "precision", self.dtype.name)
         trainable = {name: p for name, p in self.parameters.items() if p.trainable}
         frozen = {name: p for name, p in self.parameters.items() if not p.trainable}
         values = np.empty(sum(p.size for p in self.parameters.values()), self.dtype)
@@ -239,9 +240,9 @@ class Network:
             run.values[index] = value if value.dtype == self.dtype else value.astype(self.dtype)
         for index, layer, sources in self._calls:
             if len(sources) == 1:
-                taken = run.values[sources[0]]
+                taken = self.handed(index, run.values[sources[0]])
             else:
-                taken = [run.values[source] for source in sources]
+                taken = [self.handed(index, run.values[source]) for source in sources]
             options = self.nodes[index].options
             if self._masked:
                 options = {**options, **self.mask_options(run, index, taken)}
@@ -249,6 +250,13 @@ class Network:
             for place, value in self.nodes[index].spread(index, given):
                 run.values[place] = replaced.get(place, value) if replaced else value
         return run
+
+    def handed(self, index: int | None, numbers: Any) -> Any:
+        """Return what a node (None: a loss) is handed, as it takes it: here, as it is.
+
+        Who follows rounding errors has layers that compute in several precisions.
+        """
+        return numbers
 
     def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
         """Carry the masks on by one node; return what its layer has to be told of them."""
@@ -295,6 +303,7 @@ class Network:
                 continue
             dx = layer.backward(dy, run.saved[index])
             for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
+                part = self.handed(source, part)
                 so_far, share = gradients[source], shares[source].get(index)
                 gradients[source] = part if so_far is None else so_far + part
                 shares[source][index] = part if share is None else share + part
@@ -337,7 +346,7 @@ class Network:
         optimizer : str, Optimizer or Keras configuration
         loss_weights : sequence of float, optional
         """
-        self.heads = attached(loss, loss_weights, self.nodes, self.outputs)
+        self.heads = attached(loss, loss_weights, self.nodes, self.outputs, self.precision)
         self.optimizer = (
             optimizer if isinstance(optimizer, Optimizer) else from_keras("optimizer", optimizer)
         )
@@ -357,7 +366,7 @@ class Network:
         upstream: dict[int, Array] = {}
         targets = y if isinstance(y, (list, tuple)) else [y]
         for head, target in zip(self.heads, targets, strict=True):
-            read = run.values[head.reads]
+            read = self.handed(None, run.values[head.reads])
             value, saved = head.loss.forward(
                 as_target(target, read),
                 read,
@@ -369,6 +378,7 @@ class Network:
             value = value if head.weight == 1.0 else value * head.weight
             total = value if total is None else total + value
             gradient = gradient if factor == 1.0 else gradient * factor
+            gradient = self.handed(head.reads, gradient)
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
         if self.regularized:

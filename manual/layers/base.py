@@ -82,6 +82,9 @@ class Layer:
         The formulas by quantity, in the field's notation. Reports print these very lines.
     parameters : list of Parameter
         In Keras's order. Empty until the layer has been built.
+    precision : str or None
+        What Keras computes the layer in, where its configuration says so. The arrays here are those
+        of the network; by this its noise is measured.
     """
 
     kind: ClassVar[str] = "layer"
@@ -109,6 +112,7 @@ class Layer:
         self.draws = Draws(seed)
         self.built = False
         self.calls = 0
+        self.precision: str | None = None
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Layer:
@@ -208,6 +212,7 @@ class Layer:
         if isinstance(self.activation, Linear):
             return output
         applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
+        applied.precision = self.precision
         return Symbol(applied, (output,), output.shape, call, is_activation_of_its_input=True)
 
     def _arranged(

@@ -1,0 +1,122 @@
+"""Narrow and mixed precisions: noise is measured in what each layer computes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+import compare
+from compare.noise import Noisy
+from compare.reference import Reference
+from compare.twins import twin_network
+from compare.working_precision import UNIT_ROUNDOFF, representation_error
+
+layers = keras.layers
+POLICIES = {"mixed_bfloat16": "float32", "bfloat16": "bfloat16", "float16": "float16"}
+
+
+@pytest.fixture(params=POLICIES)
+def policy(request: pytest.FixtureRequest) -> Iterator[str]:
+    before = keras.config.floatx(), keras.config.dtype_policy()
+    keras.config.set_floatx(POLICIES[request.param])
+    keras.config.set_dtype_policy(request.param)
+    keras.utils.set_random_seed(0)
+    yield request.param
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
+
+
+def table() -> tuple[keras.Model, Any, Any]:
+    generator = np.random.default_rng(0)
+    parts = [
+        keras.Input((3,)),
+        layers.Dense(16, "relu", name="first"),
+        layers.Dense(1, name="last", kernel_regularizer="l2"),
+    ]
+    return keras.Sequential(parts), generator.normal(size=(16, 3)), generator.normal(size=(16, 1))
+
+
+def images() -> tuple[keras.Model, Any, Any]:
+    generator = np.random.default_rng(0)
+    parts = [
+        keras.Input((8, 8, 2)),
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.BatchNormalization(),
+        layers.MaxPooling2D(),
+        layers.Dropout(0.3),
+        layers.Flatten(),
+        layers.Dense(3, "softmax"),
+    ]
+    x, y = generator.normal(size=(16, 8, 8, 2)), generator.integers(0, 3, 16)
+    return keras.Sequential(parts), x, y
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_table(policy: str, optimizer: str) -> None:
+    model, x, y = table()
+    model.compile(optimizer, "mse")
+    report = compare.lockstep(model, x, y, batch_size=8, epochs=2)
+    report.raise_if_different()
+    assert report.dtype == ("bfloat16 and float32" if "mixed" in policy else policy)
+
+
+def test_images(policy: str) -> None:
+    """In mixed precision the loss gets probabilities in float32, which have lost their logits."""
+    model, x, y = images()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    network = twin_network(model)
+    assert network.heads[0].from_logits == (policy != "mixed_bfloat16")
+    compare.lockstep(model, x, y, batch_size=8, epochs=2).raise_if_different()
+
+
+def test_a_last_layer_in_full_precision() -> None:
+    """As Keras recommends for mixed precision: each layer has the noise of its own."""
+    x = keras.Input((3,))
+    wide = layers.Dense(4, "tanh", name="narrow", dtype="mixed_bfloat16")(x)
+    model = keras.Model(x, layers.Dense(1, name="wide", dtype="float32")(wide))
+    model.compile("sgd", "mse")
+    reference = Reference(twin_network(model))
+    units = dict(zip([one.name for one in reference.network.nodes], reference.units, strict=True))
+    assert units["narrow"] == UNIT_ROUNDOFF["bfloat16"]
+    assert units["wide"] == UNIT_ROUNDOFF["float32"]
+    _, data, y = table()
+    compare.lockstep(model, data, y, batch_size=8).raise_if_different()
+
+
+def test_a_slip_is_found(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from manual.layers import Dense
+
+    model, x, y = table()
+    model.compile("sgd", "mse")
+    own = Dense.backward
+
+    def a_tenth_off(self: Any, dz: Any, saved: Any) -> Any:
+        dx = own(self, dz, saved)
+        if self.name == "last":
+            self.kernel.gradient *= 1.1
+        return dx
+
+    monkeypatch.setattr(Dense, "backward", a_tenth_off)
+    first = compare.lockstep(model, x, y, batch_size=8).first
+    assert first is not None
+    assert (first.phase, first.name) == ("weight gradient", "last/kernel")
+
+
+def test_numbers_that_change_their_precision() -> None:
+    narrow, wide = UNIT_ROUNDOFF["bfloat16"], UNIT_ROUNDOFF["float32"]
+    exact = Noisy(np.array([1.0, 3.0]), unit=wide)
+    rounded = exact.in_unit(narrow)
+    np.testing.assert_allclose(rounded.noise, np.array([1.0, 3.0]) / np.sqrt(3), rtol=1e-15)
+    back = rounded.in_unit(wide)
+    np.testing.assert_allclose(back.noise * wide, rounded.noise * narrow, rtol=1e-15)
+    assert exact.in_unit(wide) is exact
+
+
+def test_constants_below_the_normal_numbers_of_float16() -> None:
+    error = representation_error(1e-7, UNIT_ROUNDOFF["float16"])
+    assert error == pytest.approx(abs(1e-7 - float(np.float16(1e-7))) * 2.0**11)
+    assert representation_error(0.5, UNIT_ROUNDOFF["float16"]) == 0.0
