@@ -79,6 +79,19 @@ def check_labels(loss: Loss, y: np.ndarray, classes: int) -> None:
         )
 
 
+def check_inputs(model: keras.Model, xs: list[np.ndarray]) -> None:
+    """Refuse inputs of other shapes than the model takes; what it leaves open may be anything."""
+    for array, tensor in zip(xs, model.inputs, strict=False):  # how many there are, is checked
+        wanted, found = tuple(tensor.shape[1:]), array.shape[1:]
+        fits = len(wanted) == len(found) and all(
+            size in (None, given) for size, given in zip(wanted, found, strict=True)
+        )
+        if not fits:
+            raise BadInput(
+                f"The input {tensor.name!r} takes samples of shape {wanted}. Received: {found}."
+            )
+
+
 def check_fit(
     network: Network,
     model: keras.Model,
@@ -92,15 +105,8 @@ def check_fit(
             f"The model has {len(network.inputs)} inputs and {len(network.outputs)} outputs. "
             f"Received: {len(xs)} arrays for x and {len(ys)} for y."
         )
-    for array, index in zip(xs, network.inputs, strict=True):
-        layer: Any = network.nodes[index].layer
-        if array.shape[1:] != layer.shape:
-            raise BadInput(
-                f"The input {layer.name!r} takes samples of shape {layer.shape}. "
-                f"Received: {array.shape[1:]}."
-            )
-    for array, head, tensor in zip(ys, network.heads, model.outputs, strict=True):
-        wanted = tuple(tensor.shape[1:])
+    check_inputs(model, xs)
+    for array, head, wanted in zip(ys, network.heads, network.output_shapes, strict=True):
         sparse = head.loss.takes_classes
         allowed = {wanted[:-1], (*wanted[:-1], 1)} if sparse else {wanted}
         if not sparse and wanted[-1] == 1:

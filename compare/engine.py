@@ -14,7 +14,7 @@ from compare.carried import carried_by_keras, try_out
 from compare.causes import Facts, Place
 from compare.checks import compare_step
 from compare.collecting import Comparison
-from compare.data import check_fit, check_lengths, checked_arrays
+from compare.data import check_fit, check_inputs, check_lengths, checked_arrays
 from compare.diagnosis import judged
 from compare.drift import OwnSteps, first_non_finite
 from compare.epochs import EpochCheck
@@ -150,7 +150,10 @@ def lockstep(
         named = {name: [part[:kept] for part in parts] for name, parts in named.items()}
     check_lengths(named, batch_size)
     if network is None:
-        network = twin_network(model, None if strict else carried_by_keras(model))
+        check_inputs(model, named["x"])
+        otherwise = None if strict else carried_by_keras(model)
+        shapes = [array.shape[1:] for array in xs]
+        network = twin_network(model, otherwise, shapes if len(xs) == len(model.inputs) else None)
     check_same_weights(network, model)
     if network.dtype != dtype:
         raise BadInput(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -16,7 +17,11 @@ from manual.network import Network
 from manual.registry import NoTwin, from_keras
 
 
-def twin_network(model: keras.Model, otherwise: Otherwise | None = None) -> Network:
+def twin_network(
+    model: keras.Model,
+    otherwise: Otherwise | None = None,
+    shapes: Sequence[Sequence[int]] | None = None,
+) -> Network:
     """Build and compile the twin of a compiled Keras model, with its weights.
 
     Parameters
@@ -24,6 +29,8 @@ def twin_network(model: keras.Model, otherwise: Otherwise | None = None) -> Netw
     model : keras.Model
     otherwise : callable, optional
         What to put in place of a layer without a twin; by default it is refused.
+    shapes : sequence of shape, optional
+        Of a sample of each input, where the model leaves sizes open.
 
     Raises
     ------
@@ -37,6 +44,7 @@ def twin_network(model: keras.Model, otherwise: Otherwise | None = None) -> Netw
             dtype=array_dtype(model),
             trainable=set(naming.trainable_names(model)),
             otherwise=otherwise,
+            shapes=shapes,
         )
         network.precision = working_dtype(model)
         compile_like(network, model)

@@ -114,7 +114,9 @@ def without_weight_decay(model: keras.Model) -> list[str]:
     ]
 
 
-def calls_in_order(model: keras.Model, path: str = "", outer: int = 0) -> Iterator[tuple[Any, str]]:
+def calls_in_order(
+    model: keras.Model, path: str = "", outer: int = 0
+) -> Iterator[tuple[Any, str, int]]:
     """Yield every layer call of a Functional or Sequential model in the order Keras runs them.
 
     The operations with which Keras carries masks on are in the graph too, and are passed over:
@@ -131,8 +133,10 @@ def calls_in_order(model: keras.Model, path: str = "", outer: int = 0) -> Iterat
     Yields
     ------
     layer : keras.Layer
-    name : str
-        The layer's, with its path, and ``@2`` for the second of its calls, ``@3`` …
+    path : str
+        The layer's.
+    call : int
+        Which of its calls this is, counted from 0.
     """
     functional = getattr(model, "_functional", model)
     by_depth = functional._nodes_by_depth
@@ -146,4 +150,18 @@ def calls_in_order(model: keras.Model, path: str = "", outer: int = 0) -> Iterat
         if is_graph(layer):
             yield from calls_in_order(layer, f"{path}{layer.name}/", call)
         else:
-            yield layer, f"{path}{layer.name}" + (f"@{call + 1}" if call else "")
+            yield layer, path + layer.name, call
+
+
+def calls_of_copy(copy: keras.Model, model: keras.Model) -> Iterator[tuple[Any, str]]:
+    """Yield every layer call of a copy of a model, in order, under the name it has in the model.
+
+    That is the layer's path, and ``@2`` for the second of its calls, ``@3`` … A copy is made by
+    running through the model, so that its calls are counted in the order in which they are run.
+    """
+    counted: dict[str, list[int]] = {}
+    for _, path, call in calls_in_order(model):
+        counted.setdefault(path, []).append(call)
+    for layer, path, run in calls_in_order(copy):
+        call = counted[path][run]
+        yield layer, path + (f"@{call + 1}" if call else "")

@@ -50,7 +50,7 @@ class Stepper:
         self._slots = naming.slots(self.model)
         self._slot_variables = [v for slot in self._slots.values() for v in slot.values()]
         self._seeds = naming.seeds(self.model)
-        self._calls = list(naming.calls_in_order(self.model))
+        self._calls = list(naming.calls_of_copy(self.model, model))
         self._jit_compile, self._run_eagerly = model.jit_compile is True, model.run_eagerly
         self._floatx = keras.config.floatx()
         self._compiled: Callable[..., Any] | None = None

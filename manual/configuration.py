@@ -18,7 +18,9 @@ and what is missing; it may raise that."""
 
 
 def symbols_from_config(
-    config: Config, otherwise: Otherwise | None = None
+    config: Config,
+    otherwise: Otherwise | None = None,
+    shapes: Sequence[Sequence[int]] | None = None,
 ) -> tuple[list[Symbol], list[Symbol], list[Layer], list[Symbol]]:
     """Rebuild the graph that a Keras model's ``get_config()`` describes.
 
@@ -27,6 +29,8 @@ def symbols_from_config(
     config : mapping
     otherwise : callable, optional
         What to do about layers without a twin; by default they are refused.
+    shapes : sequence of shape, optional
+        Of a sample of each input, where the configuration leaves sizes open.
 
     Returns
     -------
@@ -43,7 +47,9 @@ def symbols_from_config(
         If a layer, or an option of one, has no hand-derived counterpart.
     """
     model = _model(config, "", otherwise)
-    inputs = [Symbol(layer, (), layer.shape) for layer in model.input_layers()]
+    layers = model.input_layers()
+    sizes = [layer.shape for layer in layers] if shapes is None else shapes
+    inputs = [layer.of_size(size) for layer, size in zip(layers, sizes, strict=True)]
     outputs = model.called(inputs, 0)
     return inputs, outputs, list(model.layers()), model.given_within
 
@@ -80,7 +86,9 @@ class _Model:
             if self.otherwise is None:
                 raise
             layer = self.otherwise(entry, path, missing)
-        layer.name, layer.precision = path, _precision(entry["config"].get("dtype"))
+        layer.name = path
+        if not isinstance(layer, InputLayer):
+            layer.precision = _precision(entry["config"].get("dtype"))
         return layer
 
     def within(self, model: _Model, sources: Sequence[Symbol], call: int) -> list[Symbol]:
@@ -194,9 +202,9 @@ def _is_model(config: Config) -> bool:
 
 
 def _precision(policy: Any) -> str | None:
-    """Return what a dtype policy has its layer compute in."""
+    """Return what a dtype policy has its layer compute in; None for whole numbers."""
     name = policy["config"].get("name") if isinstance(policy, dict) else policy
-    return name.removeprefix("mixed_") if isinstance(name, str) else None
+    return name.removeprefix("mixed_") if isinstance(name, str) and "float" in name else None
 
 
 def _name(entry: Config) -> str:

@@ -15,6 +15,7 @@ from manual.configuration import Otherwise, symbols_from_config
 from manual.graph import Node, in_causal_order, nodes_of
 from manual.heads import Head, as_target, attached
 from manual.layers import Layer, Parameter, Symbol
+from manual.layers.base import Shape
 from manual.optimizers import Optimizer, Tensor
 from manual.registry import from_keras
 from manual.replay import Rehearsed
@@ -97,6 +98,7 @@ class Network:
         self.nodes: list[Node] = nodes_of(order)
         self.inputs = [place[id(symbol)] for symbol in inputs]
         self.outputs = [place[id(symbol)] for symbol in outputs]
+        self.output_shapes: list[Shape] = [symbol.shape for symbol in outputs]
         self._calls = [
             (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
         ]
@@ -133,6 +135,7 @@ class Network:
         dtype: str = "float32",
         trainable: Container[str] | None = None,
         otherwise: Otherwise | None = None,
+        shapes: Sequence[Sequence[int]] | None = None,
     ) -> Network:
         """Build the twin of a Keras Sequential or Functional model from its ``get_config()``.
 
@@ -145,13 +148,15 @@ class Network:
             configuration doesn't say.
         otherwise : callable, optional
             What to put in place of a layer without a twin.
+        shapes : sequence of shape, optional
+            Of a sample of each input, where the configuration leaves sizes open.
 
         Raises
         ------
         NoTwin
             If a layer, or an option of one, has no hand-derived counterpart.
         """
-        inputs, outputs, layers, unused = symbols_from_config(config, otherwise)
+        inputs, outputs, layers, unused = symbols_from_config(config, otherwise, shapes)
         return cls(inputs, outputs, dtype=dtype, layers=layers, trainable=trainable, unused=unused)
 
     def _lay_out(self, dtype: str) -> None:

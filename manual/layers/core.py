@@ -18,7 +18,7 @@ from manual.regularizers import Regularizer
 
 @twin_of("InputLayer")
 class InputLayer(Layer):
-    """The place where data enters: the identity, with a shape."""
+    """The place where data enters: the identity, with a shape; None is any size."""
 
     derivation = {"forward": "y = x"}
 
@@ -31,12 +31,16 @@ class InputLayer(Layer):
     ) -> None:
         super().__init__(name=name)
         sample = shape if shape is not None else (batch_shape or ())[1:]
-        if any(size is None for size in sample):
+        self.shape: tuple[int | None, ...] = tuple(sample)
+
+    def of_size(self, shape: Sequence[int | None]) -> Symbol:
+        """Return a symbolic value of this input, of a sample shape that fits its own."""
+        if any(size is None for size in shape):
             raise ValueError(
-                f"Input {self.name!r} has the shape {tuple(sample)}: every size but the batch "
+                f"Input {self.name!r} has the shape {tuple(shape)}: every size but the batch "
                 "must be known."
             )
-        self.shape: Shape = tuple(int(size) for size in sample if size is not None)
+        return Symbol(self, (), tuple(int(size) for size in shape if size is not None))
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> InputLayer:
@@ -45,8 +49,7 @@ class InputLayer(Layer):
 
 def Input(shape: Sequence[int], name: str | None = None) -> Symbol:  # noqa: N802 (Keras's name)
     """Return a symbolic value of the given sample shape: where a network starts."""
-    layer = InputLayer(shape, name=name)
-    return Symbol(layer, (), layer.shape)
+    return InputLayer(shape, name=name).of_size(shape)
 
 
 @twin_of("Dense")

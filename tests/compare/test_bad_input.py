@@ -11,6 +11,7 @@ import pytest
 
 import manual
 from compare import BadInput, lockstep
+from compare.twins import twin_network
 
 X, Y = np.arange(24.0).reshape(8, 3) / 24, np.arange(16.0).reshape(8, 2) / 16
 
@@ -289,9 +290,12 @@ def test_sizes_that_are_not_known(refused: Refused) -> None:
     x = keras.Input((None, 3), name="any_length")
     model = keras.Model(x, keras.layers.Dense(2)(x), name="open")
     model.compile("sgd", "mse", run_eagerly=True)
-    message = refused(model, x=np.zeros((8, 4, 3)), y=np.zeros((8, 4, 2)))
-    assert message.startswith("The model 'open' can't be rebuilt by hand: Input 'any_length'")
-    assert "every size but the batch must be known" in message
+    message = refused(model, x=np.zeros((8, 4, 3)), y=np.zeros((8, 5, 2)))
+    assert "has the shape (4, 2), so that y needs samples of shape (4, 2)" in message
+    message = refused(model, x=np.zeros((8, 4, 2)), y=np.zeros((8, 4, 2)))
+    assert message == ("The input 'any_length' takes samples of shape (None, 3). Received: (4, 2).")
+    with pytest.raises(BadInput, match="every size but the batch must be known"):
+        twin_network(model)
 
 
 # ---------------------------------------------------------------------- a network by hand

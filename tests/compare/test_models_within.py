@@ -114,6 +114,18 @@ def test_a_layer_in_two_models_is_refused() -> None:
         compare.lockstep(model, *data(8, 3))
 
 
+def test_calls_that_a_copy_counts_otherwise() -> None:
+    """Two calls on one input: which of them the maximum takes must not be mixed up."""
+    x = keras.Input((5,), dtype="int32")
+    table = layers.Embedding(9, 4, name="table")
+    mean, largest = layers.GlobalAveragePooling1D(), layers.GlobalMaxPooling1D()
+    product = layers.Dot(axes=-1)([mean(table(x)), largest(table(x))])
+    model = keras.Model(x, layers.Dense(1)(product))
+    model.compile("sgd", "mse")
+    y = data(8, 1)[1]
+    compare.lockstep(model, np.arange(40).reshape(8, 5) % 9, y, batch_size=4).raise_if_different()
+
+
 def compiled(model: keras.Model) -> keras.Model:
     model.compile("adam", "mse")
     return model
