@@ -107,6 +107,7 @@ class Assembly:
                 continue
             back = self.reference.backward(node, dy, self.run.saved[index])
             for source, dx in zip(node.inputs, back, strict=True):
-                arrived[source].append(dx)
+                if dx is not None:
+                    arrived[source].append(dx)
         self.network.add_regularization_gradients()
         return self.reference.gradients()

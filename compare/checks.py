@@ -136,12 +136,12 @@ class StepCheck(UpdateCheck):
     def activations(self) -> list[Any]:
         """Run each node's forward map on Keras's inputs to it."""
         saved: list[Any] = []
-        masks = self.places.masks
+        masks, taken = self.places.masks, list(self.values)
         for index, node in enumerate(self.network.nodes):
             if not node.is_run:
                 saved.append(None)
                 continue
-            inputs = [self.values[source] for source in node.inputs]
+            inputs = [taken[source] for source in node.inputs]
             given, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
             saved.append(kept)
             arriving = [masks[source] for source in node.inputs]
@@ -158,6 +158,7 @@ class StepCheck(UpdateCheck):
             around = partial(self.places.of_map, index)
             for place, expected in node.spread(index, given):
                 one, actual = self.network.nodes[place], self.values[place].value
+                taken[place] = self.reference.taken(actual, expected)
                 alone = partial(self.activation_alone, index, one.output)
                 origin = Origin(by, node.layer, around, self.activations_into(index), alone)
                 self.compare("activation", one.name, actual, expected, origin, TAPE)
@@ -244,7 +245,7 @@ class StepCheck(UpdateCheck):
                 actual = from_keras.get(node.name)
                 if actual is not None:  # else no weight before it is trained: Keras has no use
                     self.compare("activation gradient", node.name, actual, expected, origin, TAPE)
-                    arrived[index] = self.reference.exact(actual, expected.unit)
+                    arrived[index] = self.reference.taken(actual, expected)
             dy = node.gathered(index, arrived) if node.is_run else None
             if dy is None:
                 continue
@@ -254,7 +255,8 @@ class StepCheck(UpdateCheck):
             for source, dx in zip(
                 node.inputs, self.reference.backward(node, dy, saved[index]), strict=True
             ):
-                shares[source] = shares[source] + dx if source in shares else dx
+                if dx is not None:
+                    shares[source] = shares[source] + dx if source in shares else dx
             for source, share in shares.items():
                 around = partial(self.places.of_input_gradient, index, source)
                 parts[source].append((share, Origin(by, node.layer, around, takes)))

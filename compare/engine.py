@@ -223,8 +223,9 @@ class _Lockstep:
         self.model, self.report = model, report
         self.own = OwnSteps(network)
         report.drift = self.own.drift
-        self.reference = Reference(network)
-        self.recorded = RecordedSteps(Reference(network), self.own.single)
+        fused = model.jit_compile is True
+        self.reference = Reference(network, fused=fused)
+        self.recorded = RecordedSteps(Reference(network, fused=fused), self.own.single)
         self.stepper = stepper
         self.alone = Alone(stepper.model)
         self.loss_weights = loss_weights(model)

@@ -121,7 +121,7 @@ class Noisy(NDArrayOperatorsMixin):
     def astype(self, dtype: Any) -> Any:
         """Return exact whole numbers as plain ones, to be indices; all others are float64."""
         if np.dtype(dtype).kind in "iu":
-            if self.variance is not None:
+            if self.variance is not None and self.variance.any():
                 raise TypeError("A number with rounding noise can't be an index.")
             return self.value.astype(dtype)
         return self._like(self.value.astype(np.float64), self.variance)

@@ -89,9 +89,12 @@ class Reference:
     ----------
     network : manual.Network
         Compiled; it is copied.
+    fused : bool
+        Whether Keras's step is compiled by XLA, which computes several maps in one go.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, *, fused: bool = False) -> None:
+        self.fused = fused
         self._original = network
         self._plain: Network | None = None
         self.network = network.copy("float64")
@@ -130,6 +133,17 @@ class Reference:
         """Take an array as it is given: its numbers are inputs, without noise."""
         given = array if isinstance(array, Recorded) else np.array(array)
         return Noisy(given, unit=self.unit if unit is None else unit)
+
+    def taken(self, array: Any, expected: Noisy) -> Noisy:
+        """Return what a map takes from the one before it, which Keras shows as this array.
+
+        Where XLA computes both in one go, what passes between them isn't rounded as it is where it
+        is shown, or is computed again: then it is known to within the noise of its map.
+        """
+        found = self.exact(array, expected.unit)
+        if self.fused:
+            found.variance = expected.variance
+        return found
 
     def load(self, weights: Named) -> None:
         """Take over Keras's weights."""

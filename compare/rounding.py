@@ -24,7 +24,7 @@ from compare.working_precision import (
     may_overflow,
     mean_group_size,
 )
-from manual.activations.functions import ERFC, erfc
+from manual.activations.functions import ERF, ERFC, erf, erfc
 
 CORRECTLY_ROUNDED = 1 / 3
 ELEMENTARY = 4.0
@@ -142,6 +142,12 @@ def _power(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varianc
     return y, added(_rounded(y, ELEMENTARY), of_base, of_exponent, together)
 
 
+def _arctan2(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
+    y = np.arctan2(a, b)
+    squared = np.square(a) + np.square(b)
+    return y, added(_rounded(y, ELEMENTARY), _passed(va, b / squared), _passed(vb, a / squared))
+
+
 def _sqrt(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
     y = np.sqrt(a)
     if va is None:
@@ -212,6 +218,12 @@ def _whole(function: np.ufunc) -> Rule:
     return rule
 
 
+def _nearest(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:
+    """Round to the nearest whole number: uncertain by 1 halfway between two."""
+    close = close_together(u, a, va, np.floor(a) + 0.5, None)
+    return np.rint(a), None if close is None else np.where(close, 1 / u**2, 0.0)
+
+
 def _floor_divide(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Variance]:
     """Divide down to a whole number: without doubt if both operands are exact."""
     quotient, variance = _divide(u, a, va, b, vb)
@@ -249,9 +261,22 @@ RULES: dict[np.ufunc, Rule] = {
     np.log: _elementary(np.log, lambda a, y: 1 / a),
     np.log1p: _elementary(np.log1p, lambda a, y: 1 / (1 + a)),
     np.tanh: _elementary(np.tanh, lambda a, y: 1 - y * y),
+    np.sin: _elementary(np.sin, lambda a, y: np.cos(a)),
     np.cos: _elementary(np.cos, lambda a, y: np.sin(a)),
+    np.tan: _elementary(np.tan, lambda a, y: 1 + y * y),
+    np.arcsin: _elementary(np.arcsin, lambda a, y: 1 / np.sqrt(1 - a * a)),
+    np.arccos: _elementary(np.arccos, lambda a, y: 1 / np.sqrt(1 - a * a)),
+    np.arctan: _elementary(np.arctan, lambda a, y: 1 / (1 + a * a)),
+    np.arctan2: _arctan2,
+    np.sinh: _elementary(np.sinh, lambda a, y: np.cosh(a)),
+    np.cosh: _elementary(np.cosh, lambda a, y: np.sinh(a)),
+    np.arcsinh: _elementary(np.arcsinh, lambda a, y: 1 / np.cosh(y)),
+    np.arccosh: _elementary(np.arccosh, lambda a, y: 1 / np.sinh(y)),
+    np.arctanh: _elementary(np.arctanh, lambda a, y: 1 / (1 - a * a)),
     np.floor: _whole(np.floor),
+    np.rint: _nearest,
     np.floor_divide: _floor_divide,
+    ERF: _elementary(erf, lambda a, y: np.exp(-a * a) * (2 / math.sqrt(math.pi))),
     ERFC: _elementary(erfc, lambda a, y: np.exp(-a * a) * (2 / math.sqrt(math.pi))),
     np.maximum: _choice(np.maximum),
     np.minimum: _choice(np.minimum),

@@ -10,9 +10,10 @@ import numpy as np
 
 from compare.errors import BadInput
 from compare.working_precision import UNIT_ROUNDOFF
-from keras_models import naming
+from keras_models import functions, naming
 from keras_models.losses import loss_config
 from manual.configuration import Otherwise
+from manual.functions import Lambda
 from manual.network import Network
 from manual.registry import NoTwin, from_keras
 
@@ -38,6 +39,8 @@ def twin_network(
         If the model is not compiled, has no graph, or holds something that has no twin (yet).
     """
     config = model_config(model)
+    for layer, its in functions.lambdas(model, config):
+        its[Lambda.GRAPH] = functions.graph(layer)
     try:
         network = Network.from_config(
             config,

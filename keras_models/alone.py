@@ -57,6 +57,9 @@ class Alone:
             model = self._with(weights)
             name = node.removesuffix("/pre_activation")
             part = name != node
+            call = naming.operation_call(model, name)
+            if call is not None:
+                return _operation(call, inputs, output)
             layer = dict(naming.layers(model))[name.partition("@")[0]]
             function = vars(layer).get("activation")
             applied = function not in (None, keras.activations.linear)
@@ -136,6 +139,17 @@ class Alone:
         for name, variable in naming.weights(self._copy).items():
             variable.assign(weights[name])
         return self._copy
+
+
+def _operation(call: Any, inputs: Sequence[np.ndarray], output: int) -> np.ndarray:
+    """Call an operation with other tensors, and with its own constants."""
+    taken = {
+        id(symbol): keras.ops.convert_to_tensor(array, "float64")
+        for symbol, array in zip(call.input_tensors, inputs, strict=True)
+    }
+    args, kwargs = call.arguments.fill_in(taken)
+    made = call.operation.call(*args, **kwargs)
+    return np.asarray(keras.tree.flatten(made)[output], np.float64)
 
 
 def _masks(mask: Any, tensors: Sequence[Any], named: Sequence[str]) -> dict[str, Any]:

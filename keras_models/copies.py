@@ -26,7 +26,8 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     dtype : str, optional
         What its layers compute in; by default what the model's do.
     """
-    copy = keras.models.clone_model(model, clone_function=partial(_remade, dtype=dtype))
+    remade = partial(_remade, dtype=dtype)
+    copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     for own, variable in zip(
         naming.weights(copy).values(), naming.weights(model).values(), strict=True
     ):

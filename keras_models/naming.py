@@ -117,10 +117,10 @@ def without_weight_decay(model: keras.Model) -> list[str]:
 def calls_in_order(
     model: keras.Model, path: str = "", outer: int = 0
 ) -> Iterator[tuple[Any, str, int]]:
-    """Yield every layer call of a Functional or Sequential model in the order Keras runs them.
+    """Yield every call in a Functional or Sequential model in the order Keras runs them.
 
-    The operations with which Keras carries masks on are in the graph too, and are passed over:
-    they alone give a yes or no.
+    Operations (``x + y``) are calls as layers are. Those with which Keras only carries masks on are
+    in the graph too, and are passed over.
 
     Parameters
     ----------
@@ -132,17 +132,19 @@ def calls_in_order(
 
     Yields
     ------
-    layer : keras.Layer
+    layer : keras.Layer or keras.Operation
     path : str
-        The layer's.
+        Its own.
     call : int
         Which of its calls this is, counted from 0.
     """
     functional = getattr(model, "_functional", model)
     by_depth = functional._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    computing = _computing(functional.outputs)
     for node in nodes:
-        if node.is_input or node.outputs[0].dtype == "bool":
+        of_mask = not isinstance(node.operation, keras.Layer) and id(node) not in computing
+        if node.is_input or of_mask:
             continue
         layer = node.operation
         own = [other for other in layer._inbound_nodes if other in nodes]
@@ -165,3 +167,33 @@ def calls_of_copy(copy: keras.Model, model: keras.Model) -> Iterator[tuple[Any, 
     for layer, path, run in calls_in_order(copy):
         call = counted[path][run]
         yield layer, path + (f"@{call + 1}" if call else "")
+
+
+MASKS = ("mask", "query_mask", "value_mask", "key_mask")
+"""Arguments of layers in which Keras hands over masks."""
+
+
+def _computing(outputs: Any) -> set[int]:
+    """Return the ids of the nodes on which outputs depend other than by a mask of a layer."""
+    found: set[int] = set()
+    waiting = keras.tree.flatten(outputs)
+    while waiting:
+        operation, index, _ = waiting.pop()._keras_history
+        node = operation._inbound_nodes[index]
+        if id(node) not in found:
+            found.add(id(node))
+            kwargs = dict(node.arguments.kwargs)
+            if isinstance(operation, keras.Layer):
+                kwargs = {name: value for name, value in kwargs.items() if name not in MASKS}
+            taken = keras.tree.flatten((node.arguments.args, kwargs))
+            waiting += [one for one in taken if keras.backend.is_keras_tensor(one)]
+    return found
+
+
+def operation_call(model: keras.Model, name: str) -> Any:
+    """Return the node of an operation's call by its name in a trace; None if a layer makes it."""
+    for operation, path, call in calls_in_order(model):
+        own = path + (f"@{call + 1}" if call else "")
+        if own == name and not isinstance(operation, keras.Layer):
+            return operation._inbound_nodes[-1]
+    return None

@@ -220,7 +220,8 @@ class Stepper:
             )
             scaled = optimizer.scale_loss(loss)
         trainable = model.trainable_variables
-        gradients = tape.gradient(scaled, [*trainable, *seen.values()])
+        smooth = {name: value for name, value in seen.items() if value.dtype.is_floating}
+        gradients = tape.gradient(scaled, [*trainable, *smooth.values()])
         of_weights, of_activations = gradients[: len(trainable)], gradients[len(trainable) :]
         processed = applied(optimizer, of_weights, trainable)
 
@@ -233,7 +234,7 @@ class Stepper:
                 masks[f"loss/{index}"] = mask
         numbers.update({("mask", name): tf.cast(mask, loss.dtype) for name, mask in masks.items()})
         numbers["loss", "total"] = loss
-        for name, gradient in zip(seen, of_activations, strict=True):
+        for name, gradient in zip(smooth, of_activations, strict=True):
             if gradient is not None:
                 numbers["activation gradient", name] = gradient
         for name, gradient in zip(self.trainable_names, of_weights, strict=True):
@@ -250,11 +251,12 @@ class Stepper:
         for name, variable in zip(self.names, self._weights, strict=True):
             numbers["weight", name] = tf.identity(variable)
         self._layout = [(*key, number.shape.rank) for key, number in numbers.items()]
-        wide = tf.float64 if loss.dtype == tf.float64 else tf.float32  # holds the narrower too
+        # Among narrower numbers, whole ones, and a yes or no, an operation may give float64.
+        wide = any(number.dtype == tf.float64 for number in numbers.values())
+        dtype = tf.float64 if wide else tf.float32
+        flat = [tf.reshape(tf.cast(number, dtype), [-1]) for number in numbers.values()]
         return (
-            tf.concat(
-                [tf.reshape(tf.cast(number, wide), [-1]) for number in numbers.values()], axis=0
-            ),
+            tf.concat(flat, axis=0),
             tf.concat([tf.shape(number) for number in numbers.values()], axis=0),
         )
 

@@ -4,6 +4,7 @@ Imports NumPy and nothing else, so it is a library in its own right: it can load
 configuration and weights, and train it.
 """
 
+from manual.functions import Function
 from manual.layers import Activation, Add, Concatenate, Dense, Flatten, Input, Layer
 from manual.losses import HalfSquaredSum, Loss
 from manual.metrics import Metric
@@ -19,6 +20,7 @@ __all__ = [
     "Concatenate",
     "Dense",
     "Flatten",
+    "Function",
     "HalfSquaredSum",
     "Input",
     "Layer",

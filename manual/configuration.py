@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from manual.layers import InputLayer, Layer, Symbol
+from manual.operations import Operation, narrow_precision, read_call
 from manual.registry import NoTwin, keras_name, twin
 
 Config = Mapping[str, Any]
@@ -80,14 +81,17 @@ class _Model:
     def _layer(self, entry: Config, path: str) -> Layer:
         name = keras_name(entry)
         try:
-            layer_class = twin("layer", name, f"the layer {path!r}")
+            kind = "operation" if is_operation(entry) else "layer"
+            layer_class = twin(kind, name, f"the {kind} {path!r}")
             layer: Layer = layer_class.from_config(entry["config"])  # type: ignore[attr-defined]
         except NoTwin as missing:
             if self.otherwise is None:
                 raise
             layer = self.otherwise(entry, path, missing)
         layer.name = path
-        if not isinstance(layer, InputLayer):
+        if is_operation(entry):
+            layer.precision = narrow_precision(entry["inbound_nodes"])
+        elif not isinstance(layer, InputLayer):
             layer.precision = _precision(entry["config"].get("dtype"))
         return layer
 
@@ -151,8 +155,13 @@ class _Functional(_Model):
 
         def applied(name: str, node: int) -> list[Symbol]:
             nodes, part = self.entries[name]["inbound_nodes"], self.part(name)
+            number = call * len(nodes) + node
+            if isinstance(part, Operation):
+                histories, arguments = read_call(nodes[node], part.name)
+                taken = [at(*history) for history in histories]
+                return _listed(part.apply(*taken, call=number, arguments=arguments))
             histories, named = _arguments(nodes[node], part)
-            taken, number = [at(*history) for history in histories], call * len(nodes) + node
+            taken = [at(*history) for history in histories]
             if isinstance(part, _Model):
                 return self.within(part, taken, number)
             given = {
@@ -187,7 +196,10 @@ class _Functional(_Model):
 
     def _before(self, name: str, node: int) -> list[tuple[str, int]]:
         """Return the calls whose outputs one takes."""
-        histories, named = _arguments(self.entries[name]["inbound_nodes"][node], self.part(name))
+        inbound, part = self.entries[name]["inbound_nodes"][node], self.part(name)
+        if isinstance(part, Operation):
+            return [(source, call) for source, call, _ in read_call(inbound, part.name)[0]]
+        histories, named = _arguments(inbound, part)
         histories += [value.history for value in named.values() if isinstance(value, _Tensor)]
         return [(source, call) for source, call, _ in histories]
 
@@ -205,6 +217,11 @@ def _precision(policy: Any) -> str | None:
     """Return what a dtype policy has its layer compute in; None for whole numbers."""
     name = policy["config"].get("name") if isinstance(policy, dict) else policy
     return name.removeprefix("mixed_") if isinstance(name, str) and "float" in name else None
+
+
+def is_operation(entry: Config) -> bool:
+    """Say whether it is one of Keras's operations, whose names some layers have too: Add."""
+    return str(entry.get("module", "")).startswith("keras.src.ops.")
 
 
 def _name(entry: Config) -> str:
@@ -237,7 +254,9 @@ def _check_masks(entries: Mapping[str, Config], parts: Mapping[str, Layer | _Mod
             for history in _tensors(entries[name]["inbound_nodes"][call]["args"]):
                 yield from compared(*history)
 
-    for name in parts:
+    for name, part in parts.items():
+        if isinstance(part, Operation):
+            continue
         for node in entries[name]["inbound_nodes"]:
             given = [node["kwargs"].get(option) for option in MASKS]
             given = [mask for mask in given if mask is not None]

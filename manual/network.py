@@ -308,6 +308,8 @@ class Network:
                 continue
             dx = layer.backward(dy, run.saved[index])
             for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
+                if part is None:
+                    continue
                 part = self.handed(source, part)
                 so_far, share = gradients[source], shares[source].get(index)
                 gradients[source] = part if so_far is None else so_far + part

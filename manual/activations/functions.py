@@ -13,6 +13,16 @@ ERFC = np.frompyfunc(math.erfc, 1, 1)
 """C's complementary error function, correct to the last place or two: NumPy has none."""
 
 
+ERF = np.frompyfunc(math.erf, 1, 1)
+"""C's error function, likewise."""
+
+
+def erf(z: Array) -> Array:
+    """Return 2/√π ∫ e^(−t²) dt from 0 to z, for an array of one axis at least."""
+    e: Array = ERF(z)
+    return e if e.dtype == z.dtype else e.astype(z.dtype)
+
+
 def erfc(z: Array) -> Array:
     """Return 2/√π ∫ e^(−t²) dt from z to ∞, for an array of one axis at least."""
     e: Array = ERFC(z)

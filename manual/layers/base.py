@@ -130,7 +130,8 @@ class Layer:
         """Return the gradient for the layer's input; add to each parameter's gradient.
 
         A layer with several inputs returns a list, and takes one. A layer with several outputs
-        gets a list: None stands for an output that no gradient comes back to.
+        gets a list: None stands for an output that no gradient comes back to, and for an input to
+        which none goes.
         """
         raise NotImplementedError
 

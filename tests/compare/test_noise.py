@@ -13,7 +13,7 @@ from compare.judge import BOUND
 from compare.noise import Noisy, careful, representation_error
 from compare.plain_ways import PLAIN
 from manual.activations import sigmoid, softmax, softplus
-from manual.activations.functions import erfc
+from manual.activations.functions import erf, erfc
 
 
 def adam(w: Any, g: Any, v: Any) -> Any:
@@ -25,6 +25,17 @@ def adam(w: Any, g: Any, v: Any) -> Any:
 COMPUTATIONS: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]]]] = {
     "matmul of 1": (lambda a, b: a @ b, [(30, 1), (1, 30)]),
     "cos": (lambda a: np.cos(a), [(30, 30)]),
+    "sin": (lambda a: np.sin(a * 2.0), [(900,)]),
+    "tan": (lambda a: np.tan(np.tanh(a)), [(900,)]),
+    "arcsin": (lambda a: np.arcsin(np.tanh(a)), [(900,)]),
+    "arccos": (lambda a: np.arccos(np.tanh(a)), [(900,)]),
+    "arctan": (lambda a: np.arctan(a * 2.0), [(900,)]),
+    "arctan2": (lambda a, b: np.arctan2(a * 2.0, b + 0.1), [(900,), (900,)]),
+    "sinh": (lambda a: np.sinh(a * 2.0), [(900,)]),
+    "cosh": (lambda a: np.cosh(a * 2.0), [(900,)]),
+    "arcsinh": (lambda a: np.arcsinh(a * 2.0), [(900,)]),
+    "arccosh": (lambda a: np.arccosh(a * a + 1.5), [(900,)]),
+    "arctanh": (lambda a: np.arctanh(np.tanh(a)), [(900,)]),
     "matmul of 2": (lambda a, b: a @ b, [(30, 2), (2, 30)]),
     "matmul of 10": (lambda a, b: a @ b, [(30, 10), (10, 30)]),
     "matmul of 300": (lambda a, b: a @ b, [(30, 300), (300, 30)]),
@@ -227,7 +238,7 @@ def test_the_operands_of_an_in_place_operation_do_not_share_their_noise() -> Non
 @pytest.mark.parametrize(
     "unsupported",
     [
-        np.sin,
+        np.sinc,
         np.cumsum,
         np.sort,
         np.ceil,
@@ -296,6 +307,33 @@ def test_the_error_function_carries_its_argument_s_noise() -> None:
     np.testing.assert_array_max_ulp(made.value, np.array([1.842700792949715, 0.4795001221869535]))
     slope = 2 / np.sqrt(np.pi) * np.exp(-np.square(z.value))
     # two squares, a sum, a root; in the slope an exponential, a square, a product, a quotient
+    np.testing.assert_array_max_ulp(made.noise, np.hypot(2 * made.value, slope), maxulp=8)
+
+
+def test_rounding_to_the_nearest_is_in_doubt_halfway_between_two() -> None:
+    """Of 2.5 ± 3u it can be 2 or 3; 2.4 is 2, and a number without noise is what it is."""
+    x = Noisy(np.array([2.5, 2.4, -0.5]), np.array([3.0, 3.0, 0.0]), unit=UNIT["float32"])
+    rounded = np.rint(x)
+    np.testing.assert_array_equal(rounded.value, [2.0, 2.0, -0.0])
+    np.testing.assert_array_equal(rounded.noise * UNIT["float32"], [1.0, 0.0, 0.0])
+    assert np.rint(noisy([0.5])).variance is None
+
+
+def test_an_index_without_doubt_may_come_of_noisy_numbers() -> None:
+    """A class number is exact as soon as the largest number is far from the next."""
+    sure = Noisy(np.array([[1.0, 2.0]]), np.ones((1, 2)), unit=UNIT["float32"]).argmax(axis=-1)
+    assert sure.variance is not None
+    np.testing.assert_array_equal(sure.astype(np.intp), [1])
+    close = Noisy(np.array([[2.0, 2.0]]), np.ones((1, 2)), unit=UNIT["float32"]).argmax(axis=-1)
+    with pytest.raises(TypeError, match="can't be an index"):
+        close.astype(np.intp)
+
+
+def test_the_error_function_itself() -> None:
+    z = Noisy(np.array([0.0, 0.5]), np.ones(2), unit=UNIT["float64"])
+    made = erf(z)
+    np.testing.assert_array_max_ulp(made.value, np.array([0.0, 0.5204998778130465]))
+    slope = 2 / np.sqrt(np.pi) * np.exp(-np.square(z.value))
     np.testing.assert_array_max_ulp(made.noise, np.hypot(2 * made.value, slope), maxulp=8)
 
 

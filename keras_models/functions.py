@@ -1,0 +1,61 @@
+"""The functions inside ``Lambda`` layers: which of Keras's operations they are made of."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from keras_models import naming
+
+Config = dict[str, Any]
+
+
+def lambdas(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
+    """Yield each ``Lambda`` layer, also of models within, with its part of the configuration."""
+    entries = {entry["config"]["name"]: entry for entry in config["layers"]}
+    for layer in model.layers:
+        entry = entries.get(layer.name)
+        if entry is None:
+            continue
+        if naming.is_graph(layer):
+            yield from lambdas(layer, entry["config"])
+        elif isinstance(layer, keras.layers.Lambda):
+            yield layer, entry["config"]
+
+
+def graph(layer: Any) -> Config | None:
+    """Return the configuration of the graph that a layer's function makes of symbolic tensors.
+
+    None if it isn't made of operations alone: if it calls TensorFlow by itself or layers, draws
+    random numbers, or is told of masks or training.
+    """
+    told = layer._fn_expects_mask_arg or layer._fn_expects_training_arg or layer.mask is not None
+    if told or not layer._inbound_nodes:
+        return None
+    given = layer._inbound_nodes[0].arguments.args[0]
+    try:
+        traced, again = (_traced(layer, given) for _ in range(2))
+    except Exception:  # whatever a function may raise that takes real tensors only
+        return None
+    layers = [entry for entry in traced["layers"] if entry["class_name"] != "InputLayer"]
+    of_operations = all(entry["module"].startswith("keras.src.ops.") for entry in layers)
+    return traced if of_operations and _unnumbered(traced) == _unnumbered(again) else None
+
+
+def _traced(layer: Any, given: Any) -> Config:
+    inputs = keras.tree.map_structure(
+        lambda one: keras.Input(batch_shape=one.shape, dtype=one.dtype), given
+    )
+    outputs = layer.function(inputs, **layer.arguments)
+    model = keras.Model(keras.tree.flatten(inputs), keras.tree.flatten(outputs))
+    config: Config = model.get_config()
+    return config
+
+
+def _unnumbered(config: Config) -> str:
+    """Write a configuration without the numbers that names get when they are made."""
+    return re.sub(r'_\d+"', '"', json.dumps(config, default=str))

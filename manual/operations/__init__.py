@@ -1,0 +1,51 @@
+"""Operations: nodes of a Keras graph that aren't layers, each with its derivative under it."""
+
+from manual.operations import (
+    activations,
+    answers,
+    arithmetic,
+    attention,
+    choices,
+    constants,
+    diagonals,
+    elementary,
+    joining,
+    normalizing,
+    norms,
+    products,
+    ranks,
+    reductions,
+    running,
+    selection,
+    shapes,
+    sliding,
+    trigonometric,
+)
+from manual.operations.arguments import narrow_precision, read_call
+from manual.operations.base import Elementwise, Operation
+
+__all__ = [
+    "Elementwise",
+    "Operation",
+    "activations",
+    "answers",
+    "arithmetic",
+    "attention",
+    "choices",
+    "constants",
+    "diagonals",
+    "elementary",
+    "joining",
+    "narrow_precision",
+    "normalizing",
+    "norms",
+    "products",
+    "ranks",
+    "read_call",
+    "reductions",
+    "running",
+    "selection",
+    "shapes",
+    "sliding",
+    "trigonometric",
+]
