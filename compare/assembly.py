@@ -16,6 +16,7 @@ from compare.judge import judge
 from compare.noise import Noisy
 from compare.places import Places
 from compare.reference import Reference
+from manual.heads import of_each
 from manual.network import Pass
 
 Gradients = Mapping[str, Noisy]
@@ -87,13 +88,17 @@ class Assembly:
         """Run the way back, with these loss weights, and with gradients joined in this way."""
         self.reference.clear_gradients()
         arrived: list[list[Noisy]] = [[] for _ in self.network.nodes]
-        for head, target, weight in zip(
-            self.network.heads, targets or self.targets, loss_weights, strict=True
+        heads = self.network.heads
+        for head, target, of_samples, weight in zip(
+            heads,
+            targets or self.targets,
+            of_each(heads, self.places.sample_weight),
+            loss_weights,
+            strict=True,
         ):
             read, mask = self.run.values[head.reads], self.run.masks[head.output]
-            weights = self.places.sample_weight
             one = replace(head, weight=weight)
-            arrived[head.reads].append(self.reference.head(one, target, read, weights, mask)[1])
+            arrived[head.reads].append(self.reference.head(one, target, read, of_samples, mask)[1])
         together: list[Noisy | None] = [None] * len(self.network.nodes)
         for index in reversed(range(len(self.network.nodes))):
             node, parts = self.network.nodes[index], arrived[index]

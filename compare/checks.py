@@ -25,6 +25,7 @@ from compare.trace import PHASES
 from compare.updates import UpdateCheck
 from keras_models.alone import Alone
 from keras_models.recorder import StepRecord
+from manual.heads import of_each
 from manual.network import Network, Pass
 
 
@@ -115,7 +116,8 @@ class StepCheck(UpdateCheck):
         loss = self.network.heads[0].loss
         by = self.reference.derivation(loss, "forward", "forward")
         by = replace(by, location=location_of(Network.train_step))
-        self.compare("loss", "total", reported, whole_loss, Origin(by, loss, inputs), OWN)
+        mean = whole_loss.mean() if whole_loss.ndim else whole_loss
+        self.compare("loss", "total", reported, mean, Origin(by, loss, inputs), OWN)
 
     def both_ways(self) -> list[Expected]:
         """Return what the gradients should be with every choice at a kink made one way, and other.
@@ -190,12 +192,14 @@ class StepCheck(UpdateCheck):
         """Compare the loss: on Keras's outputs (tape), and on the data (fit)."""
         total: Any = 0.0
         upstream: dict[int, Noisy] = {}
-        for head, target in zip(self.network.heads, self.targets, strict=True):
+        heads = self.network.heads
+        weights = of_each(heads, self.record.sample_weight)
+        for head, target, of_samples in zip(heads, self.targets, weights, strict=True):
             value, gradient = self.reference.head(
                 head,
                 target,
                 self.values[head.reads],
-                self.record.sample_weight,
+                of_samples,
                 self.places.masks[head.output],
             )
             total = total + value

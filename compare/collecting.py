@@ -18,6 +18,7 @@ from compare.referee import BY_HAND, Ruling, gradient_ruling, undecided, value_r
 from compare.reference import Derivation
 from compare.surroundings import Inputs
 from keras_models.alone import Alone, CannotRun
+from manual.heads import of_each
 from manual.layers.global_pooling import GlobalMaxPooling
 from manual.layers.pooling import MaxPooling
 from manual.network import Network
@@ -92,8 +93,7 @@ class Collector:
         self.reference, self.record, self.tape = places.reference, places.record, places.tape
         self.network = self.reference.network
         self.found: list[Comparison] = []
-        y = self.record.y
-        self.targets = y if isinstance(y, (list, tuple)) else [y]
+        self.targets = of_each(self.network.heads, self.record.y)
         self._both_ways: list[Expected] | None = None
         self.values: list[Noisy] = [places.value(index) for index in range(len(self.network.nodes))]
 

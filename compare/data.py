@@ -8,8 +8,12 @@ import keras
 import numpy as np
 
 from compare.errors import BadInput
-from manual.losses import BinaryCrossentropy, Circle, Loss, SparseCategoricalCrossentropy
+from manual.heads import as_target, of_each
+from manual.losses import CTC, BinaryCrossentropy, Circle, Loss, SparseCategoricalCrossentropy
 from manual.network import Network
+
+TRIED = 7
+"""On how many samples a loss is tried, to see whether weights are of a shape that it takes."""
 
 
 def checked_arrays(name: str, data: Any, dtype: str) -> list[np.ndarray]:
@@ -100,26 +104,67 @@ def check_fit(
     sample_weight: list[np.ndarray] | None,
 ) -> None:
     """Refuse data that the model has no room for, before anything is trained."""
-    if len(xs) != len(network.inputs) or len(ys) != len(network.outputs):
+    targets = {len(network.outputs), len(network.heads)}  # some outputs may have no loss
+    if len(xs) != len(network.inputs) or len(ys) not in targets:
         raise BadInput(
             f"The model has {len(network.inputs)} inputs and {len(network.outputs)} outputs. "
             f"Received: {len(xs)} arrays for x and {len(ys)} for y."
         )
     check_inputs(model, xs)
-    for array, head, wanted in zip(ys, network.heads, network.output_shapes, strict=True):
-        sparse = head.loss.takes_classes
-        allowed = {wanted[:-1], (*wanted[:-1], 1)} if sparse else {wanted}
-        if not sparse and wanted[-1] == 1:
-            allowed.add(wanted[:-1])
-        if array.shape[1:] not in allowed:
+    weights: list[np.ndarray | None] = [*sample_weight] if sample_weight else [None]
+    if len(weights) == 1 < len(ys):
+        if weights[0] is not None and weights[0][0].size > 1:
             raise BadInput(
-                f"The output {network.nodes[head.output].name!r} has the shape {wanted}, so that "
-                f"y needs samples of shape {' or '.join(map(str, sorted(allowed)))}. "
-                f"Received: {array.shape[1:]}."
+                "Several outputs share a sample_weight only if it has one number per sample. "
+                f"Received: {weights[0].shape}."
             )
+        weights = weights * len(ys)
+    if len(weights) != len(ys):
+        raise BadInput(
+            f"sample_weight is one array, or one for each of the {len(ys)} of y. "
+            f"Received: {len(weights)} arrays."
+        )
+    heads = network.heads
+    for head, array, weight in zip(heads, of_each(heads, ys), of_each(heads, weights), strict=True):
+        name = network.nodes[head.output].name
+        wanted = tuple(network.output_shapes[head.place])
+        check_target(head.loss, name, array, wanted)
         check_labels(head.loss, array, wanted[-1])
-        if sample_weight and sample_weight[0][0].size != int(np.prod(wanted[:-1])):
+        if weight is not None and not _weighs(head.loss, weight, array, wanted):
             raise BadInput(
-                f"The loss of the output {network.nodes[head.output].name!r} needs sample_weight "
-                f"of shape {(len(array), *wanted[:-1])}. Received: {sample_weight[0].shape}."
+                f"The loss of the output {name!r} needs sample_weight of shape "
+                f"{(len(array), *wanted[:-1])}. Received: {weight.shape}."
             )
+
+
+def check_target(loss: Loss, name: str, y: np.ndarray, wanted: tuple[int, ...]) -> None:
+    """Refuse targets that don't meet an output whose samples have the shape ``wanted``."""
+    if isinstance(loss, CTC):
+        if y.ndim != 2 or len(wanted) != 2:
+            raise BadInput(
+                "CTC needs y of shape (samples, labels) and an output of shape (samples, time, "
+                f"classes). Received: y of shape {y.shape}, and samples of shape {wanted} at the "
+                f"output {name!r}."
+            )
+        return
+    allowed = {wanted[:-1], (*wanted[:-1], 1)} if loss.takes_classes else {wanted}
+    if not loss.takes_classes and wanted[-1] == 1:
+        allowed.add(wanted[:-1])
+    if y.shape[1:] not in allowed | (set() if loss.takes_classes else {(*wanted, 1)}):
+        raise BadInput(
+            f"The output {name!r} has the shape {wanted}, so that "
+            f"y needs samples of shape {' or '.join(map(str, sorted(allowed)))}. "
+            f"Received: {y.shape[1:]}."
+        )
+
+
+def _weighs(loss: Loss, weight: np.ndarray, y: np.ndarray, wanted: tuple[int, ...]) -> bool:
+    """Say whether sample weights meet the values of a loss, by trying it on a few samples."""
+    few = y[:TRIED]
+    p = np.full((len(few), *wanted), 0.5)
+    with np.errstate(all="ignore"):
+        try:
+            loss.forward(as_target(few, p), p, sample_weight=weight[:TRIED])
+        except ValueError:
+            return False
+    return True

@@ -20,7 +20,7 @@ from compare.collecting import Comparison, Trace
 from compare.reference import replay
 from compare.trace import PHASES
 from keras_models.recorder import StepRecord
-from manual.network import Network
+from manual.network import Network, one_number
 from manual.replay import Rehearsed
 
 
@@ -127,7 +127,7 @@ class OwnSteps:
         if drawn or record.sample_weight is not None:
             return single, self.free.train_step(*batch)
         x, y = (part if isinstance(part, (list, tuple)) else [part] for part in batch[:2])
-        free = float(self.rehearsed.differentiate(x, y, np.arange(len(x[0]))))
+        free = one_number(self.rehearsed.differentiate(x, y, np.arange(len(x[0]))))
         self.free.update()
         return single, free
 

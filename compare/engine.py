@@ -17,7 +17,7 @@ from compare.collecting import Comparison
 from compare.data import check_fit, check_inputs, check_lengths, checked_arrays
 from compare.diagnosis import judged
 from compare.drift import OwnSteps, first_non_finite
-from compare.epochs import EpochCheck
+from compare.epochs import EpochCheck, seen_in
 from compare.errors import BadInput
 from compare.judge import judge
 from compare.noise import Noisy
@@ -27,6 +27,7 @@ from compare.report import EpochPair, Report
 from compare.twins import (
     array_dtype,
     check_same_weights,
+    loss_names,
     loss_weights,
     model_config,
     policy_name,
@@ -53,7 +54,7 @@ def lockstep(
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
     shuffle: bool = True,
-    validation_data: tuple[Any, Any] | None = None,
+    validation_data: tuple[Any, ...] | None = None,
     validation_split: float = 0.0,
     strict: bool = False,
     network: Network | None = None,
@@ -83,7 +84,7 @@ def lockstep(
         As in ``fit``, which makes a weight for each sample of it.
     shuffle : bool
         As in ``fit``.
-    validation_data : (x, y), optional
+    validation_data : (x, y) or (x, y, sample_weight), optional
     validation_split : float
         The last part of the data, kept for validation, as in ``fit``.
     strict : bool
@@ -133,9 +134,9 @@ def lockstep(
         named["sample_weight"] = checked_arrays("sample_weight", sample_weight, dtype)
     held_out: dict[str, list[np.ndarray]] = {}
     if validation_data is not None:
-        if not isinstance(validation_data, (list, tuple)) or len(validation_data) != 2:
-            raise BadInput("validation_data must be a pair (x, y), without sample weights.")
-        for name, part in zip("xy", validation_data, strict=True):
+        if not isinstance(validation_data, (list, tuple)) or len(validation_data) not in (2, 3):
+            raise BadInput("validation_data must be (x, y), or (x, y, sample_weight).")
+        for name, part in zip(("x", "y", "sample_weight"), validation_data, strict=False):
             held_out[name] = checked_arrays(f"validation {name}", part, dtype)
         check_lengths({f"validation {name}": parts for name, parts in held_out.items()}, 1)
     elif validation_split:
@@ -146,14 +147,14 @@ def lockstep(
                 f"validation_split must leave samples on both sides of the {samples} there are. "
                 f"Received: {validation_split}."
             )
-        held_out = {name: [part[kept:] for part in named[name]] for name in "xy"}
+        held_out = {name: [part[kept:] for part in parts] for name, parts in named.items()}
         named = {name: [part[:kept] for part in parts] for name, parts in named.items()}
     check_lengths(named, batch_size)
     if network is None:
         check_inputs(model, named["x"])
         otherwise = None if strict else carried_by_keras(model)
-        shapes = [array.shape[1:] for array in xs]
-        network = twin_network(model, otherwise, shapes if len(xs) == len(model.inputs) else None)
+        shapes = [array.shape[1:] for array in xs] if len(xs) == len(model.inputs) else None
+        network = twin_network(model, otherwise, shapes, named["y"])
     check_same_weights(network, model)
     if network.dtype != dtype:
         raise BadInput(
@@ -162,7 +163,7 @@ def lockstep(
     check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
     carried = try_out(network, named["x"])
     if held_out:
-        check_fit(network, model, held_out["x"], held_out["y"], None)
+        check_fit(network, model, held_out["x"], held_out["y"], held_out.get("sample_weight"))
 
     report = Report("", dtype) if report is None else report
     report.label, report.dtype = label or model.name, policy_name(model)
@@ -178,16 +179,20 @@ def lockstep(
     follower = _Lockstep(model, network, stepper, report, batch_size, held_out, other_ways or {})
     follower.steps, follower.on_step = steps, on_step
     recorder = Recorder(follower.step)
+    targets = _one if len(network.outputs) == 1 else list  # some outputs may have no loss, and no y
+    held_out_data = tuple(
+        targets(parts) if name == "y" else _one(parts) for name, parts in held_out.items()
+    )
     try:
         model.fit(
             _one(named["x"]),
-            _one(named["y"]),
+            targets(named["y"]),
             sample_weight=_one(named["sample_weight"]) if sample_weight is not None else None,
             class_weight=dict(class_weight) if class_weight else None,
             batch_size=batch_size,
             epochs=epochs,
             shuffle=shuffle,
-            validation_data=(_one(held_out["x"]), _one(held_out["y"])) if held_out else None,
+            validation_data=held_out_data or None,
             verbose=0,
             callbacks=[recorder, _EpochEnd(follower), *(callbacks or [])],
         )
@@ -269,10 +274,10 @@ class _Lockstep:
                 loss_weights=self.loss_weights,
             )
             self.recorded.learn(record, tape, own_loss, comparisons)
-            output = self.epoch.output(run)
+            seen = seen_in(self.reference.network, run)
         else:
             self.report.agree(record.step, agreement.distances)
-            output = agreement.output
+            seen = agreement.seen
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)
             self.own.note(record, comparisons)
@@ -280,12 +285,15 @@ class _Lockstep:
             self.report.add(record.epoch, record.step, comparison)
         if not self.epoch.metrics_known:
             twins, without = twin_metrics(self.model)
-            self.epoch.know_metrics(twins)
+            losses = loss_names(self.model)
+            if losses and self.model.jit_compile:  # how they are weighed depends on what is traced
+                without, losses = [*losses, *without], []
+            self.epoch.know_metrics(twins, losses, by_size=self.model.run_eagerly)
             if without:
                 told = ", ".join(without)
                 self.report.notes.append(f"metrics without a twin, passed over: {told}")
         samples = len(record.x[0] if isinstance(record.x, (list, tuple)) else record.x)
-        self.epoch.batch(record, output, samples)
+        self.epoch.batch(record, seen, samples)
         self.manual_total += self.manual_loss * samples
         self.report.steps, self.report.epochs = record.step, record.epoch
         self.last = record
@@ -309,7 +317,7 @@ class _Lockstep:
         if self.held_out:
             with np.errstate(all="ignore"):
                 by_hand.update(self.epoch.evaluate(self.own.free))
-        numbers = {name: float(value) for name, value in logs.items()}
+        numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
         drift = self.own.drift.now
         self.report.history.append(EpochPair(self.last.epoch, numbers, by_hand, drift))
         self.manual_total = 0.0

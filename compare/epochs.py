@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -18,33 +19,73 @@ from compare.judge import judge
 from compare.noise import Noisy, careful
 from compare.referee import BY_HAND
 from compare.reference import Derivation, Reference, location_of
+from compare.twins import TwinMetric
 from keras_models.recorder import StepRecord
-from manual.heads import as_target
-from manual.layers import Layer
-from manual.network import Network, Pass
+from manual.heads import as_target, of_each
+from manual.layers import Activation, Layer
+from manual.metrics import Mean
+from manual.metrics.base import quotient
+from manual.network import Network, Pass, one_number
 from manual.randomness import Draws
 
 NO_SUM_OVERFLOWS = 1e15
 """While a loss is below this, no square or sum on the way to a metric leaves float32's range."""
 
 
-class _Mean:
-    """A running mean, added up batch by batch as Keras does, with its rounding noise."""
+@dataclass
+class Seen:
+    """What metrics look at: what a step computed at the nodes behind the network's outputs.
 
-    def __init__(self) -> None:
-        self.totals: list[Any] = []
-        self.count = 0.0
+    Attributes
+    ----------
+    values : dict of node position to array
+    masks : dict of node position to array
+        Of the outputs that have one.
+    """
+
+    values: dict[int, Noisy]
+    masks: dict[int, Any]
+
+
+def watched(network: Network) -> list[int]:
+    """Return the nodes that losses and metrics compute from: outputs, and the logits behind."""
+    outputs = list(network.outputs)
+    behind = [
+        network.nodes[output].inputs[0]
+        for output in outputs
+        if isinstance(network.nodes[output].layer, Activation)
+    ]
+    return sorted({*outputs, *behind, *(head.reads for head in network.heads)})
+
+
+def seen_in(network: Network, run: Pass) -> Seen:
+    """Take from a run what metrics look at."""
+    masks = {output: run.masks[output] for output in network.outputs}
+    return Seen(
+        {index: run.values[index] for index in watched(network)},
+        {output: mask for output, mask in masks.items() if mask is not None},
+    )
+
+
+class _Sums:
+    """Sums that grow batch by batch, as Keras adds them up, with their rounding noise.
+
+    Parameters
+    ----------
+    result : callable
+        Of the sums.
+    """
+
+    def __init__(self, result: Callable[..., Noisy]) -> None:
+        self.of_sums = result
+        self.terms: list[Sequence[Any]] = []
         self.made_of: list[tuple[Any, Any, Any]] = []
         """Targets, predictions, and by hand the values of the samples, batch by batch."""
 
-    def add(self, total: Noisy, count: float) -> None:
-        self.totals.append(total.reshape(1))
-        self.count += count
-
     @property
     def result(self) -> Noisy:
-        mean: Noisy = np.concatenate(self.totals).sum() / self.count
-        return mean
+        sums = (np.stack(list(one)).sum(axis=0) for one in zip(*self.terms, strict=True))
+        return self.of_sums(*sums)
 
 
 class EpochCheck:
@@ -56,37 +97,52 @@ class EpochCheck:
     batch_size : int
         Of the validation.
     held_out : dict of str to list of arrays
-        The validation data, ``x`` and ``y``; empty if there is none.
+        The validation data, ``x``, ``y`` and perhaps ``sample_weight``; empty if there is none.
     """
 
     def __init__(
         self, reference: Reference, batch_size: int, held_out: dict[str, list[np.ndarray]]
     ) -> None:
         self.reference, self.batch_size, self.held_out = reference, batch_size, held_out
-        self.metrics: dict[str, Any] = {}
+        self.network = reference.network
+        self.metrics: dict[str, TwinMetric] = {}
+        self.losses: list[str] = []
+        self.by_size = True
         self.metrics_known = False
         self.begin()
 
-    def know_metrics(self, metrics: dict[str, Any]) -> None:
-        """Take the twins of Keras's metrics, which Keras itself knows only after a first step."""
-        self.metrics, self.metrics_known = metrics, True
+    def know_metrics(
+        self,
+        metrics: dict[str, TwinMetric],
+        losses: Sequence[str] = (),
+        *,
+        by_size: bool = True,
+    ) -> None:
+        """Take the twins of Keras's metrics, which Keras itself knows only after a first step.
+
+        Parameters
+        ----------
+        metrics : dict of str to TwinMetric
+        losses : sequence of str
+            Under which names it prints the losses of several outputs.
+        by_size : bool
+            Whether it weighs the batches by their sizes in these. It does where it knows a batch's
+            size beforehand: not in a graph.
+        """
+        self.metrics, self.metrics_known, self.by_size = metrics, True, by_size
+        self.losses = list(losses) if len(losses) == len(self.network.heads) else []
 
     def begin(self) -> None:
         self.samples = 0
-        self._means: dict[str, _Mean] = {}
+        self._means: dict[str, _Sums] = {}
 
-    def output(self, run: Pass) -> Noisy | None:
-        """Return the one output that metrics look at; None where there are several."""
-        outputs = self.reference.network.outputs
-        return run.values[outputs[0]] if len(outputs) == 1 else None
-
-    def batch(self, record: StepRecord, output: Noisy | None, samples: int) -> None:
-        """Take in one training batch: Keras's loss of it, and the metrics of its output."""
+    def batch(self, record: StepRecord, seen: Seen, samples: int) -> None:
+        """Take in one training batch: Keras's loss of it, and the metrics of its outputs."""
         self.samples += samples
         loss = self.reference.exact(record.loss)
-        bounded = abs(float(record.loss)) < NO_SUM_OVERFLOWS
+        bounded = bool(np.all(np.abs(record.loss) < NO_SUM_OVERFLOWS))
         with np.errstate(all="ignore"), nullcontext() if bounded else careful():
-            self._add(self._means, loss, output, record.y, samples)
+            self._add(self._means, loss, seen, record.y, record.sample_weight, samples)
 
     def end(self, record: StepRecord, logs: dict[str, float]) -> list[Comparison]:
         """Compare everything that Keras logged for the epoch."""
@@ -101,11 +157,15 @@ class EpochCheck:
         means = self._means
         if self.held_out:
             validation = self._validation(record)
-            means = {**means, **{f"val_{name}": mean for name, mean in validation.items()}}
+            late = {name for name, twin in self.metrics.items() if twin.metric.read_late}
+            means = {**means, **{name: validation[name] for name in late & validation.keys()}}
+            means |= {f"val_{name}": mean for name, mean in validation.items()}
         found = []
         for name, mean in means.items():
             if name in logs:
                 expected, actual = mean.result, np.asarray(logs[name], np.float64)
+                if not isinstance(expected, Noisy):
+                    expected = self.reference.exact(expected)
                 by, verdict = self._derivation(name), judge(actual, expected)
                 told = None
                 if not verdict.agrees:
@@ -114,7 +174,7 @@ class EpochCheck:
         return found
 
     def _diagnosis(
-        self, record: StepRecord, name: str, actual: np.ndarray, mean: _Mean
+        self, record: StepRecord, name: str, actual: np.ndarray, mean: _Sums
     ) -> Diagnosis:
         """Find out whether layers went on as in training, or each sample's value is wrong."""
         samples = self.samples
@@ -134,11 +194,12 @@ class EpochCheck:
         facts = Facts(samples, samples, record.learning_rate)
         return Diagnosis(BY_HAND, tuple(self._of_samples(name, actual, mean, facts)[:TOLD]), None)
 
-    def _of_samples(self, name: str, actual: np.ndarray, mean: _Mean, facts: Facts) -> list[Cause]:
+    def _of_samples(self, name: str, actual: np.ndarray, mean: _Sums, facts: Facts) -> list[Cause]:
         """Explain the samples' values, if what they should be has the mean that Keras has."""
-        metric = self.metrics.get(name.removeprefix("val_"))
-        if metric is None or not mean.made_of:
+        twin = self.metrics.get(name.removeprefix("val_"))
+        if twin is None or not mean.made_of:
             return []
+        metric = twin.metric
         batches = [(y, p) for y, p, _ in mean.made_of]
         wrong = np.concatenate([values for _, _, values in mean.made_of])
         right = right_values(metric, batches)
@@ -156,52 +217,110 @@ class EpochCheck:
         xs, ys = self.held_out["x"], self.held_out["y"]
         draw_alone(network)
         run = network.forward(xs)
-        numbers = {"val_loss": float(network.loss(run, ys)[0])}
-        if len(network.outputs) == 1:
-            p = run.values[network.outputs[0]]
-            for name, metric in self.metrics.items():
-                numbers[f"val_{name}"] = float(metric.values(as_target(ys[0], p), p).mean())
+        weights = self.held_out.get("sample_weight")
+        numbers = {"val_loss": one_number(network.loss(run, ys, _for_heads(weights))[0])}
+        seen = seen_in(network, run)
+        for name, metric in self.metrics.items():
+            y, p, options = self._looked_at(metric, seen, ys, weights)
+            result = metric.metric.result(*metric.metric.sums(y, p, **options))
+            if np.ndim(result) == 0:
+                numbers[f"val_{name}"] = float(result)
         return numbers
 
+    def _looked_at(
+        self, twin: TwinMetric, seen: Seen, y: Any, sample_weight: Any
+    ) -> tuple[Any, Any, dict[str, Any]]:
+        """Return the targets, the predictions and the options that a metric gets."""
+        network, metric = self.network, twin.metric
+        output = network.outputs[twin.place]
+        layer = network.nodes[output].layer
+        fused = isinstance(layer, Activation) and metric.reads_logits_of(layer.function)
+        p = seen.values[network.nodes[output].inputs[0] if fused else output]
+        targets = list(y) if isinstance(y, (list, tuple)) else [y]
+        target = np.asarray(targets[twin.place])
+        options: dict[str, Any] = {"logits": fused}
+        if metric.takes_mask and output in seen.masks:
+            options["mask"] = seen.masks[output]
+        if twin.weighted and sample_weight is not None:
+            several = isinstance(sample_weight, (list, tuple))
+            weights = list(sample_weight) if several else [sample_weight]
+            weight = weights[twin.place if len(weights) == len(targets) else 0]
+            options["sample_weight"] = np.asarray(weight).astype(p.dtype)
+        return target.astype(p.dtype), p, options
+
     def _derivation(self, name: str) -> Derivation:
-        metric = self.metrics.get(name.removeprefix("val_"))
-        if metric is None:
-            formula = "mean of the batches' losses, weighted by their sizes"
-            return Derivation(name, formula, location_of(self._add))
-        return Derivation(name, metric.formula, location_of(metric.values))
+        name = name.removeprefix("val_")
+        if name in self.metrics:
+            metric = self.metrics[name].metric
+            where = metric.values if isinstance(metric, Mean) else metric.sums
+            return Derivation(name, metric.formula, location_of(where))
+        formula = "mean of the batches' losses"
+        if name == "loss" or self.by_size:
+            formula += ", weighted by their sizes"
+        return Derivation(name, formula, location_of(self._add))
 
     def _add(
-        self, means: dict[str, _Mean], loss: Noisy, p: Noisy | None, y: Any, samples: int
+        self,
+        means: dict[str, _Sums],
+        loss: Noisy,
+        seen: Seen,
+        y: Any,
+        sample_weight: Any,
+        samples: int,
     ) -> None:
-        means.setdefault("loss", _Mean()).add(loss * float(samples), samples)
-        if p is None:
-            return
-        target = as_target(np.asarray(y), p)
-        for name, metric in self.metrics.items():
-            values = metric.values(target, p)
-            mean = means.setdefault(name, _Mean())
-            mean.add(values.sum(), values.size)
-            mean.made_of.append((target, _plain(p), _plain(values)))
+        def add_loss(name: str, value: Any, size: float) -> None:
+            mean = value.mean() if value.ndim else value
+            means.setdefault(name, _Sums(quotient)).terms.append((mean * size, size))
+
+        add_loss("loss", loss, float(samples))
+        if self.losses:
+            heads = self.network.heads
+            parts = of_each(heads, y), of_each(heads, sample_weight)
+            for name, head, target, weight in zip(self.losses, heads, *parts, strict=True):
+                p = seen.values[head.reads]
+                value, _ = head.loss.forward(
+                    as_target(np.asarray(target), p),
+                    p,
+                    logits=head.from_logits,
+                    sample_weight=weight,
+                    mask=seen.masks.get(head.output),
+                )
+                by_size = self.by_size or value.ndim
+                add_loss(name, value, float(samples) if by_size else 1.0)
+        for name, twin in self.metrics.items():
+            target, p, options = self._looked_at(twin, seen, y, sample_weight)
+            sums = means.setdefault(name, _Sums(twin.metric.result))
+            sums.terms.append(twin.metric.sums(target, p, **options))
+            if isinstance(twin.metric, Mean) and options.keys() == {"logits"}:
+                values = twin.metric.values(as_target(target, p), p)
+                sums.made_of.append((as_target(target, p), _plain(p), _plain(values)))
 
     def _validation(
         self, record: StepRecord, in_training: Sequence[Layer] = ()
-    ) -> dict[str, _Mean]:
+    ) -> dict[str, _Sums]:
         """Evaluate by hand on the validation data, with Keras's weights after the epoch."""
-        means: dict[str, _Mean] = {}
+        means: dict[str, _Sums] = {}
         self.reference.load(record.after)
         draw_alone(self.reference.network)
         with as_in_training(in_training):
             self._evaluate(means)
         return means
 
-    def _evaluate(self, means: dict[str, _Mean]) -> None:
+    def _evaluate(self, means: dict[str, _Sums]) -> None:
         network, xs, ys = self.reference.network, self.held_out["x"], self.held_out["y"]
         for start in range(0, len(xs[0]), self.batch_size):
             rows = slice(start, start + self.batch_size)
             run = network.forward([self.reference.exact(x[rows]) for x in xs])
             y = [part[rows] for part in ys]
-            loss, _ = network.loss(run, y)
-            self._add(means, loss, self.output(run), y[0], len(y[0]))
+            weights = self.held_out.get("sample_weight")
+            weights = None if weights is None else _for_heads([part[rows] for part in weights])
+            loss, _ = network.loss(run, y, weights)
+            self._add(means, loss, seen_in(network, run), y, weights, len(y[0]))
+
+
+def _for_heads(weights: list[Any] | None) -> Any:
+    """Return sample weights as they are for all heads: one array, or a list of one for each."""
+    return weights[0] if weights is not None and len(weights) == 1 else weights
 
 
 def _plain(array: Any) -> np.ndarray:

@@ -35,7 +35,7 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from compare.plain_ways import PLAIN
-from compare.rounding import CLOSE, RULES, close_together
+from compare.rounding import CLOSE, CORRECTLY_ROUNDED, RULES, close_together
 from compare.working_precision import (
     CAREFUL,
     LARGEST,
@@ -53,6 +53,9 @@ from compare.working_precision import (
 from manual.recording import Recorded
 
 __all__ = ["LARGEST", "SMALLEST", "Noisy", "careful", "representation_error", "resolved"]
+
+SINGLE = 2.0**-24
+"""The unit roundoff of float32."""
 
 
 class Noisy(NDArrayOperatorsMixin):
@@ -149,7 +152,7 @@ class Noisy(NDArrayOperatorsMixin):
             variance = variance.sum(axis=axis, keepdims=keepdims)
             if CAREFUL.get():  # the errors of one function may all point the same way
                 variance = np.square(np.sqrt(self.variance).sum(axis=axis, keepdims=keepdims))
-        if terms > 1:
+        if terms > 1 and self.value.dtype.kind == "f":  # whole numbers are added exactly
             squares = np.square(self.value).sum(axis=axis, keepdims=keepdims)
             own = (squares + np.square(value)) * (terms / 6)
             if CAREFUL.get():
@@ -178,6 +181,24 @@ class Noisy(NDArrayOperatorsMixin):
         """Return what a function gives in its own way, with the noise of the plain way."""
         found = function(*(one.value if isinstance(one, Noisy) else one for one in arguments))
         return self._like(found, PLAIN[function](*arguments).variance)
+
+    def in_single_precision(self, function: Callable[..., Any], *arguments: Any) -> Noisy:
+        """Return what a function gives that rounds to float32, whatever the working precision."""
+        coarser = SINGLE / self.unit
+        if coarser <= 1.0:
+            return function(*arguments)  # type: ignore[no-any-return]
+        result = function(
+            *(one._rounded_to_single() if isinstance(one, Noisy) else one for one in arguments)
+        )
+        return self._like(result.value, result.variance * np.square(coarser))
+
+    def _rounded_to_single(self) -> Noisy:
+        rounded = Noisy(self.value, unit=SINGLE)
+        rounded.variance = added(
+            np.square(self.value) * CORRECTLY_ROUNDED,
+            None if self.variance is None else self.variance * np.square(self.unit / SINGLE),
+        )
+        return rounded
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Noisy:
         largest = self.value.max(axis=axis, keepdims=True)

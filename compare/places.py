@@ -13,7 +13,7 @@ from compare.noise import Noisy
 from compare.reference import Reference
 from compare.surroundings import Inputs, Surroundings
 from keras_models.recorder import StepRecord
-from manual.heads import Head
+from manual.heads import Head, of_each
 from manual.layers import Embedding
 from manual.optimizers import Muon
 
@@ -145,7 +145,7 @@ class Places(Surroundings):
         of stands in ``heads``, beside the loss itself.
         """
         y = self.record.y
-        targets = y if isinstance(y, (list, tuple)) else [y]
+        targets = of_each(self.network.heads, y)
         heads = [
             {**self.of_loss_gradient(head, target), "loss": head.loss}
             for head, target in zip(self.network.heads, targets, strict=True)

@@ -18,6 +18,7 @@ from manual.arrays import summed_products
 from manual.layers.columns import columns, from_rows
 from manual.layers.convolution import correlate_back
 from manual.layers.windows import Windows
+from manual.losses.alignment import log_sum_exp
 
 
 def sum_of_products(a: Any, b: Any) -> Any:
@@ -68,9 +69,16 @@ def logistic(z: Any) -> Any:
     return np.exp(np.minimum(z, 0.0)) / (1.0 + np.exp(-np.abs(z)))
 
 
+def log_of_sum(x: Any) -> Any:
+    """Return log Σ eˣ, where what is taken out of the sum and put back brings no error in."""
+    largest = np.asarray(getattr(x, "value", x)).max(axis=-1, keepdims=True)
+    return (np.log(np.exp(x - largest).sum(axis=-1, keepdims=True)) + largest)[..., 0]
+
+
 PLAIN: Mapping[Callable[..., Any], Callable[..., Any]] = {
     summed_products: sum_of_products,
     correlate_back: correlated_back,
     sigmoid: logistic,
+    log_sum_exp: log_of_sum,
 }
 """The plain way of each function that is marked as going its own."""

@@ -22,6 +22,7 @@ import numpy as np
 from compare.checks import StepCheck
 from compare.collecting import OWN, Origin, Trace
 from compare.distances import Distances
+from compare.epochs import Seen, seen_in
 from compare.noise import Noisy
 from compare.places import Places
 from compare.reference import Reference
@@ -105,7 +106,7 @@ class RecordedCheck:
         taken = {key: notes.lasting_array(place) for key, place in places}
         inputs = {one.held.key for one in taken.values()}
         check = _Recording(notes, self.distances_of, reference, record, tape, own, taken)
-        self.output = check.recorded()
+        self.seen = check.recorded()
         if any(call.writes in inputs for call in notes.calls):
             raise NotRecordable("Keras's numbers are changed in place.")
 
@@ -190,13 +191,16 @@ class _Recording(StepCheck):
         places = Places(reference, self._record(record), self._trace(tape), 0, None)
         super().__init__(places, self._own(own), None)
 
-    def recorded(self) -> Noisy | None:
-        """Run the check; return where the output of the network will be, if it has only one."""
+    def recorded(self) -> Seen:
+        """Run the check; return where what metrics look at will be."""
         with np.errstate(all="ignore"):
             _, run = self.run(self.taken["own loss",])
-        if len(self.network.outputs) > 1:
-            return None
-        p: Noisy = run.values[self.network.outputs[0]]
+        seen = seen_in(self.network, run)
+        if seen.masks:
+            raise NotRecordable("a mask that reaches an output")
+        return Seen({index: self._kept(p) for index, p in seen.values.items()}, {})
+
+    def _kept(self, p: Noisy) -> Noisy:
         kept = Noisy(self._lasting(p.value), unit=p.unit)
         if p.variance is not None:
             kept.variance = self._lasting(p.variance)

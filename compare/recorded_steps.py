@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from compare.collecting import Comparison, Trace
+from compare.epochs import Seen
 from compare.judge import BOUND
 from compare.noise import Noisy
 from compare.recorded_check import GRADIENT_OF_OWN_STEP, Quantity, RecordedCheck
@@ -38,12 +39,12 @@ class Agreement:
     Attributes
     ----------
     distances : list of ((phase, name, source), distance)
-    output : Noisy or None
-        The whole step's, where the network has a single one.
+    seen : Seen
+        What metrics look at.
     """
 
     distances: list[tuple[Quantity, float]]
-    output: Noisy | None
+    seen: Seen
 
 
 class RecordedSteps:
@@ -96,7 +97,7 @@ class RecordedSteps:
             )
             if quantity[0] != GRADIENT_OF_OWN_STEP
         ]
-        return Agreement(found, _copy(shape.recording.output))
+        return Agreement(found, _copy(shape.recording.seen))
 
     def learn(
         self,
@@ -149,10 +150,10 @@ def _shape_of(record: StepRecord) -> Any:
     )
 
 
-def _copy(output: Noisy | None) -> Noisy | None:
-    """Return an output that the next step leaves alone."""
-    if output is None:
-        return None
-    copied = Noisy(output.value.copy(), unit=output.unit)
-    copied.variance = None if output.variance is None else output.variance.copy()
-    return copied
+def _copy(seen: Seen) -> Seen:
+    """Return what the next step leaves alone."""
+    copied = {}
+    for index, p in seen.values.items():
+        copied[index] = Noisy(p.value.copy(), unit=p.unit)
+        copied[index].variance = None if p.variance is None else p.variance.copy()
+    return Seen(copied, {})

@@ -155,7 +155,7 @@ def gradient_ruling(
     def loss(run: Pass) -> float:
         pairs = zip(map(np.asarray, run.masks), map(np.asarray, masks), strict=True)
         moved.append(not all(np.array_equal(one, other) for one, other in pairs))
-        return float(network.loss(run, y, sample_weight)[0])
+        return float(network.loss(run, y, sample_weight)[0].sum())
 
     with np.errstate(all="ignore"):
         slope, error = _slope(network, forward, loss, what, direction)

@@ -15,7 +15,7 @@ import numpy as np
 
 from compare.causes import Facts
 from manual.graph import Node
-from manual.heads import Head, as_target
+from manual.heads import Head, as_target, of_each
 from manual.layers import Activation, Dense
 from manual.network import Network
 
@@ -150,12 +150,12 @@ class Surroundings:
 
     def of_loss_gradient(self, head: Head, target: Any) -> Inputs:
         """Gather what a loss, and its gradient, is made of."""
-        p = self.value(head.reads)
+        p, heads = self.value(head.reads), self.network.heads
         return {
             "p": p,
             "y": as_target(np.asarray(target), p),
             "outputs": p.shape[-1],
-            "sample_weight": self.sample_weight,
+            "sample_weight": of_each(heads, self.sample_weight)[heads.index(head)],
             "mask": self.loss_mask(head),
             "logits": head.from_logits or bool(head.loss.from_logits),
             "activated": isinstance(self.network.nodes[head.reads].layer, Activation),

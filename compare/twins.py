@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -14,14 +15,17 @@ from keras_models import functions, naming
 from keras_models.losses import loss_config
 from manual.configuration import Otherwise
 from manual.functions import Lambda
+from manual.heads import Head, of_each
+from manual.metrics import Metric, OfLoss, OfReducedLoss
 from manual.network import Network
-from manual.registry import NoTwin, from_keras
+from manual.registry import NoTwin, from_keras, keras_name
 
 
 def twin_network(
     model: keras.Model,
     otherwise: Otherwise | None = None,
     shapes: Sequence[Sequence[int]] | None = None,
+    y: Sequence[np.ndarray] | None = None,
 ) -> Network:
     """Build and compile the twin of a compiled Keras model, with its weights.
 
@@ -32,6 +36,8 @@ def twin_network(
         What to put in place of a layer without a twin; by default it is refused.
     shapes : sequence of shape, optional
         Of a sample of each input, where the model leaves sizes open.
+    y : sequence of array, optional
+        What will be wanted of each output: the shape says which loss "crossentropy" is.
 
     Raises
     ------
@@ -50,7 +56,7 @@ def twin_network(
             shapes=shapes,
         )
         network.precision = working_dtype(model)
-        compile_like(network, model)
+        compile_like(network, model, y)
     except NoTwin as error:
         raise BadInput(str(error)) from None
     except BadInput:
@@ -126,7 +132,9 @@ def policy_name(model: keras.Model) -> str:
     return weights if computing == {weights} else " and ".join(sorted(computing | {weights}))
 
 
-def compile_like(network: Network, model: keras.Model) -> None:
+def compile_like(
+    network: Network, model: keras.Model, y: Sequence[np.ndarray] | None = None
+) -> None:
     """Give the network the loss and optimizer that the Keras model was compiled with."""
     if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
@@ -136,17 +144,52 @@ def compile_like(network: Network, model: keras.Model) -> None:
         optimizer["config"]["learning_rate"] = exact
     by_hand = from_keras("optimizer", optimizer)
     by_hand.excluded_from_weight_decay = frozenset(naming.without_weight_decay(model))
-    loss = _per_output(model.loss, model)
+    loss = _per_output("loss", model.loss, model)
+    if y is not None and len(loss) == len(y):
+        loss = [_named(*each) for each in zip(loss, y, model.outputs, strict=True)]
     network.compile(
-        [loss_config(keras.losses.get(one)) for one in loss],
+        [None if one is None else loss_config(keras.losses.get(one)) for one in loss],
         by_hand,
-        loss_weights=loss_weights(model),
+        loss_weights=_loss_weights(model),
     )
+    if y is not None:
+        network.heads = [
+            head
+            if _sees_logits(head, target, model.outputs[head.place])
+            else replace(head, reads=head.output)
+            for head, target in zip(network.heads, of_each(network.heads, y), strict=True)
+        ]
+
+
+def _sees_logits(head: Head, y: np.ndarray, output: Any) -> bool:
+    """Say whether logits are still known when the loss looks for them.
+
+    Not if a last axis of length 1 has been taken from the output, as y doesn't have it.
+    """
+    without_axis = 1 < y.ndim == len(output.shape) - 1 and output.shape[-1] == 1
+    return head.loss.takes_classes or not without_axis
+
+
+def _named(loss: Any, y: np.ndarray, output: Any) -> Any:
+    """Say which cross-entropy is meant, as Keras does it, by the shapes."""
+    if str(loss).lower() not in ("crossentropy", "ce"):
+        return loss
+    if output.shape[-1] == 1:
+        return "binary_crossentropy"
+    sparse = y.ndim < len(output.shape) or y.shape[-1] == 1
+    return "sparse_categorical_crossentropy" if sparse else "categorical_crossentropy"
 
 
 def loss_weights(model: keras.Model) -> list[float]:
-    """Return what the loss of each output is multiplied by."""
-    given = _per_output(model.get_compile_config().get("loss_weights"), model)
+    """Return what the loss of each output that has one is multiplied by."""
+    losses = _per_output("loss", model.loss, model)
+    pairs = zip(losses, _loss_weights(model), strict=True)
+    return [weight for loss, weight in pairs if loss is not None]
+
+
+def _loss_weights(model: keras.Model) -> list[float]:
+    weights = model.get_compile_config().get("loss_weights")
+    given = _per_output("loss_weights", weights, model)
     return [1.0 if weight is None else weight for weight in given]
 
 
@@ -171,34 +214,98 @@ def _listed(shapes: dict[str, tuple[int, ...]]) -> str:
     return ", ".join(f"{name} {shape}" for name, shape in shapes.items())
 
 
-def twin_metrics(model: keras.Model) -> tuple[dict[str, Any], list[str]]:
+@dataclass(frozen=True)
+class TwinMetric:
+    """The twin of a metric, and where it looks.
+
+    Attributes
+    ----------
+    metric : manual.metrics.Metric
+    place : int
+        At which of the outputs.
+    weighted : bool
+        Whether sample weights count in it.
+    """
+
+    metric: Metric
+    place: int = 0
+    weighted: bool = False
+
+
+def twin_metrics(model: keras.Model) -> tuple[dict[str, TwinMetric], list[str]]:
     """Return the twins of the metrics that ``fit`` prints, and the names of those without one."""
-    twins: dict[str, Any] = {}
+    twins: dict[str, TwinMetric] = {}
     without: list[str] = []
-    if len(model.outputs) > 1:
-        return twins, ["all metrics of a model with several outputs"] if _metrics(model) else []
-    for metric in _metrics(model):
+    compiled = model._compile_metrics
+    if not getattr(compiled, "built", False):
+        return twins, without
+    found = [
+        (one, place, weighted)
+        for weighted, lists in (
+            (False, compiled._flat_metrics),
+            (True, compiled._flat_weighted_metrics),
+        )
+        for place, of_output in enumerate(lists)
+        for one in (of_output.metrics if of_output else ())
+    ]
+    names = list(compiled.result())
+    if len(names) != len(found):  # two of one name
+        return twins, names
+    for name, (metric, place, weighted) in zip(names, found, strict=True):
         try:
-            twins[metric.name] = from_keras(
-                "metric", {"class_name": type(metric).__name__, "config": _metric_config(metric)}
-            )
+            twins[name] = TwinMetric(_twin_metric(metric), place, weighted)
         except NoTwin:
-            without.append(metric.name)
+            without.append(name)
     return twins, without
 
 
-def _metrics(model: keras.Model) -> list[Any]:
-    return list(getattr(model._compile_metrics, "metrics", []))
+def _twin_metric(metric: Any) -> Metric:
+    """Build the twin of one metric: of a class, or of a mean of what a function or a loss gives."""
+    options = {**getattr(metric, "_fn_kwargs", {}), **metric.get_config()}
+    options = {key: value for key, value in options.items() if key not in ("fn", "name", "dtype")}
+    if type(metric) is not keras.metrics.MeanMetricWrapper:
+        name = type(metric).__name__
+        if not type(metric).__module__.startswith("keras."):
+            raise NoTwin(f"The metric {name!r} is none of Keras's.")
+        return from_keras("metric", {"class_name": name, "config": _plain(options)})  # type: ignore[no-any-return]
+    function = metric._fn
+    if isinstance(function, keras.losses.Loss):
+        return OfReducedLoss(from_keras("loss", loss_config(function)))
+    name = keras_name(keras.metrics.serialize(function))
+    try:
+        return from_keras("metric", {"class_name": name, "config": _plain(options)})  # type: ignore[no-any-return]
+    except NoTwin:
+        return OfLoss(from_keras("loss", {"class_name": name, "config": options}))
 
 
-def _metric_config(metric: Any) -> dict[str, Any]:
-    return {key: value for key, value in metric.get_config().items() if key == "threshold"}
+def _plain(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with plain numbers for tensors."""
+    return {
+        key: value.numpy().tolist() if hasattr(value, "numpy") else value
+        for key, value in options.items()
+    }
 
 
-def _per_output(given: Any, model: keras.Model) -> list[Any]:
+def loss_names(model: keras.Model) -> list[str]:
+    """Return under which names ``fit`` prints the losses of several outputs, in their order."""
+    compiled = model._compile_loss
+    return [metric.name for metric in getattr(compiled, "metrics", [])]
+
+
+def _per_output(what: str, given: Any, model: keras.Model) -> list[Any]:
     outputs = getattr(model, "_functional", model).output_names
     if isinstance(given, dict):
+        if not given.keys() <= set(outputs):
+            raise BadInput(
+                f"{what} names the outputs {', '.join(map(repr, given))}. "
+                f"The model has {', '.join(map(repr, outputs))}."
+            )
         return [given.get(name) for name in outputs]
     if isinstance(given, (list, tuple)):
+        if len(given) != len(outputs):
+            raise BadInput(
+                f"{what} needs one entry for each of the {len(outputs)} outputs. "
+                f"Received: {len(given)}."
+            )
         return list(given)
     return [given] * len(outputs)

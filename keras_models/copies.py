@@ -26,8 +26,12 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     dtype : str, optional
         What its layers compute in; by default what the model's do.
     """
-    remade = partial(_remade, dtype=dtype)
-    copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
+    compiled, model.compiled = model.compiled, False  # the copy shall not be, and a metric's
+    try:  # configuration can't always be read back: that of AUC with label_weights
+        remade = partial(_remade, dtype=dtype)
+        copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
+    finally:
+        model.compiled = compiled
     for own, variable in zip(
         naming.weights(copy).values(), naming.weights(model).values(), strict=True
     ):

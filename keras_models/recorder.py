@@ -52,8 +52,8 @@ class StepRecord:
         The states of the model's random generators before the step.
     gradients : dict of name to array
         As the optimizer received them: of the scaled loss, where it has a loss scale.
-    loss : float
-        Of this batch, before the update.
+    loss : array
+        Of this batch, before the update: one number, or all values if they aren't reduced.
     tensors : Tensors, optional
         Weights, slots and batch once more. None where the weights have several dtypes.
     """
@@ -213,8 +213,11 @@ class Recorder(keras.callbacks.Callback):
         for group, flat in packed.items():
             numbers, start = as_numpy(flat), 0
             for key, shape, size in self._layout[group]:
+                size = len(numbers) if size is None else size
                 arrays[key] = numbers[start : start + size].reshape(shape)
                 start += size
+        if ("loss", "shape") in arrays:
+            arrays["loss", "total"] = arrays["loss", "total"].reshape(arrays["loss", "shape"])
         return arrays
 
     # ------------------------------------------------------------------ inside the traced step
@@ -234,7 +237,9 @@ class Recorder(keras.callbacks.Callback):
 
         def compute_loss(*args: Any, **kwargs: Any) -> Any:
             loss = own_compute_loss(*args, **kwargs)
-            seen["loss", "total"] = loss, ()
+            seen["loss", "total"] = loss, tuple(loss.shape)
+            if loss.shape.rank:  # a graph may not know how many values it has
+                seen["loss", "shape"] = tf.shape(loss), (loss.shape.rank,)
             return loss
 
         optimizer.apply, model.compute_loss = apply, compute_loss
@@ -250,12 +255,14 @@ class Recorder(keras.callbacks.Callback):
     def _packed(self, seen: Mapping[_Key, tuple[Any, Any]]) -> dict[str, Any]:
         """Lay tensors one after the other, those of a kind together; note what lies where."""
         parts: dict[str, list[Any]] = {}
-        self._layout: dict[str, list[tuple[_Key, tuple[int, ...], int]]] = {}
+        self._layout: dict[str, list[tuple[_Key, tuple[int, ...], int | None]]] = {}
         for key, (value, shape) in seen.items():
             tensor = tf.convert_to_tensor(value)
             kind = "state" if key[0] == "weight" or key[0].startswith("slot ") else "step"
+            if None in shape:  # only a loss that isn't reduced is as long as the batch
+                kind, shape = key[0], (-1,)
             group = f"{kind} {tensor.dtype.name}"
             parts.setdefault(group, []).append(tf.reshape(tensor, [-1]))
-            place = key, tuple(shape), math.prod(shape)
+            place = key, tuple(shape), None if -1 in shape else math.prod(shape)
             self._layout.setdefault(group, []).append(place)
         return {group: tf.concat(flat, axis=0) for group, flat in parts.items()}

@@ -39,6 +39,7 @@ class Stepper:
         self.model = copied(model)
         config = model.get_compile_config()
         config["loss"] = with_all_options(config["loss"], model.loss)
+        config["metrics"] = config["weighted_metrics"] = None  # nobody asks the copy for them
         self.model.compile_from_config(config)
         excluded = naming.without_weight_decay(model)
         if excluded:  # the configuration doesn't say so

@@ -55,6 +55,25 @@ def in_any_way(function: Callable[..., Array]) -> Callable[..., Array]:
     return asked
 
 
+def in_single_precision(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Mark a function of arrays that computes in float32, as Keras does whatever the policy.
+
+    Every argument that is an array is rounded first, and the result comes back in the precision of
+    the first. An array that carries rounding noise knows what float32 costs: its method
+    ``in_single_precision`` gets the function and the arguments.
+    """
+
+    @wraps(function)
+    def asked(*arguments: Any) -> Array:
+        for one in arguments:
+            if hasattr(one, "in_single_precision"):
+                return one.in_single_precision(function, *arguments)
+        rounded = (one.astype(np.float32) if hasattr(one, "astype") else one for one in arguments)
+        return function(*rounded).astype(arguments[0].dtype)
+
+    return asked
+
+
 @in_any_way
 def summed_products(a: Array, b: Array) -> Array:
     """Return Σ a[p] · b[p], matrix products that are added up over their first axis."""

@@ -19,13 +19,16 @@ class Head:
 
     Attributes
     ----------
+    place : int
+        Which of the network's outputs the loss judges.
     output : int
-        The node whose output the loss judges.
+        The node of that output.
     reads : int
         The node whose output the loss computes from: the logits behind a sigmoid or softmax where
         the loss is a cross-entropy, else ``output`` itself.
     """
 
+    place: int
     output: int
     reads: int
     loss: Loss
@@ -48,6 +51,7 @@ def attached(
     Parameters
     ----------
     loss : str, Loss, Keras configuration, or a list of these with one entry per output
+        None for an output without a loss.
     loss_weights : sequence of float, or None
     nodes : sequence of Node
     outputs : sequence of int
@@ -64,20 +68,38 @@ def attached(
             f"Received: {len(losses)} losses and {len(weights)} loss weights."
         )
     heads = []
-    for output, one, weight in zip(outputs, losses, weights, strict=True):
-        own = one if isinstance(one, Loss) else from_keras("loss", one)
-        layer = nodes[output].layer
-        fused = isinstance(layer, Activation) and own.reads_logits_of(layer.function)
-        fused = fused and layer.precision in (None, precision)
-        reads = nodes[output].inputs[0] if fused else output
-        heads.append(Head(output, reads, own, 1.0 if weight is None else weight))
+    for place, (output, one, weight) in enumerate(zip(outputs, losses, weights, strict=True)):
+        if one is not None:
+            own = one if isinstance(one, Loss) else from_keras("loss", one)
+            reads = read_by(own, output, nodes, precision)
+            heads.append(Head(place, output, reads, own, 1.0 if weight is None else weight))
     return heads
+
+
+def read_by(loss: Loss, output: int, nodes: Sequence[Node], precision: str) -> int:
+    """Return the node that a loss computes from: an output, or the one before its activation."""
+    node, layer = nodes[output], nodes[output].layer
+    fused = isinstance(layer, Activation) and loss.reads_logits_of(layer.function)
+    fused = fused and layer.precision in (None, precision)
+    return node.inputs[0] if fused else output
+
+
+def of_each(heads: Sequence[Head], given: Any) -> list[Any]:
+    """Return what belongs to each head, of one array for all or a list of arrays.
+
+    A list has an entry for each output of the network, or for each output with a loss.
+    """
+    if not isinstance(given, (list, tuple)):
+        return [given] * len(heads)
+    if len(given) == len(heads):
+        return list(given)
+    return [given[head.place] for head in heads]
 
 
 def as_target(y: Array, p: Array) -> Array:
     """Give a target the dtype of its prediction and, where it has none, its last axis of one."""
     if y.dtype != p.dtype:
         y = y.astype(p.dtype)
-    if y.ndim == p.ndim - 1 and p.shape[-1] == 1:
+    if y.ndim == p.ndim - 1 == 1 and p.shape[-1] == 1:
         return y[..., None]
     return y

@@ -13,7 +13,7 @@ import numpy as np
 from manual.arrays import Array
 from manual.configuration import Otherwise, symbols_from_config
 from manual.graph import Node, in_causal_order, nodes_of
-from manual.heads import Head, as_target, attached
+from manual.heads import Head, as_target, attached, of_each
 from manual.layers import Layer, Parameter, Symbol
 from manual.layers.base import Shape
 from manual.optimizers import Optimizer, Tensor
@@ -361,9 +361,14 @@ class Network:
         self.iterations = 0
 
     def loss(
-        self, run: Pass, y: Array | Sequence[Array], sample_weight: Array | None = None
+        self,
+        run: Pass,
+        y: Array | Sequence[Array],
+        sample_weight: Array | Sequence[Array] | None = None,
     ) -> tuple[Array, dict[int, Array]]:
         """Return the total loss and its gradient at each node that a loss reads.
+
+        Where losses aren't reduced, the total is as long as they are, and the gradient its sum's.
 
         The gradients are those of the scaled loss, where the optimizer has a loss scale.
         """
@@ -371,14 +376,14 @@ class Network:
             raise RuntimeError("The network has no loss yet: call compile(loss, optimizer) first.")
         total: Array | None = None
         upstream: dict[int, Array] = {}
-        targets = y if isinstance(y, (list, tuple)) else [y]
-        for head, target in zip(self.heads, targets, strict=True):
+        targets, weights = of_each(self.heads, y), of_each(self.heads, sample_weight)
+        for head, target, weight in zip(self.heads, targets, weights, strict=True):
             read = self.handed(None, run.values[head.reads])
             value, saved = head.loss.forward(
                 as_target(target, read),
                 read,
                 logits=head.from_logits,
-                sample_weight=sample_weight,
+                sample_weight=weight,
                 mask=run.masks[head.output],
             )
             gradient, factor = head.loss.backward(saved), head.weight * self.loss_scale
@@ -398,7 +403,7 @@ class Network:
         """Learn from one batch; return its loss, as it was before the update."""
         loss = self.differentiate(x, y, sample_weight)
         self.update()
-        return float(loss)
+        return one_number(loss)
 
     def differentiate(
         self, x: Array | Sequence[Array], y: Array | Sequence[Array], sample_weight: Any = None
@@ -460,7 +465,7 @@ class Network:
             order = generator.permutation(samples) if shuffle else np.arange(samples)
             total = 0.0
             for rows in batches(order, batch_size):
-                total += float(rehearsed.differentiate(xs, ys, rows)) * len(rows)
+                total += one_number(rehearsed.differentiate(xs, ys, rows)) * len(rows)
                 self.update()
             history.append(total / samples)
             if on_epoch is not None:
@@ -477,7 +482,12 @@ class Network:
 
     def evaluate(self, x: Array | Sequence[Array], y: Array | Sequence[Array]) -> float:
         """Return the loss on data, taken as one batch, without learning from it."""
-        return float(self.loss(self.forward(x), y)[0])
+        return one_number(self.loss(self.forward(x), y)[0])
+
+
+def one_number(loss: Array) -> float:
+    """Return what is reported of a loss: the mean of its values, where they aren't reduced."""
+    return float(loss.mean() if np.ndim(loss) else loss)
 
 
 def batches(order: Array, batch_size: int) -> Iterator[Array]:

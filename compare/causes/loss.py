@@ -166,6 +166,8 @@ def outputs_of(place: Place) -> list[Costly]:
     Then one of them isn't known, or an option is not what it seems to be.
     """
     found = []
+    if place.right.ndim:  # values that aren't added up
+        return []
     for around in place.inputs.get("heads", ()):
         loss = around["loss"]
         letters = letters_of(around, loss)

@@ -20,6 +20,7 @@ from compare.noise import Noisy
 from compare.reference import Reference
 from compare.submissions.otherwise import otherwise
 from compare.surroundings import Surroundings
+from manual.heads import of_each
 
 Gradients = dict[str, Noisy]
 
@@ -91,7 +92,7 @@ class Slips:
         self.batch = x, y, sample_weight, drawn
         self.run, _ = reference.whole(*self.batch)
         self.right = reference.gradients()
-        self.targets = y if isinstance(y, (list, tuple)) else [y]
+        self.targets = of_each(self.network.heads, y)
         _, self.upstream = self.network.loss(self.run, y, sample_weight)
         self.at = list(self.run.gradients)
         self.after = updated(self.right)

@@ -63,7 +63,7 @@ class ReLU(ActivationFunction):
     def backward(self, da: Array, z: Array, a: Array) -> Array:
         right = z > self.start
         if self.max_value is not None:
-            ends_at_6 = self.max_value == 6 and not (self.negative_slope or self.threshold)
+            ends_at_6 = self.max_value == 6 and not self.threshold
             right = right & ((z < 6.0) if ends_at_6 else (z <= self.max_value))
         dz = da * right
         if self.negative_slope:

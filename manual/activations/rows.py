@@ -84,11 +84,11 @@ class Sparsemax(ActivationFunction):
     def _threshold(rows: Array) -> tuple[Array, Array]:
         """Return τ, and the share that each number has in it: its derivative."""
         n = rows.shape[-1]
-        order = np.argsort(-rows, axis=-1)
+        order = np.argsort(-rows, axis=-1, kind="stable")  # of equal numbers the first comes first
         place = np.argsort(order, axis=-1).astype(rows.dtype)  # j − 1
         descending = np.take_along_axis(rows, order, axis=-1)
         cumulative = descending @ np.triu(np.ones((n, n))).astype(rows.dtype)
         supported = descending - (cumulative - 1.0) / np.arange(1, n + 1).astype(rows.dtype) > 0.0
         k = (supported * np.ones((), rows.dtype)).sum(axis=-1, keepdims=True)
-        share = np.maximum(k - place, 0.0) / k
+        share = np.maximum(k - place, 0.0) / np.maximum(k, 1.0)  # rounding may leave none
         return (share * rows).sum(axis=-1, keepdims=True) - 1.0 / k, share

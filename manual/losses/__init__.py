@@ -1,5 +1,6 @@
 """Losses, each with its derivative with respect to what the network put out."""
 
+from manual.losses.alignment import CTC
 from manual.losses.base import Loss
 from manual.losses.crossentropy import (
     BinaryCrossentropy,
@@ -23,6 +24,7 @@ from manual.losses.regression import (
 from manual.losses.similarity import Circle, CosineSimilarity
 
 __all__ = [
+    "CTC",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",

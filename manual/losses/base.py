@@ -11,6 +11,7 @@ import numpy as np
 from manual import sums
 from manual.activations import ActivationFunction
 from manual.arrays import Array
+from manual.losses.shapes import of_one_rank, summed_to
 
 
 class Loss:
@@ -24,8 +25,8 @@ class Loss:
     ----------
     reduction : str
         ``"sum_over_batch_size"`` or ``"mean"`` (divide by the number of values), ``"sum"``,
-        ``"mean_with_sample_weight"`` (divide by the sum of the weights), ``"none"`` (which trains
-        as ``"sum"`` does: the gradient of a vector is that of its sum).
+        ``"mean_with_sample_weight"`` (divide by the sum of the weights), ``"none"`` (all values, as
+        they are; that trains as ``"sum"`` does: the gradient of a vector is that of its sum).
     """
 
     kind: ClassVar[str] = "loss"
@@ -70,51 +71,71 @@ class Loss:
         Parameters
         ----------
         y : array
-            What was wanted.
+            What was wanted, of the shape of p; a last axis of length 1 may be left out of either.
         p : array, shape (samples, ..., n)
             What the network put out, or the logits behind it.
         logits : bool
             Whether ``p`` is logits.
-        sample_weight : array with one weight per value
+        sample_weight : array
             A value is the loss of one row of the last axis: p of shape ``(samples, n)`` has
-            ``(samples,)`` values, ``(samples, time, n)`` has ``(samples, time)``. Where the whole
-            batch has a single value, each weight counts it once.
+            ``(samples,)`` values, ``(samples, time, n)`` has ``(samples, time)``. Weights meet the
+            values as y meets p. Where the whole batch has a single value, each weight counts it
+            once.
         mask : array of bool with one entry per value
             Where it is False, the value doesn't count. A mean is taken over the others, whatever
             weights they have.
         """
-        if self.along != -1:
-            y, p = np.moveaxis(y, self.along, -1), np.moveaxis(p, self.along, -1)
+        given = p.shape
+        if not self.takes_classes:
+            y, p = of_one_rank(y, p)
+        y, p = self.along_last(y), self.along_last(p)
         values, saved = self.values(y, p, logits or bool(self.from_logits))
-        own = self.own_mask(y)
-        if own is not None:
-            mask = own if mask is None else mask & own
-        share: Array = 1.0
-        if sample_weight is not None:
-            share = sample_weight
-            if values.ndim:
-                if sample_weight.size != values.size:
-                    raise ValueError(
-                        f"Every loss needs a sample weight: {values.shape}. "
-                        f"Received: {sample_weight.shape}."
-                    )
-                share = sample_weight.reshape(values.shape)
-        if mask is not None:
-            counted = mask * np.ones((), values.dtype)
-            if self.reduction in ("mean", "sum_over_batch_size"):
-                # all / valid, so that the mean over all values becomes that over the valid ones
-                counted = counted * (mask.size / max(int(mask.sum()), 1))
-            share = share * counted
-        weighted = values if sample_weight is None and mask is None else values * share
+        share = self._share(y, values, sample_weight, mask)
+        spread = weighted = values
+        if share is not None:
+            spread, share = of_one_rank(values, share)
+            weighted = spread * share
         divisor = self._divisor(weighted, share)
-        dv = np.ones_like(weighted) * share / divisor
-        return sums.over_all(weighted) / divisor, (saved, dv if values.ndim else dv.sum())
+        dv = np.ones_like(weighted)
+        if share is not None:
+            dv = summed_to(dv * share, spread.shape).reshape(values.shape)
+        dv = dv / divisor
+        kept = saved, dv, given
+        if self.reduction == "none":
+            return weighted, kept
+        return sums.over_all(weighted) / divisor, kept
 
     def backward(self, saved: Any) -> Array:
         """Return the gradient of the reduced loss at the prediction."""
-        inner, dv = saved
+        inner, dv, given = saved
         dp = self.values_gradient(dv, inner)
-        return dp if self.along == -1 else np.moveaxis(dp, -1, self.along)
+        if self.along != -1:
+            dp = np.moveaxis(dp, -1, self.along)
+        return dp if dp.shape == given else dp.reshape(given)
+
+    def along_last(self, array: Array) -> Array:
+        """Move the axis that one value is made of to the last place."""
+        return array if self.along == -1 else np.moveaxis(array, self.along, -1)
+
+    def _share(
+        self, y: Array, values: Array, sample_weight: Array | None, mask: Array | None
+    ) -> Array | None:
+        """Return with which weight each value counts; None if all count alike."""
+        own = self.own_mask(y)
+        if own is not None:
+            mask = own if mask is None else mask & own
+        if sample_weight is not None and sample_weight.dtype != values.dtype:
+            sample_weight = sample_weight.astype(values.dtype)
+        if mask is None:
+            return sample_weight
+        counted = mask * np.ones((), values.dtype)
+        if self.reduction in ("mean", "sum_over_batch_size"):
+            # all / valid, so that the mean over all values becomes that over the valid ones
+            counted = counted * (mask.size / max(int(mask.sum()), 1))
+        if sample_weight is None:
+            return counted
+        counted, sample_weight = of_one_rank(counted, sample_weight)
+        return sample_weight * counted
 
     @staticmethod
     def mean(terms: Array) -> Array:
@@ -126,9 +147,9 @@ class Loss:
         """Return the gradient at each term of such a `mean`."""
         return dv[..., None] / terms.shape[-1]
 
-    def _divisor(self, values: Array, share: Array) -> Array:
+    def _divisor(self, weighted: Array, share: Array | None) -> Array:
         if self.reduction in ("sum", "none"):
             return 1.0
-        if self.reduction == "mean_with_sample_weight" and np.ndim(share):
+        if self.reduction == "mean_with_sample_weight" and share is not None:
             return share.sum() or math.inf  # no weight at all: no loss
-        return float(values.size)
+        return float(weighted.size)

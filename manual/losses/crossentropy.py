@@ -11,6 +11,7 @@ from manual.activations import ActivationFunction, sigmoid, softplus
 from manual.arrays import Array
 from manual.losses.base import Loss
 from manual.losses.probabilities import clipped, one_hot, unclipped
+from manual.losses.shapes import of_one_rank, summed_to
 from manual.registry import NoTwin, twin_of
 
 
@@ -87,13 +88,12 @@ class CategoricalCrossentropy(Loss):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.along = axis
-        refuse_smoothing_across(axis, label_smoothing)
 
     def reads_logits_of(self, activation: ActivationFunction) -> bool:
         return activation.carries_logits
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
-        y = smoothed(y, self.label_smoothing, y.shape[-1])
+        y = smoothed(y, self.label_smoothing, classes_counted(y, self.along))
         if logits:
             values, softmax = surprise(y, p)
             return values, (y, p, softmax)
@@ -137,8 +137,7 @@ class SparseCategoricalCrossentropy(Loss):
         super().__init__(reduction)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
-        if axis != -1:
-            raise NoTwin(f"Classes must lie on the last axis. Received: axis={axis}.")
+        self.axis = axis
 
     def reads_logits_of(self, activation: ActivationFunction) -> bool:
         return activation.carries_logits and self.ignore_class is None
@@ -150,6 +149,8 @@ class SparseCategoricalCrossentropy(Loss):
         return y != self.ignore_class
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
+        if self.axis not in (-1, p.ndim - 1):
+            raise NoTwin(f"Classes must lie on the last axis. Received: axis={self.axis}.")
         chosen = one_hot(y, p)
         values, softmax = surprise(chosen, p if logits else np.log(clipped(p)))
         return values, (chosen, p, softmax if logits else None)
@@ -167,7 +168,9 @@ class SparseCategoricalCrossentropy(Loss):
 class CategoricalGeneralizedCrossEntropy(Loss):
     """Between the cross-entropy (q → 0) and the absolute error (q = 1): Zhang & Sabuncu 2018.
 
-    Targets are class numbers; the probability is taken as it comes, unclipped.
+    Targets are class numbers, y of shape (samples, ...); the probability is taken as it comes,
+    unclipped. Of y of shape (samples, 1) Keras makes rows of shape (samples, 1, classes), so that
+    each target meets each prediction. That is a defect of Keras, and this twin has it too.
     """
 
     derivation = {
@@ -181,13 +184,15 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         self.q = q
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
-        chosen = one_hot(y, p)
+        y, p = of_one_rank(y, p)
+        chosen = (y[..., None] == np.arange(p.shape[-1])) * np.ones((), p.dtype)
         of_class = (p * chosen).sum(axis=-1)
-        return (1.0 - of_class**self.q) / self.q, (chosen, of_class)
+        return (1.0 - of_class**self.q) / self.q, (chosen, of_class, p.shape)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
-        chosen, of_class = saved
-        return -(dv * of_class ** (self.q - 1.0))[..., None] * chosen
+        chosen, of_class, shape = saved
+        dp = -(dv * of_class ** (self.q - 1.0))[..., None] * chosen
+        return summed_to(dp, shape)
 
 
 def surprise(y: Array, z: Array) -> tuple[Array, Array]:
@@ -207,10 +212,10 @@ def smoothed(y: Array, share: float, classes: int) -> Array:
     return y * (1.0 - share) + share / classes if share else y
 
 
-def refuse_smoothing_across(axis: int, label_smoothing: float) -> None:
-    """Refuse what Keras gets wrong: it counts classes on the last axis, wherever they lie."""
-    if axis != -1 and label_smoothing:
-        raise NoTwin(
-            "Labels are smoothed by the size of the last axis only. "
-            f"Received: label_smoothing={label_smoothing} with axis={axis}."
-        )
+def classes_counted(y: Array, along: int) -> int:
+    """Return by how many classes Keras smooths: the last axis's, also where they lie on another.
+
+    That is a defect of Keras, and its twins have it too. In y the classes have been moved to the
+    last place already, and the axis that was there to the one before.
+    """
+    return int(y.shape[-1] if along in (-1, y.ndim - 1) else y.shape[-2])

@@ -42,7 +42,7 @@ class Poisson(Loss):
     }
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
-        return (p - y * np.log(p + EPSILON)).sum(axis=-1) / p.shape[-1], (y, p)
+        return self.mean(p - y * np.log(p + EPSILON)), (y, p)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
         y, p = saved

@@ -10,9 +10,9 @@ import numpy as np
 from manual.activations import ActivationFunction, Sigmoid, sigmoid, softmax, softplus
 from manual.arrays import Array
 from manual.losses.base import Loss
-from manual.losses.crossentropy import refuse_smoothing_across, smoothed
+from manual.losses.crossentropy import classes_counted, smoothed
 from manual.losses.probabilities import clipped, unclipped
-from manual.registry import NoTwin, twin_of
+from manual.registry import twin_of
 
 
 @twin_of("BinaryFocalCrossentropy")
@@ -20,7 +20,8 @@ from manual.registry import NoTwin, twin_of
 class BinaryFocalCrossentropy(Loss):
     """The binary cross-entropy H, times (1 − pₜ)^γ, with pₜ the probability of what is true.
 
-    From logits, H is computed from them, and p = σ(z).
+    From logits, H is computed from them, and p = σ(z). Behind a softmax, Keras takes its numbers
+    for p, but computes H as if the logits were a sigmoid's; so does this twin.
     """
 
     derivation = {
@@ -46,15 +47,13 @@ class BinaryFocalCrossentropy(Loss):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.along = axis
+        self.behind: ActivationFunction | None = None
+        """The softmax that the logits are those of, if it isn't a sigmoid."""
 
     def reads_logits_of(self, activation: ActivationFunction) -> bool:
         if self.from_logits or not activation.carries_logits:
             return False  # Keras takes σ of what it is given, be it probabilities already
-        if not isinstance(activation, Sigmoid):
-            raise NoTwin(
-                "Behind a softmax, Keras's binary focal cross-entropy mixes the softmax's "
-                "probabilities with a sigmoid's: there is no twin of that. Use a sigmoid output."
-            )
+        self.behind = None if isinstance(activation, Sigmoid) else activation
         return True
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
@@ -68,25 +67,43 @@ class BinaryFocalCrossentropy(Loss):
         y, p, logits = saved
         missing = self._missing(y, p, logits)
         if logits:
-            s = sigmoid(p)
-            dh, inner = s - y, s * (1.0 - s)
+            dh = sigmoid(p) - y
         else:
             c = clipped(p)
-            dh, inner = ((1.0 - y) / (1.0 - c) - y / c) * unclipped(p), 1.0
-        of_factor = self.gamma * missing ** (self.gamma - 1.0) * (2.0 * y - 1.0) * inner
-        dp = missing**self.gamma * dh - of_factor * _entropy(y, p, logits)
-        return dv[..., None] * self._weight(y) * dp / p.shape[-1]
+            dh = ((1.0 - y) / (1.0 - c) - y / c) * unclipped(p)
+        each = dv[..., None] * self._weight(y) / p.shape[-1]
+        of_factor = self.gamma * missing ** (self.gamma - 1.0) * (2.0 * y - 1.0)
+        through_factor = each * of_factor * _entropy(y, p, logits)
+        if logits:
+            through_factor = self._back_to_logits(through_factor, p)
+        return each * missing**self.gamma * dh - through_factor
 
     def _weight(self, y: Array) -> Array:
         if not self.apply_class_balancing:
             return 1.0
         return y * self.alpha + (1.0 - y) * (1.0 - self.alpha)
 
-    @staticmethod
-    def _missing(y: Array, p: Array, logits: bool) -> Array:
+    def _missing(self, y: Array, p: Array, logits: bool) -> Array:
         """Return 1 − pₜ: how much is missing to certainty of the truth."""
-        s = sigmoid(p) if logits else p
+        s = self._probabilities(p) if logits else p
         return 1.0 - (y * s + (1.0 - y) * (1.0 - s))
+
+    def _probabilities(self, z: Array) -> Array:
+        if self.behind is None:
+            return sigmoid(z)
+        return self.along_last(self.behind.forward(self._as_it_was(z)))
+
+    def _back_to_logits(self, ds: Array, z: Array) -> Array:
+        """Carry the gradient at the probabilities back to their logits."""
+        s = self._probabilities(z)
+        if self.behind is None:
+            return ds * (s * (1.0 - s))
+        given = (self._as_it_was(array) for array in (ds, z, s))
+        return self.along_last(self.behind.backward(*given))
+
+    def _as_it_was(self, array: Array) -> Array:
+        """Move the last axis back to where it came from."""
+        return array if self.along == -1 else np.moveaxis(array, -1, self.along)
 
 
 def _entropy(y: Array, p: Array, logits: bool) -> Array:
@@ -125,12 +142,9 @@ class CategoricalFocalCrossentropy(Loss):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.along = axis
-        refuse_smoothing_across(axis, label_smoothing)
-        if axis != -1 and not isinstance(alpha, (int, float)):
-            raise NoTwin(f"One α per class needs them on the last axis. Received: axis={axis}.")
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
-        y = smoothed(y, self.label_smoothing, y.shape[-1])
+        y = smoothed(y, self.label_smoothing, classes_counted(y, self.along))
         p = softmax(p) if logits else p
         c = clipped(p / p.sum(axis=-1, keepdims=True))
         values = self._alpha(p) * (1.0 - c) ** self.gamma * (-y * np.log(c))
@@ -150,4 +164,6 @@ class CategoricalFocalCrossentropy(Loss):
     def _alpha(self, p: Array) -> Array:
         if isinstance(self.alpha, (int, float)):
             return self.alpha
-        return np.array(self.alpha, np.float32).astype(p.dtype)  # Keras rounds a list
+        alpha = np.array(self.alpha, np.float32).astype(p.dtype)  # Keras rounds a list
+        # It lies on the last axis, which may have been moved to the one before.
+        return alpha if self.along in (-1, p.ndim - 1) else alpha[:, None]

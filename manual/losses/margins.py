@@ -30,7 +30,7 @@ class Hinge(Loss):
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         y = signed(y)
         short = 1.0 - y * p
-        return np.maximum(short, 0.0).sum(axis=-1) / p.shape[-1], (y, short)
+        return self.mean(np.maximum(short, 0.0)), (y, short)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
         y, short = saved
@@ -48,7 +48,7 @@ class SquaredHinge(Loss):
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         y = signed(y)
         short = np.maximum(1.0 - y * p, 0.0)
-        return (short * short).sum(axis=-1) / p.shape[-1], (y, short)
+        return self.mean(short * short), (y, short)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
         y, short = saved

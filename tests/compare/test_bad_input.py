@@ -163,7 +163,7 @@ def test_validation_data_is_checked_like_the_rest(refused: Refused) -> None:
 
 
 def test_validation_data_that_is_no_pair(refused: Refused) -> None:
-    assert "validation" in refused(plain(), validation_data=(X, Y, np.ones(8)))
+    assert "validation" in refused(plain(), validation_data=(X, Y, np.ones(8), 1))
 
 
 @pytest.mark.parametrize("split", [-0.5, 1.0, 1.5])
@@ -256,10 +256,14 @@ def test_a_layer_without_a_twin(refused: Refused) -> None:
     assert '@manual.twin_of("RandomFlip")' in message
 
 
+def _own_loss(y: Any, p: Any) -> Any:
+    return keras.ops.mean(keras.ops.abs(y - p) ** 3, axis=-1)
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"loss": "ctc"}, "'ctc'"),
+        ({"loss": _own_loss}, "_own_loss"),
         (
             {"optimizer": keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1))},
             "'LossScaleOptimizer'",

@@ -212,13 +212,14 @@ def on_tape() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
 def compare_loss(ruler: Ruler, on_tape: Callable[..., Any]) -> Callable[..., None]:
     """Return a function that holds a Keras loss, value and gradient, against its twin.
 
-    A loss that is left a vector trains as its sum does, and is compared as that.
+    Of a loss that is left a vector each number is compared; it trains as its sum does.
     """
 
     def compare(loss: Any, y: Any, p: Any, weight: Any = None, what: str = "") -> None:
         y, p = y.astype(ruler.precision), p.astype(ruler.precision)
         weight = None if weight is None else weight.astype(ruler.precision)
-        actual, (actual_gradient,) = on_tape(
+        values = np.asarray(loss(y, tf.constant(p), sample_weight=weight))
+        _, (actual_gradient,) = on_tape(
             lambda tensor: tf.reduce_sum(loss(y, tensor, sample_weight=weight)), [p]
         )
         by_hand = from_keras("loss", loss_config(loss))
@@ -226,7 +227,7 @@ def compare_loss(ruler: Ruler, on_tape: Callable[..., Any]) -> Callable[..., Non
         with np.errstate(all="ignore"):
             expected, saved = by_hand.forward(as_target(y, noisy), noisy, sample_weight=weight)
             gradient = by_hand.backward(saved)
-        ruler.agrees(actual, expected, f"{what} loss")
+        ruler.agrees(values, expected, f"{what} loss")
         ruler.agrees(actual_gradient, gradient, f"{what} gradient")
 
     return compare

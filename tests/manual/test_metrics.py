@@ -41,10 +41,6 @@ def keras_result(name: str, y: np.ndarray, p: np.ndarray, **options: Any) -> np.
     return np.asarray(metric.result())
 
 
-def test_every_metric_is_tested_here(registered: Any) -> None:
-    assert set(NAMES) == set(registered("metric"))
-
-
 @pytest.mark.parametrize("name", COUNTED)
 def test_counts_equal_keras_exactly(
     name: str, precision: str, generator: np.random.Generator

@@ -81,7 +81,7 @@ def in_losses() -> Iterator[Bug]:
             f"{name}: the last batch averaged as a full one",
             losses.Loss,
             "_divisor",
-            lambda self, values, sample_weight: 8.0,
+            lambda self, weighted, share: 8.0,
             "loss",
             "total",
             ("the last, small batch is averaged with the full batch size",),

@@ -125,7 +125,8 @@ def places(name: str) -> list[Place]:
 
 
 def test_every_loss_has_a_rule(registered: Any) -> None:
-    assert {twin.__name__ for twin in registered("loss").values()} == set(RULES)
+    without = {"CTC"}  # as docs/architecture.md says
+    assert {twin.__name__ for twin in registered("loss").values()} - without == set(RULES)
     assert {type(loss).__name__ for loss, _, _ in LOSSES.values()} == set(RULES)
 
 
