@@ -99,6 +99,8 @@ class Assembly:
             read, mask = self.run.values[head.reads], self.run.masks[head.output]
             one = replace(head, weight=weight)
             arrived[head.reads].append(self.reference.head(one, target, read, of_samples, mask)[1])
+        for index, _, gradient in self.network.activity_penalties(self.run.values):
+            arrived[index].append(gradient)
         together: list[Noisy | None] = [None] * len(self.network.nodes)
         for index in reversed(range(len(self.network.nodes))):
             node, parts = self.network.nodes[index], arrived[index]

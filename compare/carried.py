@@ -33,7 +33,9 @@ def carried_by_keras(model: keras.Model) -> Callable[[Config, str, NoTwin], Laye
     carrier = Carrier(model)
 
     def otherwise(entry: Config, path: str, missing: NoTwin) -> Layer:
-        if not (entry.get("module") or "").startswith("keras.src.ops"):
+        of_keras = (entry.get("module") or "").startswith("keras.src.ops")
+        in_place = entry["class_name"] == "SpectralNormalization"  # it changes what is trained
+        if not (of_keras or in_place or _costs(entry["config"])) and _is_uniform(carrier, path):
             return Carried(carrier, entry, path)
         raise missing
 
@@ -56,6 +58,19 @@ def try_out(network: Network, xs: Sequence[np.ndarray]) -> list[Carried]:
             told = ", ".join(str(layer) for layer in carried)
             raise BadInput(f"{error}. Without a twin: {told}.") from None
     return carried
+
+
+def _costs(config: Any) -> bool:
+    """Say whether a layer, or one within it, has an ``activity_regularizer``: part of the loss."""
+    if not isinstance(config, Mapping):
+        return False
+    return bool(config.get("activity_regularizer")) or any(map(_costs, config.values()))
+
+
+def _is_uniform(carrier: Carrier, path: str) -> bool:
+    """Say whether what a layer trains is all in one precision: that of adapters (LoRA) isn't."""
+    trained = (one for one in carrier.layer(path).weights if one.trainable)
+    return all(one.dtype == keras.config.floatx() for one in trained)
 
 
 @dataclass

@@ -25,6 +25,7 @@ from compare.trace import PHASES
 from compare.updates import UpdateCheck
 from keras_models.alone import Alone
 from keras_models.recorder import StepRecord
+from manual.arrays import in_single_precision
 from manual.heads import of_each
 from manual.network import Network, Pass
 
@@ -94,7 +95,7 @@ class StepCheck(UpdateCheck):
         upstream = self.loss(whole_loss)
         self.activation_gradients(saved, upstream)
         self.weight_gradients(whole_gradients)
-        self.update()
+        self.update(reference.updated_from(record.before, saved))
         self.states(saved, whole)
         if self.own is not None and all(one.verdict.agrees for one in self.found):
             self.own_step(self.own, whole, whole_gradients)
@@ -205,6 +206,9 @@ class StepCheck(UpdateCheck):
             total = total + value
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
+        self.of_activities = list(self.network.activity_penalties(self.values))
+        for _, cost, _ in self.of_activities:
+            total = total + cost
         penalty = self.network.regularization_loss() if self.network.regularized else None
         total = total if penalty is None else total + penalty
         by = self.reference.derivation(self.network.heads[0].loss, "forward", "forward")
@@ -234,6 +238,11 @@ class StepCheck(UpdateCheck):
                 takes = [("activation", self.network.nodes[head.reads].name)]
                 origin = Origin(by, head.loss, inputs, takes)
                 parts[head.reads].append((upstream.pop(head.reads), origin))
+        for index, _, gradient in self.of_activities:
+            node = self.network.nodes[index]
+            by = self.reference.derivation(node.penalty, "gradient", "backward")
+            takes = [("activation", node.name)]
+            parts[index].append((gradient, Origin(by, node.penalty, takes=takes)))
         arrived: list[Noisy | None] = [None] * len(self.network.nodes)
         for index in reversed(range(len(self.network.nodes))):
             node = self.network.nodes[index]
@@ -245,6 +254,8 @@ class StepCheck(UpdateCheck):
                     origin = self.joined(node.name, parts[index])
                     for other, _ in parts[index][1:]:
                         expected = expected + other
+                if node.layer.gives_single:
+                    expected = in_single_precision(np.copy)(expected)
                 arrived[index] = expected
                 actual = from_keras.get(node.name)
                 if actual is not None:  # else no weight before it is trained: Keras has no use

@@ -35,11 +35,12 @@ import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
 from compare.plain_ways import PLAIN
-from compare.rounding import CLOSE, CORRECTLY_ROUNDED, RULES, close_together
+from compare.rounding import CLOSE, RULES, close_together
 from compare.working_precision import (
     CAREFUL,
     LARGEST,
     SMALLEST,
+    UNIT_ROUNDOFF,
     Numbers,
     Variance,
     added,
@@ -54,8 +55,7 @@ from manual.recording import Recorded
 
 __all__ = ["LARGEST", "SMALLEST", "Noisy", "careful", "representation_error", "resolved"]
 
-SINGLE = 2.0**-24
-"""The unit roundoff of float32."""
+SINGLE = UNIT_ROUNDOFF["float32"]
 
 
 class Noisy(NDArrayOperatorsMixin):
@@ -184,21 +184,12 @@ class Noisy(NDArrayOperatorsMixin):
 
     def in_single_precision(self, function: Callable[..., Any], *arguments: Any) -> Noisy:
         """Return what a function gives that rounds to float32, whatever the working precision."""
-        coarser = SINGLE / self.unit
-        if coarser <= 1.0:
+        if self.unit >= SINGLE:
             return function(*arguments)  # type: ignore[no-any-return]
-        result = function(
-            *(one._rounded_to_single() if isinstance(one, Noisy) else one for one in arguments)
+        result: Noisy = function(
+            *(one.in_unit(SINGLE) if isinstance(one, Noisy) else one for one in arguments)
         )
-        return self._like(result.value, result.variance * np.square(coarser))
-
-    def _rounded_to_single(self) -> Noisy:
-        rounded = Noisy(self.value, unit=SINGLE)
-        rounded.variance = added(
-            np.square(self.value) * CORRECTLY_ROUNDED,
-            None if self.variance is None else self.variance * np.square(self.unit / SINGLE),
-        )
-        return rounded
+        return result.in_unit(self.unit)
 
     def max(self, axis: Any = None, keepdims: bool = False) -> Noisy:
         largest = self.value.max(axis=axis, keepdims=True)

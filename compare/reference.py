@@ -118,7 +118,7 @@ class Reference:
 
     def unit_of(self, layer: Layer) -> float:
         """Return the unit roundoff of the precision that a layer computes in."""
-        return UNIT_ROUNDOFF[layer.precision] if layer.precision else self.unit
+        return UNIT_ROUNDOFF.get(layer.precision or "", self.unit)  # whole numbers need none
 
     def handed(self, index: int | None, numbers: Any) -> Any:
         """Bring numbers into the precision of a node, or, without one, of the weights and losses.
@@ -181,6 +181,8 @@ class Reference:
         taken = inputs[0] if len(inputs) == 1 else inputs
         told = {**node.options, **(options or {})}
         value, saved = node.layer.forward(taken, training=True, **told)
+        if not isinstance(value, (list, Noisy)):  # whole numbers, made without any rounding
+            value = self.exact(value)
         return value, saved
 
     def backward(self, node: Node, dy: Any, saved: Any) -> list[Noisy]:
@@ -220,11 +222,26 @@ class Reference:
 
     def states(self, saved: Sequence[Any]) -> dict[str, Noisy]:
         """Return what layers remember after a forward pass, given what it saved at each node."""
+        return {
+            name: value
+            for name, value in self._after_forward(saved).items()
+            if self.network.parameters[name].is_state
+        }
+
+    def updated_from(self, weights: Named, saved: Sequence[Any]) -> Named:
+        """Return the weights that the update starts from: what the forward pass left of them."""
+        named = [name for name, one in self.network.parameters.items() if one.is_prepared]
+        if not named:
+            return weights
+        after = self._after_forward(saved)
+        return {**weights, **{name: after[name] for name in named}}
+
+    def _after_forward(self, saved: Sequence[Any]) -> dict[str, Noisy]:
         before = {
             parameter: parameter.value
             for _, layer in self.network.stateful
             for parameter in layer.parameters
-            if parameter.is_state
+            if parameter.is_state or parameter.is_prepared
         }
         for parameter, value in before.items():
             parameter.value = self.exact(value.value.copy(), value.unit)

@@ -64,7 +64,18 @@ def twin_network(
     except ValueError as error:
         raise BadInput(f"The model {model.name!r} can't be rebuilt by hand: {error}") from None
     copy_weights(network, model)
+    copy_constants(network, model)
     return network
+
+
+def copy_constants(network: Network, model: keras.Model) -> None:
+    """Take over arrays as they are: a configuration has lists, which Keras would round."""
+    layers = {layer.name: layer for layer in network.layers}
+    for path, layer in naming.layers(model):
+        if isinstance(layer, keras.layers.Normalization):
+            given = layer.input_mean, layer.input_variance
+            if all(isinstance(one, np.ndarray) for one in given):
+                layers[path].given = given  # type: ignore[attr-defined]
 
 
 def model_config(model: Any) -> dict[str, Any]:

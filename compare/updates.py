@@ -20,7 +20,7 @@ from manual.network import Network, Pass
 class UpdateCheck(Collector):
     """Compares what becomes of gradients."""
 
-    def update(self) -> None:
+    def update(self, weights_before: Mapping[str, Any]) -> None:
         """Run the optimizer on Keras's own gradients, once for each way of computing them."""
         record = self.record
         ways = {
@@ -45,7 +45,7 @@ class UpdateCheck(Collector):
             processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
             arrived = self.arrived(gradients)
             update = reference.update(
-                record.before,
+                weights_before,
                 arrived,
                 record.slots_before,
                 record.iterations,
@@ -156,7 +156,8 @@ class UpdateCheck(Collector):
         put together.
         """
         record, reference = self.record, self.reference
-        state = record.before, gradients, record.slots_before
+        weights = reference.updated_from(record.before, whole.saved)
+        state = weights, gradients, record.slots_before
         update = reference.update(*state, record.iterations, record.learning_rate)
         names, optimizer = update.names, self.network.optimizer
 

@@ -37,6 +37,14 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     ):
         if own.trainable != variable.trainable:  # which a layer's configuration doesn't say
             own.trainable = variable.trainable
+    originals = dict(naming.layers(model))
+    for path, layer in naming.layers(copy):
+        if isinstance(layer, keras.layers.Normalization):
+            original = originals[path]
+            layer.set_weights(original.get_weights())
+            # It computes with constants, made of its weights or of what its configuration rounds.
+            layer.mean = keras.ops.cast(original.mean, layer.compute_dtype)
+            layer.variance = keras.ops.cast(original.variance, layer.compute_dtype)
     return copy
 
 

@@ -209,7 +209,7 @@ class Stepper:
         variables = [*self._weights, *self._slot_variables]
         parts = tf.split(state, [math.prod(variable.shape) for variable in variables])
         for variable, part in zip(variables, parts, strict=True):
-            variable.assign(tf.reshape(part, variable.shape))
+            variable.assign(tf.cast(tf.reshape(part, variable.shape), variable.dtype))
         optimizer._iterations.assign(iterations)
         self._set_learning_rate(learning_rate)
         for index, seed in enumerate(self._seeds):

@@ -10,6 +10,9 @@ import numpy as np
 from manual.arrays import Array
 from manual.registry import twin_of
 
+Axes = int | Sequence[int] | None
+"""Along which a norm is taken; None for the norm of the whole weight."""
+
 
 class Constraint:
     """A projection that is applied to a weight after every update."""
@@ -57,12 +60,12 @@ class MinMaxNorm(Constraint):
         min_value: float = 0.0,
         max_value: float = 1.0,
         rate: float = 1.0,
-        axis: int | Sequence[int] = 0,
+        axis: Axes = 0,
     ) -> None:
         self.min_value = min_value
         self.max_value = max_value
         self.rate = rate
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.axis = as_written(axis)
 
     def apply(self, w: Array) -> None:
         size = norms(w, self.axis)
@@ -78,7 +81,7 @@ class MaxNorm(MinMaxNorm):
 
     derivation = {"weight": "w⁺ = w min(|w|, c) / (|w| + 1e-7)"}
 
-    def __init__(self, max_value: float = 2.0, axis: int | Sequence[int] = 0) -> None:
+    def __init__(self, max_value: float = 2.0, axis: Axes = 0) -> None:
         super().__init__(0.0, max_value, axis=axis)
 
 
@@ -88,8 +91,8 @@ class UnitNorm(Constraint):
 
     derivation = {"weight": "w⁺ = w / (|w| + 1e-7)"}
 
-    def __init__(self, axis: int | Sequence[int] = 0) -> None:
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+    def __init__(self, axis: Axes = 0) -> None:
+        self.axis = as_written(axis)
 
     def apply(self, w: Array) -> None:
         w[...] = w / (norms(w, self.axis) + EPSILON)
@@ -99,6 +102,11 @@ EPSILON = 1e-7
 """Keras's ``backend.epsilon()``."""
 
 
-def norms(w: Array, axis: int | tuple[int, ...]) -> Array:
-    """Return the Euclidean norms along an axis, which stays with length 1."""
+def as_written(axis: Axes) -> int | tuple[int, ...] | None:
+    """Return axes as NumPy takes them: Keras's configuration has lists."""
+    return axis if axis is None or isinstance(axis, int) else tuple(axis)
+
+
+def norms(w: Array, axis: int | tuple[int, ...] | None) -> Array:
+    """Return the Euclidean norms along axes, which stay with length 1."""
     return np.sqrt((w * w).sum(axis=axis, keepdims=True))

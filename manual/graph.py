@@ -8,6 +8,8 @@ from typing import Any
 
 from manual.arrays import Array
 from manual.layers import InputLayer, Layer, Symbol
+from manual.registry import NoTwin
+from manual.regularizers import Regularizer
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Node:
         those that nothing depends on. Empty for a call with a single output.
     output : int
         Which of its call's outputs this is. Only the first is run, and gives them all.
+    penalty : Regularizer, or None
+        What its output costs: the layer's ``activity_regularizer``, behind its activation.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Node:
     options: Mapping[str, Any] = field(default_factory=dict)
     outputs: tuple[int | None, ...] = ()
     output: int = 0
+    penalty: Regularizer | None = None
 
     @property
     def is_input(self) -> bool:
@@ -91,8 +96,9 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
     nodes = []
     for symbol in order:
         name = call = symbol.layer.name + (f"@{symbol.call + 1}" if symbol.call else "")
+        penalty = symbol.layer.activity_regularizer
         if id(symbol) in applied_to:
-            name += "/pre_activation"
+            name, penalty = f"{name}/pre_activation", None
         if symbol.output:
             name += f"[{symbol.output}]"
         inputs = tuple(position[id(source)] for source in symbol.inputs)
@@ -100,5 +106,11 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
         if symbol.of_several and not symbol.output:
             others = (further.get((id(symbol), one)) for one in range(1, symbol.of_several))
             outputs = (position[id(symbol)], *others)
-        nodes.append(Node(name, call, symbol.layer, inputs, symbol.options, outputs, symbol.output))
+        if penalty is not None and None in outputs:
+            raise NoTwin(
+                f"layer {symbol.layer.name!r}: its activity_regularizer has no hand-derived twin "
+                "where an output of the layer isn't used."
+            )
+        several = outputs, symbol.output
+        nodes.append(Node(name, call, symbol.layer, inputs, symbol.options, *several, penalty))
     return nodes

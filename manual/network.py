@@ -320,7 +320,7 @@ class Network:
         """Add to each regularized weight's gradient what the weight itself costs."""
         for parameter in self.regularized:
             assert parameter.regularizer is not None
-            penalty = parameter.regularizer.backward(parameter.value)
+            penalty = parameter.regularizer.backward(_regularized(parameter))
             parameter.gradient += penalty if self.loss_scale == 1.0 else penalty * self.loss_scale
 
     @property
@@ -333,7 +333,7 @@ class Network:
         total: Array = 0.0
         for parameter in self.regularized:
             assert parameter.regularizer is not None
-            total = total + parameter.regularizer.forward(parameter.value)
+            total = total + parameter.regularizer.forward(_regularized(parameter))
         return total
 
     # ------------------------------------------------------------------ training
@@ -393,9 +393,25 @@ class Network:
             gradient = self.handed(head.reads, gradient)
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
+        for index, cost, gradient in self.activity_penalties(run.values):
+            total = total + cost
+            so_far = upstream.get(index)
+            upstream[index] = gradient if so_far is None else so_far + gradient
         if self.regularized:
             total = total + self.regularization_loss()
         return total, upstream
+
+    def activity_penalties(self, values: Sequence[Array]) -> Iterator[tuple[int, Array, Array]]:
+        """Give, for each node whose output costs something, its position, the cost and gradient.
+
+        The cost is a mean over the batch, and of masks it takes no notice. The gradient is that of
+        the scaled loss.
+        """
+        for index, node in enumerate(self.nodes):
+            if node.penalty is not None:
+                y = values[index]
+                gradient = node.penalty.backward(y) * (self.loss_scale / len(y))
+                yield index, self.handed(None, node.penalty.forward(y) / float(len(y))), gradient
 
     def train_step(
         self, x: Array | Sequence[Array], y: Array | Sequence[Array], sample_weight: Any = None
@@ -488,6 +504,10 @@ class Network:
 def one_number(loss: Array) -> float:
     """Return what is reported of a loss: the mean of its values, where they aren't reduced."""
     return float(loss.mean() if np.ndim(loss) else loss)
+
+
+def _regularized(parameter: Parameter) -> Array:
+    return parameter.value if parameter.used is None else parameter.used
 
 
 def batches(order: Array, batch_size: int) -> Iterator[Array]:

@@ -174,4 +174,5 @@ class Rehearsed:
             layer.draws.state = state
 
     def _states(self) -> list[Any]:
-        return [one for one in self.network.parameters.values() if one.is_state]
+        weights = self.network.parameters.values()
+        return [one for one in weights if one.is_state or one.is_prepared]

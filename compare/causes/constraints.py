@@ -37,10 +37,10 @@ def constrained(w: Any, constraint: Constraint, k: Knobs) -> Any:
     return projected
 
 
-def sizes(w: Any, axis: int | tuple[int, ...], k: Knobs) -> Any:
+def sizes(w: Any, axis: int | tuple[int, ...] | None, k: Knobs) -> Any:
     """Return the norms along an axis, or by another measure."""
     axes: Any = axis
-    if k.get("whole"):
+    if axis is None or k.get("whole"):
         axes = tuple(range(w.ndim))
     elif k.get("other_axis"):
         given = {one % w.ndim for one in (axis if isinstance(axis, tuple) else (axis,))}

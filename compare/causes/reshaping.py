@@ -10,7 +10,8 @@ import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
 from manual.layers.core import Flatten
-from manual.layers.reshaping import Permute, RepeatVector, Rescaling, Reshape
+from manual.layers.preprocessing import Rescaling
+from manual.layers.reshaping import Permute, RepeatVector, Reshape
 from manual.layers.spatial import Cropping, UpSampling, ZeroPadding
 
 BORDERS: dict[Any, str] = {

@@ -189,11 +189,16 @@ def over(axes: tuple[int, ...], ndim: int) -> str:
     return f"the statistics are taken {what}"
 
 
+def of_one_kind(layer: Any) -> bool:
+    """Say whether a layer standardizes and does nothing else to x̂."""
+    return not getattr(layer, "rms_scaling", False) and not getattr(layer, "renorm", False)
+
+
 def setting(place: Place) -> Setting | None:
     """Read from a place what is standardized; None where that isn't what its map does."""
     layer, given = place.map, place.inputs
     kinds = (BatchNormalization, LayerNormalization, GroupNormalization)
-    if not isinstance(layer, kinds) or not place.has("x") or getattr(layer, "rms_scaling", False):
+    if not isinstance(layer, kinds) or not place.has("x") or not of_one_kind(layer):
         return None
     x, mask = given["x"], None
     shape, ndim = list(x.shape), x.ndim

@@ -22,7 +22,7 @@ from manual.layers.depthwise_convolution import (
 )
 from manual.layers.dot import Dot
 from manual.layers.einsum_dense import EinsumDense
-from manual.layers.embedding import Embedding, Masking
+from manual.layers.embedding import Embedding, Masking, ReversibleEmbedding
 from manual.layers.global_pooling import (
     GlobalAveragePooling1D,
     GlobalAveragePooling2D,
@@ -48,8 +48,15 @@ from manual.layers.pooling import (
     MaxPooling2D,
     MaxPooling3D,
 )
+from manual.layers.preprocessing import (
+    CategoryEncoding,
+    Discretization,
+    Normalization,
+    Rescaling,
+)
 from manual.layers.recurrent import GRU, LSTM, SimpleRNN
 from manual.layers.regularization import (
+    ActivityRegularization,
     AlphaDropout,
     Dropout,
     GaussianDropout,
@@ -58,7 +65,8 @@ from manual.layers.regularization import (
     SpatialDropout2D,
     SpatialDropout3D,
 )
-from manual.layers.reshaping import Identity, Permute, RepeatVector, Rescaling, Reshape
+from manual.layers.reshaping import Identity, Permute, RepeatVector, Reshape
+from manual.layers.resizing import CenterCrop, Resizing
 from manual.layers.spatial import (
     Cropping1D,
     Cropping2D,
@@ -70,6 +78,7 @@ from manual.layers.spatial import (
     ZeroPadding2D,
     ZeroPadding3D,
 )
+from manual.layers.spectral_normalization import SpectralNormalization
 from manual.layers.time_distributed import TimeDistributed
 from manual.layers.transposed_convolution import (
     Conv1DTranspose,
@@ -82,6 +91,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "Activation",
+    "ActivityRegularization",
     "AdaptiveAveragePooling1D",
     "AdaptiveAveragePooling2D",
     "AdaptiveAveragePooling3D",
@@ -98,6 +108,8 @@ __all__ = [
     "AveragePooling3D",
     "BatchNormalization",
     "Bidirectional",
+    "CategoryEncoding",
+    "CenterCrop",
     "Concatenate",
     "Conv1D",
     "Conv1DTranspose",
@@ -111,6 +123,7 @@ __all__ = [
     "Dense",
     "DepthwiseConv1D",
     "DepthwiseConv2D",
+    "Discretization",
     "Dot",
     "Dropout",
     "EinsumDense",
@@ -140,6 +153,7 @@ __all__ = [
     "Minimum",
     "MultiHeadAttention",
     "Multiply",
+    "Normalization",
     "PReLU",
     "Parameter",
     "Permute",
@@ -148,6 +162,8 @@ __all__ = [
     "RepeatVector",
     "Rescaling",
     "Reshape",
+    "Resizing",
+    "ReversibleEmbedding",
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",
@@ -155,6 +171,7 @@ __all__ = [
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
+    "SpectralNormalization",
     "Subtract",
     "Symbol",
     "TimeDistributed",

@@ -29,7 +29,14 @@ class Parameter:
     ----------
     is_state : bool
         Whether the forward pass of a training step changes it (a moving average), and no gradient.
+    is_prepared : bool
+        Whether that changes it *before* the gradient does: a kernel that is normalized in place.
+    used : array, or None
+        What the last forward pass had in its place, if it is one of these: that is regularized.
     """
+
+    is_prepared = False
+    used: Array = None
 
     def __init__(
         self,
@@ -64,7 +71,7 @@ class Layer:
 
     - *weights*, declared with `add_weight` in `build`;
     - *state*, weights that a training step's forward pass changes: declared with
-      ``is_state=True`` and changed in `update_state`;
+      ``is_state=True`` and changed in `update_state`, as are weights that ``is_prepared``;
     - *randomness*, asked of ``self.draws`` and of nothing else, so that it can be replayed;
     - a *mask*: with ``takes_mask = True`` ``forward`` has an argument ``mask`` more (and gets it
       only where there is one). What mask the output has, `compute_mask` says; a layer that makes
@@ -85,12 +92,20 @@ class Layer:
     precision : str or None
         What Keras computes the layer in, where its configuration says so. The arrays here are those
         of the network; by this its noise is measured.
+    gives_single : bool
+        Whether Keras hands its output on in float32, whatever the policy: what comes back to it is
+        rounded, too.
+    activity_regularizer : Regularizer, or None
+        What each of its outputs costs. Every layer of Keras has that option, so `from_config`
+        takes it for all of them.
     """
 
     kind: ClassVar[str] = "layer"
     derivation: ClassVar[Mapping[str, str]] = {}
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
+    gives_single: bool = False
+    regularizes_activity: ClassVar[bool] = True
     tensor_arguments: tuple[str, ...] = ()
     call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}
@@ -110,6 +125,7 @@ class Layer:
         )
         self.parameters: list[Parameter] = []
         self.draws = Draws(seed)
+        self.activity_regularizer: Regularizer | None = None
         self.built = False
         self.calls = 0
         self.precision: str | None = None
@@ -118,7 +134,14 @@ class Layer:
     def from_config(cls, config: Mapping[str, Any]) -> Layer:
         """Build the layer from Keras's configuration dictionary of its twin."""
         owner = f"layer {config['name']!r} ({cls.__name__})"
-        return cls(**{"name": config["name"], **understood(cls, dict(config), owner)})
+        config = dict(config)
+        penalty = config.pop("activity_regularizer", None)
+        layer = cls(**{"name": config["name"], **understood(cls, config, owner)})
+        if penalty is not None:
+            if not cls.regularizes_activity:
+                raise NoTwin(f"{owner}: an activity_regularizer has no hand-derived twin here.")
+            layer.activity_regularizer = from_keras("regularizer", penalty, owner)
+        return layer
 
     # ------------------------------------------------------------------ the mathematics
 
@@ -214,6 +237,7 @@ class Layer:
             return output
         applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
         applied.precision = self.precision
+        applied.activity_regularizer = self.activity_regularizer
         return Symbol(applied, (output,), output.shape, call, is_activation_of_its_input=True)
 
     def _arranged(

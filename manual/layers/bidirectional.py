@@ -78,6 +78,11 @@ class Bidirectional(Wrapper):
         own = config["config"]
         name = prefix + own["name"].removeprefix(prefix)
         made = kind.from_config({**own, "name": name, "trainable": self.trainable})
+        if made.activity_regularizer is not None:
+            raise NoTwin(
+                f"layer {self.name!r}: the activity_regularizer of a layer within Bidirectional "
+                "has no hand-derived twin."
+            )
         assert isinstance(made, Recurrent)
         return made
 

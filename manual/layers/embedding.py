@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array
+from manual.arrays import Array, in_single_precision
 from manual.constraints import Constraint
-from manual.layers.base import Layer, Shape
-from manual.registry import twin_of
+from manual.layers.base import Layer, Shape, Symbol
+from manual.registry import NoTwin, twin_of
 from manual.regularizers import Regularizer
 
 
@@ -71,6 +72,120 @@ class Embedding(Layer):
         rows = dy.reshape(-1, self.output_dim)
         np.add.at(self.embeddings.gradient, numbers.reshape(-1), rows)
         return np.zeros_like(x, dtype=dy.dtype)
+
+
+@twin_of("ReversibleEmbedding")
+class ReversibleEmbedding(Embedding):
+    """An embedding that also leads back, from rows to a number for each word: with ``reverse``.
+
+    Parameters
+    ----------
+    tie_weights : bool
+        Whether the way back has the same weights, turned; else it has ``reverse_embeddings``.
+    reverse_dtype : str, optional
+        In which precision the way back is computed.
+    logit_soft_cap : float, optional
+        What the numbers on the way back don't exceed: c tanh(z / c) is given for z.
+    """
+
+    derivation = {
+        **Embedding.derivation,
+        "forward": "y = E[x]; reversed, y = c tanh(z / c) with z = x Eᵀ, or x R if not tied",
+        "embeddings gradient": (
+            "dE[k] = Σ dy over all places where x = k; reversed, + dzᵀ · x, dz = dy (1 − tanh²)"
+        ),
+        "reverse_embeddings gradient": "dR = xᵀ · dz",
+        "input gradient": "dx = 0; reversed, dx = dz E, or dz Rᵀ",
+    }
+    call_options = frozenset({"reverse"})
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        tie_weights: bool = True,
+        *,
+        reverse_dtype: str | None = None,
+        logit_soft_cap: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(input_dim, output_dim, **options)
+        if reverse_dtype not in (None, "float32", "float64"):
+            raise NoTwin(
+                f"layer {self.name!r}: reverse_dtype={reverse_dtype!r} has no hand-derived twin."
+            )
+        self.tie_weights, self.logit_soft_cap = tie_weights, logit_soft_cap
+        self.single = single = reverse_dtype == "float32"
+        self.product, self.capped, self.uncapped = (
+            in_single_precision(one) if single else one for one in WAY_BACK
+        )
+
+    def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
+        super().build(input_shape, generator)
+        if not self.tie_weights:
+            initial = generator.uniform(-0.05, 0.05, (self.output_dim, self.input_dim))
+            self.reverse_embeddings = self.add_weight("reverse_embeddings", initial)
+
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        symbol = super().apply(*inputs, call=call, **named)
+        if not symbol.options.get("reverse"):
+            return symbol
+        shape = (*symbol.inputs[0].shape[:-1], self.input_dim)
+        return replace(symbol, layer=Reversed(self), shape=shape)
+
+    def forward(
+        self, x: Array, *, training: bool = False, reverse: bool = False
+    ) -> tuple[Array, Any]:
+        if not reverse:
+            return super().forward(x)
+        kernel = self.embeddings.value.T if self.tie_weights else self.reverse_embeddings.value
+        z = self.product(x, kernel)
+        y = z if self.logit_soft_cap is None else self.capped(z, self.logit_soft_cap)
+        return y, (x, kernel, z)
+
+    def backward(self, dy: Array, saved: Any) -> Array:
+        if len(saved) == 2:
+            return super().backward(dy, saved)
+        x, kernel, z = saved
+        dz = dy if self.logit_soft_cap is None else self.uncapped(dy, z, self.logit_soft_cap)
+        rows, dz_rows = x.reshape(-1, self.output_dim), dz.reshape(-1, self.input_dim)
+        if self.tie_weights:
+            self.embeddings.gradient += self.product(dz_rows.T, rows)
+        else:
+            self.reverse_embeddings.gradient += self.product(rows.T, dz_rows)
+        return self.product(dz, kernel.T)
+
+
+class Reversed(Layer):
+    """The way back through an embedding: a call of the same layer, through which no mask passes."""
+
+    def __init__(self, embedding: ReversibleEmbedding) -> None:
+        super().__init__(name=embedding.name)
+        self.embedding, self.gives_single = embedding, embedding.single
+        self.derivation = embedding.derivation  # type: ignore[misc]
+
+    def compute_mask(self, x: Array, mask: Any) -> None:
+        return None
+
+    def forward(
+        self, x: Array, *, training: bool = False, reverse: bool = True
+    ) -> tuple[Array, Any]:
+        return self.embedding.forward(x, training=training, reverse=reverse)
+
+    def backward(self, dy: Array, saved: Any) -> Array:
+        return self.embedding.backward(dy, saved)
+
+
+def _capped(z: Array, c: float) -> Array:
+    return np.tanh(z / c) * c
+
+
+def _uncapped(dy: Array, z: Array, c: float) -> Array:
+    t = np.tanh(z / c)
+    return dy * (1.0 - t * t)
+
+
+WAY_BACK: tuple[Callable[..., Array], ...] = (np.matmul, _capped, _uncapped)
 
 
 @twin_of("Masking")

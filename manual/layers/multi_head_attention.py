@@ -34,6 +34,7 @@ class ProjectedAttention(Layer):
     dropout it takes nothing.
     """
 
+    regularizes_activity = False  # Keras takes the penalty of each projection
     derivation = {
         "forward": "Q = x_q W_Q + b_Q, K = x_k W_K + b_K, V = x_v W_V + b_V, "
         "S = Q · Kᵀ / √h, A = softmax(S) over the keys, y = (A · V) W_O + b_O",

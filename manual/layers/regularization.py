@@ -1,4 +1,4 @@
-"""Layers that disturb their input in training, and let it pass unchanged otherwise."""
+"""Layers that disturb their input in training, or make it cost something."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 
 from manual.arrays import Array
 from manual.layers.base import Layer
+from manual.layers.reshaping import Identity
 from manual.registry import twin_of
+from manual.regularizers import L1L2
 
 Drawn = Sequence[int | None] | None
 """The shape of what is drawn, batch axis included; None stands for the input's size."""
@@ -23,6 +25,22 @@ def drawn_shape(shape: tuple[int, ...], noise_shape: Drawn) -> tuple[int, ...]:
     return tuple(
         size if given is None else given for size, given in zip(shape, noise_shape, strict=True)
     )
+
+
+@twin_of("ActivityRegularization")
+class ActivityRegularization(Identity):
+    """The input as it is, at a cost: λ₁ Σ |x| + λ₂ Σ x², divided by the batch size."""
+
+    def __init__(
+        self,
+        l1: float = 0.0,
+        l2: float = 0.0,
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(name=name, trainable=trainable)
+        self.activity_regularizer = L1L2(l1, l2)
 
 
 @twin_of("Dropout")

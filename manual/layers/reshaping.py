@@ -9,7 +9,7 @@ import numpy as np
 
 from manual.arrays import Array
 from manual.layers.base import Layer, Shape
-from manual.registry import NoTwin, twin_of
+from manual.registry import twin_of
 
 
 class Rearrangement(Layer):
@@ -30,33 +30,6 @@ class Identity(Layer):
 
     def backward(self, dy: Array, saved: None) -> Array:
         return dy
-
-
-@twin_of("Rescaling")
-class Rescaling(Layer):
-    """The input times a constant, plus a constant; Keras rounds the scale to float32."""
-
-    derivation = {"forward": "y = x · scale + offset", "input gradient": "dx = dy · scale"}
-
-    def __init__(
-        self,
-        scale: float,
-        offset: float = 0.0,
-        *,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(name=name, trainable=trainable)
-        for option, value in (("scale", scale), ("offset", offset)):
-            if not isinstance(value, (int, float)):
-                raise NoTwin(f"layer {self.name!r}: {option} has a twin as one number only.")
-        self.scale, self.offset = float(np.float32(scale)), float(np.float32(offset))
-
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, None]:
-        return x * self.scale + self.offset, None
-
-    def backward(self, dy: Array, saved: None) -> Array:
-        return dy * self.scale
 
 
 @twin_of("Reshape")

@@ -8,9 +8,15 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
+from manual.interpolation import Resize
 from manual.layers.base import Shape
 from manual.layers.reshaping import Rearrangement
-from manual.registry import NoTwin, twin_of
+from manual.registry import twin_of
+
+INTERPOLATED = {
+    "forward": "y = W_h x W_wᵀ, each row of a W a kernel at the input pixels; all in float32",
+    "input gradient": "dx = W_hᵀ dy W_w",
+}
 
 
 class Spatial(Rearrangement):
@@ -127,17 +133,11 @@ class UpSampling(Spatial):
         self,
         size: int | Sequence[int] = 2,
         data_format: str | None = None,
-        interpolation: str = "nearest",
         *,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
         super().__init__(data_format, name=name, trainable=trainable)
-        if interpolation != "nearest":
-            raise NoTwin(
-                f"layer {self.name!r}: only interpolation='nearest' has a hand-derived twin. "
-                f"Received: {interpolation!r}."
-            )
         self.size = (size,) * self.rank if isinstance(size, int) else tuple(size)
 
     def output_shape(self, input_shape: Shape) -> Shape:
@@ -146,12 +146,12 @@ class UpSampling(Spatial):
             sizes[axis] *= times
         return tuple(sizes)
 
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, None]:
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         for axis, times in enumerate(self.size, start=self.first):
             x = np.repeat(x, times, axis=axis)
         return x, None
 
-    def backward(self, dy: Array, saved: None) -> Array:
+    def backward(self, dy: Array, saved: Any) -> Array:
         shape: list[int] = []
         for axis, size in enumerate(dy.shape):
             spatial = self.first <= axis < self.first + self.rank
@@ -205,9 +205,46 @@ class UpSampling1D(UpSampling):
 
 @twin_of("UpSampling2D")
 class UpSampling2D(UpSampling):
-    """Each pixel several times in both directions."""
+    """An image made larger by whole numbers: each pixel several times, or something between them.
+
+    Parameters
+    ----------
+    size : int or two ints
+        How many times as high, and as wide.
+    data_format : str, optional
+    interpolation : str
+        ``"nearest"`` repeats pixels; ``"bilinear"``, ``"bicubic"``, ``"lanczos3"`` and
+        ``"lanczos5"`` weigh their neighbours (`manual.interpolation`): in float32, whatever the
+        policy, as Keras does.
+    """
 
     rank = 2
+
+    def __init__(
+        self,
+        size: int | Sequence[int] = 2,
+        data_format: str | None = None,
+        interpolation: str = "nearest",
+        *,
+        name: str | None = None,
+        trainable: bool = True,
+    ) -> None:
+        super().__init__(size, data_format, name=name, trainable=trainable)
+        self.interpolation = interpolation.lower()
+        self.repeats = self.interpolation == "nearest"
+        if not self.repeats:
+            self.derivation = INTERPOLATED  # type: ignore[misc]
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
+        if self.repeats:
+            return super().forward(x)
+        space = x.shape[self.first : self.first + 2]
+        enlarged = [n * times for n, times in zip(space, self.size, strict=True)]
+        resize = Resize(self.interpolation, space, enlarged, self.first)
+        return resize.forward(x), resize
+
+    def backward(self, dy: Array, saved: Any) -> Array:
+        return super().backward(dy, None) if saved is None else saved.backward(dy)
 
 
 @twin_of("UpSampling3D")

@@ -252,7 +252,7 @@ def test_a_layer_without_a_twin(refused: Refused) -> None:
     model.compile("sgd", "mse", run_eagerly=True)
     message = refused(model, strict=True)
     assert message.startswith("The layer 'RandomFlip' of the layer 'flip' has no")
-    assert "Layers that have one: Activation, AdaptiveAveragePooling1D," in message
+    assert "Layers that have one: Activation, ActivityRegularization," in message
     assert '@manual.twin_of("RandomFlip")' in message
 
 

@@ -14,6 +14,7 @@ from compare.noise import Noisy, careful, representation_error
 from compare.plain_ways import PLAIN
 from manual.activations import sigmoid, softmax, softplus
 from manual.activations.functions import erf, erfc
+from manual.arrays import in_single_precision
 
 
 def adam(w: Any, g: Any, v: Any) -> Any:
@@ -389,3 +390,24 @@ def test_the_logistic_function_is_the_same_either_way(dtype: str) -> None:
     assert (np.abs(own - plain) <= bound).all()
     noisy = sigmoid(Noisy(z.astype("float64"), noise=np.ones(z.shape), unit=UNIT[dtype]))
     assert np.isfinite(noisy.noise[np.isfinite(z)]).all()
+
+
+def test_whole_numbers_are_added_without_rounding() -> None:
+    numbers = Noisy(np.array([[True, False, True]]), unit=2.0**-24)
+    assert numbers.sum(axis=-1).variance is None
+    assert numbers.sum(axis=-1).value.tolist() == [2]
+
+
+def test_a_function_in_float32_costs_what_float32_does_and_no_more() -> None:
+    doubled = in_single_precision(lambda x: x + x)
+    value = np.array([0.1, -3.0])
+    wide = doubled(Noisy(value, unit=2.0**-53))
+    narrow = doubled(Noisy(value, unit=2.0**-24))
+    assert wide.unit == 2.0**-53
+    # rounded once on the way in (twice the same error), once by the sum: u y (1/3 + 1/3)½
+    np.testing.assert_array_less(wide.noise * 2.0**-53, np.abs(2 * value) * 2.0**-24)
+    np.testing.assert_array_less(narrow.noise, wide.noise * 2.0**-29)
+    np.testing.assert_array_equal(wide.value, 2 * value)
+    plain = doubled(value)
+    assert plain.dtype == np.float64
+    np.testing.assert_array_equal(plain, 2 * value.astype(np.float32))

@@ -58,6 +58,36 @@ def test_every_kind_of_normalization_in_one_model(precision: str) -> None:
     assert report.quantities["metric", "val_loss", "model.fit"].compared == 2
 
 
+def renormalized() -> keras.Model:
+    layers = [
+        L.Dense(5),
+        L.BatchNormalization(renorm=True, momentum=0.7, renorm_momentum=0.5, name="again"),
+        L.BatchNormalization(synchronized=True),
+        L.Dense(1),
+    ]
+    model = keras.Sequential([keras.Input((3,)), *layers])
+    model.compile("sgd", "mse")
+    return model
+
+
+def test_renormalization_and_synchronized_statistics(precision: str) -> None:
+    x, y = drawn((20, 3), (20, 1))
+    report = lockstep(renormalized(), x, y, batch_size=8, epochs=3)
+    report.raise_if_different()
+    assert report.quantities["state", "again/renorm_stddev", "model.fit"].compared == 9
+
+
+def test_wrong_corrections_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = BatchNormalization.corrections
+    monkeypatch.setattr(
+        BatchNormalization, "corrections", lambda self, of: [one * 1.01 for one in own(self, of)]
+    )
+    x, y = drawn((20, 3), (20, 1))
+    first = lockstep(renormalized(), x, y, batch_size=8).first
+    assert first is not None
+    assert (first.phase, first.name) == ("activation", "again")
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
 def test_a_bias_before_batch_normalization_has_a_gradient_of_nothing_but_rounding(
     scale: float, precision: str

@@ -86,6 +86,12 @@ NORMS: dict[str, Any] = {
     "MaxNorm, never reached": lambda: keras.constraints.MaxNorm(100.0),
     "UnitNorm": keras.constraints.UnitNorm,
     "UnitNorm, two axes": lambda: keras.constraints.UnitNorm(axis=[0, 1]),
+    "MaxNorm, of all": lambda: keras.constraints.MaxNorm(1, axis=None),
+    "MaxNorm, from behind": lambda: keras.constraints.MaxNorm(0.7, axis=-1),
+    "UnitNorm, of all": lambda: keras.constraints.UnitNorm(axis=None),
+    "MinMaxNorm, of all": lambda: keras.constraints.MinMaxNorm(0.1, 0.9, 0.5, axis=None),
+    "MinMaxNorm, two axes": lambda: keras.constraints.MinMaxNorm(7.0, 9.0, axis=(0, 1)),
+    "MinMaxNorm, not at all": lambda: keras.constraints.MinMaxNorm(0.9, 1.5, 0.0),
     "MinMaxNorm": lambda: keras.constraints.MinMaxNorm(0.9, 1.5),
     "MinMaxNorm, part of the way": lambda: keras.constraints.MinMaxNorm(0.9, 1.5, 0.3, axis=1),
 }

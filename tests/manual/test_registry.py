@@ -128,10 +128,19 @@ def refuse(*layers: Any, match: str) -> None:
         Network.from_config(keras.Sequential([keras.Input((4,)), *layers]).get_config())
 
 
+@keras.saving.register_keras_serializable("Tests")
+class OfOnesOwn(keras.regularizers.Regularizer):  # type: ignore[misc]
+    def __call__(self, x: Any) -> Any:
+        return 0.0 * keras.ops.sum(x)
+
+    def get_config(self) -> dict[str, Any]:
+        return {}
+
+
 @pytest.mark.parametrize("option", ["kernel_regularizer", "bias_regularizer"])
 def test_a_regularizer_without_a_twin_is_refused_by_layer(option: str) -> None:
-    layer = keras.layers.Dense(2, name="hidden", **{option: "orthogonal_regularizer"})
-    refuse(layer, match="regularizer 'OrthogonalRegularizer' of layer 'hidden' has no hand-derived")
+    layer = keras.layers.Dense(2, name="hidden", **{option: OfOnesOwn()})
+    refuse(layer, match="regularizer 'Tests>OfOnesOwn' of layer 'hidden' has no hand-derived")
 
 
 def test_an_unknown_layer_is_refused_by_name_and_the_known_ones_are_listed() -> None:

@@ -308,7 +308,7 @@ def _backward() -> Iterator[Bug]:
                 dx = right(self, dy, saved)
                 if self.name != where:
                     return dx
-                x, r, _, of = saved
+                x, r, *_, of = saved
                 g = dy * self.gamma.value.reshape(self.spread)
                 axes = tuple(i for i, size in enumerate(of.mean.shape) if size != x.shape[i])
                 return line(

@@ -70,7 +70,7 @@ def _weights() -> Iterator[Bug]:
                 before = parameter.gradient * 1.0
                 dx = right(self, dy, saved)
                 if self.name == where:
-                    x, r, _, of = saved
+                    x, r, *_, of = saved
                     terms = line(dy, x, of.mean, r, self.gamma.value.reshape(self.spread))
                     total = terms.sum(axis=tuple(range(dy.ndim - 1)))
                     parameter.gradient[...] = before + total

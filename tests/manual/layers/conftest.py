@@ -154,7 +154,7 @@ def hold_layer(
 
     def drawn(weight: Any) -> np.ndarray:
         w = generator.normal(size=weight.shape).astype(ruler.precision)
-        return np.abs(w) if "variance" in weight.name else w
+        return np.abs(w) if weight.name.endswith(("variance", "stddev")) else w
 
     def hold(layer: Any, *xs: np.ndarray, **options: Any) -> Any:
         by_hand = twin_of(layer, *(x.shape for x in xs))

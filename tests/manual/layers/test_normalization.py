@@ -22,6 +22,43 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "batch of images": (lambda: keras.layers.BatchNormalization(epsilon=0.1), (2, 3, 2, 3)),
     "batch, channels first": (lambda: keras.layers.BatchNormalization(axis=1), (2, 3, 2, 2)),
     "batch, momentum": (lambda: keras.layers.BatchNormalization(momentum=0.3), (4, 3)),
+    "batch, synchronized": (
+        lambda: keras.layers.BatchNormalization(synchronized=True, momentum=0.5),
+        (6, 3),
+    ),
+    "batch, synchronized, channels first": (
+        lambda: keras.layers.BatchNormalization(axis=1, synchronized=True),
+        (4, 3, 2),
+    ),
+    "batch, renorm": (lambda: keras.layers.BatchNormalization(renorm=True), (6, 3)),
+    "batch, renorm, without γ": (
+        lambda: keras.layers.BatchNormalization(
+            renorm=True, scale=False, momentum=0.3, renorm_momentum=0.6
+        ),
+        (2, 3, 3),
+    ),
+    "batch, renorm, without β": (
+        lambda: keras.layers.BatchNormalization(
+            axis=1, renorm=True, center=False, renorm_clipping={"rmax": 1.1, "dmax": 0.2}
+        ),
+        (2, 3, 2, 2),
+    ),
+    "batch, renorm, bare": (
+        lambda: keras.layers.BatchNormalization(
+            renorm=True, center=False, scale=False, renorm_clipping={"rmin": 0.8}, epsilon=0.1
+        ),
+        (6, 3),
+    ),
+    "batch, renorm, synchronized": (
+        lambda: keras.layers.BatchNormalization(renorm=True, synchronized=True),
+        (6, 3),
+    ),
+    "batch, r and d constant": (
+        lambda: keras.layers.BatchNormalization(
+            renorm=True, renorm_clipping={"rmin": 1.5, "rmax": 1.5, "dmax": 0.0}
+        ),
+        (6, 3),
+    ),
     "batch of one channel": (lambda: keras.layers.BatchNormalization(), (5, 2, 1)),
     "batch of one sample": (lambda: keras.layers.BatchNormalization(), (1, 3)),
     "layer": (lambda: keras.layers.LayerNormalization(), (4, 5)),
@@ -43,13 +80,19 @@ LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "group, instance": (lambda: keras.layers.GroupNormalization(-1, scale=False), (2, 3, 4)),
     "group, without β": (lambda: keras.layers.GroupNormalization(1, center=False), (2, 3, 4)),
     "unit": (lambda: keras.layers.UnitNormalization(), (4, 3)),
+    "unit, samples too": (lambda: keras.layers.UnitNormalization(axis=[0, -1]), (2, 3, 4)),
     "unit, two axes": (lambda: keras.layers.UnitNormalization(axis=[1, 2]), (2, 3, 4)),
     "rms": (lambda: keras.layers.RMSNormalization(), (4, 3)),
     "rms, two axes": (lambda: keras.layers.RMSNormalization(axis=[1, 2], epsilon=0.1), (2, 3, 4)),
     "rms, inner axis": (lambda: keras.layers.RMSNormalization(axis=1), (2, 3, 3)),
 }
 
-TRAINED_ON = [name for name in LAYERS if name != "batch of one sample"]  # there, all are β
+TRAINED_ON = [
+    name
+    for name in LAYERS
+    if name != "batch of one sample"  # there, all are β
+    and "renorm" not in name  # where r and d move with the input, and Keras says they don't
+]
 AT_INFERENCE = [name for name in LAYERS if name.startswith("batch")]  # others know none
 
 
@@ -128,16 +171,32 @@ def test_a_vector_of_zeros(name: str, hold_layer: Any, twin_of: Any, ruler: Any)
         by_hand.backward(x, by_hand.forward(x)[1])
 
 
-@pytest.mark.parametrize(
-    ("make", "said"),
-    [
-        (lambda: keras.layers.BatchNormalization(renorm=True), "renorm=True"),
-        (lambda: keras.layers.BatchNormalization(synchronized=True), "synchronized=True"),
-    ],
-)
-def test_what_has_no_twin_is_said(make: Callable[[], Any], said: str) -> None:
-    with pytest.raises(NoTwin, match=said):
-        BatchNormalization.from_config(make().get_config())
+def test_renormalization_under_a_mask(layer_equals_keras: Any) -> None:
+    mask = np.arange(5) < np.array([[5], [3], [1], [2]])
+    for options in ({"renorm": True}, {"synchronized": True}):
+        layer_equals_keras(
+            lambda options=options: keras.layers.BatchNormalization(**options),
+            (4, 5, 3),
+            training=True,
+            mask=mask,
+        )
+
+
+def test_a_batch_renormalized_by_hand() -> None:
+    """Two samples, 1 and 3: s = 1, twice as much as before, and μ = 2, which was 1."""
+    layer = BatchNormalization(momentum=0.75, epsilon=0.0, renorm=True, renorm_momentum=0.5)
+    layer(Input((1,)))
+    layer.renorm_mean.value[...], layer.renorm_stddev.value[...] = 1.0, 0.5
+    y, saved = layer.forward(np.array([[1.0], [3.0]]), training=True)
+    np.testing.assert_array_equal(y, [[-1.0 * 2 + 2], [1.0 * 2 + 2]])
+    layer.gamma.gradient = np.zeros(1)
+    np.testing.assert_array_equal(layer.backward(np.array([[1.0], [0.0]]), saved), [[0.0], [0.0]])
+    np.testing.assert_array_equal(layer.gamma.gradient, [0.0])  # dγ = Σ dy · (x̂ r + d)
+    layer.update_state(saved)
+    np.testing.assert_array_equal(layer.renorm_mean.value, [1.5])
+    np.testing.assert_array_equal(layer.renorm_stddev.value, [0.75])
+    np.testing.assert_array_equal(layer.moving_stddev.value, [1.0])
+    np.testing.assert_array_equal(layer.moving_variance.value, [1.0])
 
 
 def test_statistics_over_the_samples_have_no_twin() -> None:

@@ -11,11 +11,10 @@ import pytest
 
 from manual.layers import EinsumDense, Input, Reshape, UpSampling2D
 from manual.layers.einsum_dense import spelled_out
-from manual.registry import NoTwin, twin
+from manual.registry import NoTwin
 
 LAYERS: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "Identity": (lambda: keras.layers.Identity(), (3, 4)),
-    "Rescaling": (lambda: keras.layers.Rescaling(0.1, offset=-0.7), (3, 4)),
     "Reshape": (lambda: keras.layers.Reshape((3, 4)), (2, 2, 6)),
     "Reshape, the rest": (lambda: keras.layers.Reshape((-1, 2, 2)), (2, 12)),
     "Reshape to rank 2": (lambda: keras.layers.Reshape((12,)), (2, 3, 4)),
@@ -109,12 +108,8 @@ def test_upsampling_sums_the_gradients_of_the_copies() -> None:
 
 
 def test_what_has_no_twin_is_refused() -> None:
-    with pytest.raises(NoTwin, match="layer 'up': only interpolation='nearest'"):
-        UpSampling2D(interpolation="bilinear", name="up")
     with pytest.raises(NoTwin, match="layer 'sum': the equation 'abc,cd->ad' sums over an axis"):
         EinsumDense("abc,cd->ad", 3, name="sum")(Input((4, 5)))
-    with pytest.raises(NoTwin, match="layer 'scale': scale has a twin as one number only"):
-        twin("layer", "Rescaling")([1.0, 2.0], name="scale")
 
 
 def test_an_ellipsis_is_spelled_out() -> None:
