@@ -50,6 +50,21 @@ def record_draws(operation: str, drawn: dict[str, Any], current: list[str]) -> C
     return lambda: setattr(generators, operation, own)
 
 
+def _anew(tensor: Any) -> Any:
+    """Return the same numbers in a tensor of their own.
+
+    A layer that returns what it got has a gradient of its own at its output: what others do with
+    its input is no part of it.
+    """
+    if not tf.is_tensor(tensor):
+        return tensor
+    own = tf.identity(tensor)
+    for attribute in ("_keras_mask", "_keras_logits"):
+        if hasattr(tensor, attribute):
+            setattr(own, attribute, getattr(tensor, attribute))
+    return own
+
+
 def record_layer(
     layer: Any,
     names: list[str],
@@ -73,7 +88,9 @@ def record_layer(
         current[:] = [next(calls)]
         if tf.is_tensor(kwargs.get("mask")):
             masks[current[0]] = kwargs["mask"]
+        taken = {id(one) for one in tf.nest.flatten([args, kwargs])}
         y = own_call(*args, **kwargs)
+        y = tf.nest.map_structure(lambda one: _anew(one) if id(one) in taken else one, y)
         for output, one in enumerate(tf.nest.flatten(y)):
             seen[current[0] + (f"[{output}]" if output else "")] = one
         return y
