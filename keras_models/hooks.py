@@ -78,10 +78,12 @@ def record_layer(
     """
     calls = iter(names)
     own_call = layer.call
-    # A recurrent layer's activations belong to its cell, and are no step of their own.
+    # The activations of a recurrent layer, or of a cell, are no step of their own.
     activation = vars(layer).get("activation") or keras.activations.linear
-    has_activation = activation is not keras.activations.linear and not isinstance(
-        layer, keras.layers.Activation
+    has_activation = (
+        activation is not keras.activations.linear
+        and not isinstance(layer, keras.layers.Activation)
+        and not hasattr(layer, "state_size")
     )
 
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -90,7 +92,9 @@ def record_layer(
             masks[current[0]] = kwargs["mask"]
         taken = {id(one) for one in tf.nest.flatten([args, kwargs])}
         y = own_call(*args, **kwargs)
-        y = tf.nest.map_structure(lambda one: _anew(one) if id(one) in taken else one, y)
+        outputs = [id(one) for one in tf.nest.flatten(y)]
+        known = taken | {one for one in outputs if outputs.count(one) > 1}
+        y = tf.nest.map_structure(lambda one: _anew(one) if id(one) in known else one, y)
         for output, one in enumerate(tf.nest.flatten(y)):
             seen[current[0] + (f"[{output}]" if output else "")] = one
         return y

@@ -15,12 +15,22 @@ def weights(model: keras.Model) -> dict[str, Any]:
     A model within gives its layers its name: ``encoder/dense/kernel``. Where two weights of a layer
     have the same name, as in attention, the layers inside it are named too:
     ``attention/query/kernel``.
+
+    What a stateful recurrent layer carries from batch to batch, no weight to Keras, is among them:
+    ``memory/rnn_state/0``.
     """
     return {
         f"{path}/{name}": variable
         for path, layer in layers(model)
-        for name, variable in named_weights(layer)
+        for name, variable in (*named_weights(layer), *_carried(layer))
     }
+
+
+def _carried(layer: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a recurrent layer carries from batch to batch; all of it has one name in Keras."""
+    if isinstance(layer, (keras.layers.RNN, keras.layers.Bidirectional)):
+        for place, variable in enumerate(keras.tree.flatten(layer.states or [])):
+            yield f"rnn_state/{place}", variable
 
 
 def layers(model: keras.Model, path: str = "") -> Iterator[tuple[str, Any]]:

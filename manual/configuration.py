@@ -302,13 +302,24 @@ def _arguments(
             f"layer {part.name!r}: it is called with {len(args)} arguments; only the first has a "
             "hand-derived twin."
         )
-    flat = [one for value in args for one in _flat(value)]
     given = {
         option: _plain(value)
         for option, value in inbound_node["kwargs"].items()
         if value is not None and value is not False and option not in ("training", *MASKS)
     }
+    if isinstance(part, Layer):  # a state of several arrays, given by name
+        args += [given.pop(name) for name in part.tensor_arguments if _is_listed(given.get(name))]
+    flat = [one for value in args for one in _flat(value)]
+    if isinstance(part, Layer) and "initial_state" in part.tensor_arguments:
+        if len(flat) > 1 and inbound_node["kwargs"].get("mask") is not None:
+            given["mask"] = True  # which Keras hands on beside a state only if it is asked to
+        if not all(isinstance(one, _Tensor) for one in flat):
+            given["initial_state"] = "numbers"
     return [one.history for one in flat if isinstance(one, _Tensor)], given
+
+
+def _is_listed(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, _Tensor) for one in _flat(value))
 
 
 def _flat(value: Any) -> Iterator[Any]:

@@ -13,15 +13,16 @@ from compare.causes.recurrent_backward import in_backward, often_together
 from compare.causes.recurrent_forward import in_forward
 from compare.causes.squashing import squash_of
 from compare.judge import judge
-from manual.layers import GRU, LSTM
-from manual.layers.recurrence import Recurrent
-from manual.layers.recurrent import Gated
+from manual.layers import GRU, LSTM, SimpleRNN
+from manual.layers.cells import Gated
 
 
 def setting_of(place: Place) -> Setting | None:
     """Lay out what a recurrent layer takes; None if there is something here that isn't known."""
     layer = place.map
-    if not isinstance(layer, Recurrent) or not place.has("x", "dz", "W", "recurrent_kernel"):
+    if not isinstance(layer, SimpleRNN | LSTM | GRU) or layer.return_state or layer.stateful:
+        return None
+    if not place.has("x", "dz", "W", "recurrent_kernel"):
         return None
     cell: Cell = (
         Lstm()
@@ -60,7 +61,7 @@ def setting_of(place: Place) -> Setting | None:
     )
 
 
-def _draws(layer: Recurrent, drawn: list[Any]) -> dict[str, list[Any]]:
+def _draws(layer: SimpleRNN | LSTM | GRU, drawn: list[Any]) -> dict[str, list[Any]]:
     """Sort what was drawn: for x first; with dropout of h once for each gate, else once."""
     each = layer.gates if layer.recurrent_dropout else 1
     of_x = each if layer.dropout else 0

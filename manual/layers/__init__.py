@@ -12,7 +12,10 @@ from manual.layers.adaptive_pooling import (
 from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
 from manual.layers.bidirectional import Bidirectional
+from manual.layers.cell import Cell
+from manual.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
 from manual.layers.convolution import Conv1D, Conv2D, Conv3D
+from manual.layers.convolutional_lstm import ConvLSTM1D, ConvLSTM2D, ConvLSTM3D
 from manual.layers.core import Activation, Dense, Flatten, Input, InputLayer
 from manual.layers.depthwise_convolution import (
     DepthwiseConv1D,
@@ -54,7 +57,7 @@ from manual.layers.preprocessing import (
     Normalization,
     Rescaling,
 )
-from manual.layers.recurrent import GRU, LSTM, SimpleRNN
+from manual.layers.recurrent import GRU, LSTM, RNN, SimpleRNN
 from manual.layers.regularization import (
     ActivityRegularization,
     AlphaDropout,
@@ -79,6 +82,7 @@ from manual.layers.spatial import (
     ZeroPadding3D,
 )
 from manual.layers.spectral_normalization import SpectralNormalization
+from manual.layers.stacked_cells import StackedRNNCells
 from manual.layers.time_distributed import TimeDistributed
 from manual.layers.transposed_convolution import (
     Conv1DTranspose,
@@ -90,6 +94,7 @@ __all__ = [
     "ELU",
     "GRU",
     "LSTM",
+    "RNN",
     "Activation",
     "ActivityRegularization",
     "AdaptiveAveragePooling1D",
@@ -109,6 +114,7 @@ __all__ = [
     "BatchNormalization",
     "Bidirectional",
     "CategoryEncoding",
+    "Cell",
     "CenterCrop",
     "Concatenate",
     "Conv1D",
@@ -117,6 +123,9 @@ __all__ = [
     "Conv2DTranspose",
     "Conv3D",
     "Conv3DTranspose",
+    "ConvLSTM1D",
+    "ConvLSTM2D",
+    "ConvLSTM3D",
     "Cropping1D",
     "Cropping2D",
     "Cropping3D",
@@ -129,6 +138,7 @@ __all__ = [
     "EinsumDense",
     "Embedding",
     "Flatten",
+    "GRUCell",
     "GaussianDropout",
     "GaussianNoise",
     "GlobalAveragePooling1D",
@@ -142,6 +152,7 @@ __all__ = [
     "Identity",
     "Input",
     "InputLayer",
+    "LSTMCell",
     "Layer",
     "LayerNormalization",
     "LeakyReLU",
@@ -167,11 +178,13 @@ __all__ = [
     "SeparableConv1D",
     "SeparableConv2D",
     "SimpleRNN",
+    "SimpleRNNCell",
     "Softmax",
     "SpatialDropout1D",
     "SpatialDropout2D",
     "SpatialDropout3D",
     "SpectralNormalization",
+    "StackedRNNCells",
     "Subtract",
     "Symbol",
     "TimeDistributed",

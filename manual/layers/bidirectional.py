@@ -7,31 +7,29 @@ from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array
-from manual.layers.base import Shape
-from manual.layers.recurrence import Recurrent
-from manual.layers.wrapper import Wrapper
+from manual.layers.base import Symbol
+from manual.layers.recurrence import OverTime, batch_size, first
+from manual.layers.wrapper import Wrapper, adopted
 from manual.registry import NoTwin, keras_name, twin, twin_of
-
-CELLS = {"SimpleRNN": "simple_rnn_cell", "LSTM": "lstm_cell", "GRU": "gru_cell"}
-"""What Keras calls the part of a recurrent layer that has the weights."""
 
 
 @twin_of("Bidirectional")
 class Bidirectional(Wrapper):
     """Two recurrent layers, one of which goes through time from the end, and their outputs merged.
 
-    Takes x of shape ``(batch, time, inputs)`` and returns y of shape ``(batch, width)``, or with
-    ``return_sequences`` in the layers ``(batch, time, width)``, where step t has both layers'
-    outputs for it; the width is twice the units where they are concatenated, else the units. Steps
-    that a mask leaves out are zero in a sequence, whatever the layers say of it.
+    Takes x of shape ``(batch, time, …)``, or ``[x, *initial_states]``, and returns y of shape
+    ``(batch, …, width)``, or with ``return_sequences`` in the layers ``(batch, time, …, width)``,
+    where step t has both layers' outputs for it; the width is twice a layer's where they are
+    concatenated. With ``merge_mode=None`` they are two outputs. With ``return_state`` in the layers
+    the states follow, the first layer's before the second's. Steps that a mask leaves out are zero
+    in a sequence, whatever the layers say of it.
 
     Parameters
     ----------
     layer, backward_layer : Keras configurations of recurrent layers
         The second is the first with its direction turned, if it is left out.
-    merge_mode : str
-        ``"concat"``, ``"sum"``, ``"ave"`` or ``"mul"``.
+    merge_mode : str or None
+        ``"concat"``, ``"sum"``, ``"ave"``, ``"mul"`` or None.
     """
 
     derivation = {
@@ -41,6 +39,7 @@ class Bidirectional(Wrapper):
         "dh, dh̃ = dy's halves, dy, ½ dy, or dy h̃ and dy h",
     }
     takes_mask = True
+    tensor_arguments = ("sequences", "initial_state")
 
     def __init__(
         self,
@@ -53,8 +52,8 @@ class Bidirectional(Wrapper):
         seed: int | None = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
-        if merge_mode not in ("concat", "sum", "ave", "mul"):
-            raise NoTwin(f"layer {self.name!r}: merge_mode={merge_mode!r} has no twin yet.")
+        if merge_mode not in ("concat", "sum", "ave", "mul", None):
+            raise NoTwin(f"layer {self.name!r}: merge_mode={merge_mode!r} has no twin.")
         self.merge_mode = merge_mode
         there = self._one_way(layer, "forward_")
         if backward_layer is None:
@@ -63,76 +62,119 @@ class Bidirectional(Wrapper):
         else:
             back = self._one_way(backward_layer)
         self.both = (there, back)
-        self.return_sequences = there.return_sequences
-        for one in self.both:
-            one.zero_output_for_mask = self.return_sequences
+        self.return_sequences, self.return_state = there.return_sequences, there.return_state
         self._holds(*self.both)
 
-    def _one_way(self, config: Mapping[str, Any], prefix: str = "") -> Recurrent:
+    def _one_way(self, config: Mapping[str, Any], prefix: str = "") -> OverTime:
         kind = twin("layer", keras_name(config), f"layer {self.name!r}")
-        if not issubclass(kind, Recurrent):
+        if not issubclass(kind, OverTime):
             raise NoTwin(
-                f"layer {self.name!r}: within Bidirectional only SimpleRNN, LSTM and GRU have "
-                f"twins. Received: {keras_name(config)}."
+                f"layer {self.name!r}: within Bidirectional only recurrent layers have twins. "
+                f"Received: {keras_name(config)}."
             )
-        own = config["config"]
-        name = prefix + own["name"].removeprefix(prefix)
-        made = kind.from_config({**own, "name": name, "trainable": self.trainable})
+        own = dict(config["config"])
+        own["name"] = prefix + own["name"].removeprefix(prefix)
+        own["trainable"] = self.trainable and own.get("trainable", True)
+        own["zero_output_for_mask"] = own.get("return_sequences", False)
+        made = kind.from_config(own)
         if made.activity_regularizer is not None:
             raise NoTwin(
                 f"layer {self.name!r}: the activity_regularizer of a layer within Bidirectional "
                 "has no hand-derived twin."
             )
-        assert isinstance(made, Recurrent)
+        assert isinstance(made, OverTime)
         return made
 
-    def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
-        formulas = dict(self.derivation)
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
         for one in self.both:
-            one.build(input_shape, generator)
-            within = f"{one.name}/{CELLS[type(one).__name__]}"
-            for parameter in one.parameters:
-                what = f"{parameter.name} gradient"
-                parameter.name = f"{within}/{parameter.name}"
-                formulas[f"{within}/{what}"] = one.derivation[what]
-            self.parameters += one.parameters
-        vars(self)["derivation"] = formulas  # each weight's is that of the layer that it lies in
+            one.samples = batch_size(inputs[0])
+        return super().apply(*inputs, call=call, **named)
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        *time, units = self.both[0].output_shape(input_shape)
-        return (*time, 2 * units if self.merge_mode == "concat" else units)
+    def build(self, input_shape: Any, generator: np.random.Generator) -> None:
+        for one in self.both:
+            one.build(first(input_shape), generator)
+        within = [(f"{one.name}/{path}", part) for one in self.both for path, part in one.parts()]
+        adopted(self, within)
+        remembered = [parameter for one in self.both for parameter in one.remembered]
+        for place, parameter in enumerate(remembered):
+            parameter.name = f"rnn_state/{place}"
+        self.parameters += remembered
 
-    def compute_mask(self, x: Array, mask: Any) -> Any:
-        return self.both[0].compute_mask(x, mask)
+    def output_shape(self, input_shape: Any) -> Any:
+        sequence = first(input_shape)
+        shape = first(self.both[0].output_shape(sequence))
+        if self.merge_mode == "concat":
+            shape = (*shape[:-1], 2 * shape[-1])
+        outputs = [shape] if self.merge_mode else [shape] * 2
+        if self.return_state:
+            outputs += [shape for one in self.both for shape in one.carries]
+        return outputs if len(outputs) > 1 else shape
 
-    def forward(
-        self, x: Array, *, training: bool = False, mask: Array | None = None
-    ) -> tuple[Array, Any]:
-        (h, kept), (h_back, kept_back) = (
-            one.forward(x, training=training, mask=mask) for one in self.both
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        mask = first(self.both[0].compute_mask(x, mask))
+        outputs = [mask] if self.merge_mode else [mask] * 2
+        if self.return_state:
+            outputs += [None for one in self.both for _ in one.carries]
+        return outputs if len(outputs) > 1 else mask
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+        x, *given = x if isinstance(x, list) else [x]
+        mask = None if given else mask  # Keras hands none on beside states
+        starts = [given[: len(given) // 2], given[len(given) // 2 :]]
+        ((h, *state), kept), ((h_back, *state_back), kept_back) = (
+            (made if isinstance(made, list) else [made], kept)
+            for made, kept in (
+                one.forward([x, *start], training=training, mask=mask)
+                for one, start in zip(self.both, starts, strict=True)
+            )
         )
         h_back = self._turned(h_back)
-        if self.merge_mode == "concat":
-            y = np.concatenate([h, h_back], axis=-1)
+        if self.merge_mode is None:
+            outputs = [h, h_back]
+        elif self.merge_mode == "concat":
+            outputs = [np.concatenate([h, h_back], axis=-1)]
         elif self.merge_mode == "mul":
-            y = h * h_back
+            outputs = [h * h_back]
         else:
             y = h + h_back
-        if self.merge_mode == "ave":
-            y = y / 2.0
-        return y, (h, h_back, kept, kept_back)
+            outputs = [y / 2.0 if self.merge_mode == "ave" else y]
+        outputs += [*state, *state_back]
+        made = outputs if len(outputs) > 1 else outputs[0]
+        return made, (h, h_back, kept, kept_back, bool(given))
 
-    def backward(self, dy: Array, saved: Any) -> Array:
-        h, h_back, kept, kept_back = saved
-        there, back = self.both
-        if self.merge_mode == "concat":
+    def backward(self, dy: Any, saved: Any) -> Any:
+        h, h_back, *kept, given = saved
+        dy, *others = dy if isinstance(dy, list) else [dy]
+        if self.merge_mode is None:
+            dh, dh_back, *others = dy, *others
+        elif dy is None:
+            dh = dh_back = None
+        elif self.merge_mode == "concat":
             dh, dh_back = np.split(dy, 2, axis=-1)
         elif self.merge_mode == "mul":
             dh, dh_back = dy * h_back, dy * h
         else:
             dh = dh_back = dy / 2.0 if self.merge_mode == "ave" else dy
-        return there.backward(dh, kept) + back.backward(self._turned(dh_back), kept_back)
+        half = len(others) // 2
+        arriving = [dh, *others[:half]], [self._turned(dh_back), *others[half:]]
+        dx, dstates = None, []
+        for one, back, own in zip(self.both, arriving, kept, strict=True):
+            if all(gradient is None for gradient in back):  # nothing depends on this layer
+                dstates += [np.zeros((len(h), *shape), h.dtype) for shape in one.carries]
+                continue
+            made = one.backward(back, own)
+            part, *dstart = made if isinstance(made, list) else [made]
+            dx = part if dx is None else dx + part
+            dstates += dstart
+        return [dx, *dstates] if given else dx
 
-    def _turned(self, sequence: Array) -> Array:
+    def update_state(self, saved: Any) -> None:
+        *_, kept, kept_back, _ = saved
+        for one, own in zip(self.both, (kept, kept_back), strict=True):
+            one.update_state(own)
+
+    def _turned(self, sequence: Any) -> Any:
         """Return the steps in the other order, where there are several."""
-        return sequence[:, ::-1] if self.return_sequences else sequence
+        if sequence is None or not self.return_sequences:
+            return sequence
+        return sequence[:, ::-1]

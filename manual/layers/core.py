@@ -32,6 +32,7 @@ class InputLayer(Layer):
         super().__init__(name=name)
         sample = shape if shape is not None else (batch_shape or ())[1:]
         self.shape: tuple[int | None, ...] = tuple(sample)
+        self.samples = batch_shape[0] if batch_shape else None
 
     def of_size(self, shape: Sequence[int | None]) -> Symbol:
         """Return a symbolic value of this input, of a sample shape that fits its own."""

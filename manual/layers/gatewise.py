@@ -97,5 +97,5 @@ def kernel_gradient(rows: Rows, dz: Array) -> Array:
 
 def of_each(gate: ActivationFunction, z: Array, gates: int) -> list[Array]:
     """Return a function of the columns of several gates, which lie side by side."""
-    a = gate.forward(z.reshape(len(z), gates, -1))
-    return [a[:, place] for place in range(gates)]
+    a = gate.forward(z.reshape(*z.shape[:-1], gates, -1))
+    return [a[..., place, :] for place in range(gates)]

@@ -2,251 +2,267 @@
 
 The activations are inside a recurrent layer's map: there is one at every step, and no node of the
 network could show them all.
-
-Arrays of all steps have time first, and each step's numbers lie by columns;
-`manual.layers.gatewise` says why.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 
-from manual import sums
 from manual.arrays import Array
-from manual.constraints import Constraint
-from manual.layers.base import Layer, Shape
-from manual.layers.gatewise import (
-    Rows,
-    back_through,
-    dropped,
-    for_each_sample,
-    in_time,
-    kernel_gradient,
-    side_by_side,
-    stacked,
-    through,
-    undropped,
-)
-from manual.registry import NoTwin, from_keras
-from manual.regularizers import Regularizer
-
-State = tuple[Array, ...]
-"""What is carried from step to step: h, and c beside it in an LSTM."""
+from manual.layers.base import Layer, Parameter, Shape, Symbol
+from manual.layers.cell import Cell, State
+from manual.layers.core import InputLayer
+from manual.layers.gatewise import Rows, in_time
+from manual.registry import NoTwin
 
 
-class Recurrent(Layer):
-    """What all recurrent layers share: the loop over time, forward and back.
+class OverTime(Layer):
+    """What takes a sequence step by step: its options, and the state that it starts from.
 
-    Takes x of shape ``(batch, time, inputs)`` and returns the last output, of shape
-    ``(batch, units)``, or with ``return_sequences`` all of them, ``(batch, time, units)``. The
-    kernels of all gates lie side by side: ``kernel`` is ``(inputs, gates · units)`` and
-    ``recurrent_kernel`` ``(units, gates · units)``.
+    Takes x of shape ``(batch, time, …)``, or ``[x, *initial_state]``, and returns the last output,
+    of shape ``(batch, …)``, or with ``return_sequences`` all of them, ``(batch, time, …)``; with
+    ``return_state`` a list, in which the arrays of the last state follow.
 
-    The state starts at zero. A step that the mask leaves out carries the state on unchanged; its
-    output is the last one again, or zero with ``zero_output_for_mask``. With ``go_backwards`` time
-    runs from the end, and the outputs stand in the order in which they were computed.
-
-    What dropout leaves out it leaves out at every step of a batch (Gal & Ghahramani 2016). Keras
-    draws once for all gates, and with ``recurrent_dropout`` once for each.
+    The state starts at zero, or as it is given, or with ``stateful`` where it ended at the batch
+    before. A step that the mask leaves out carries the state on unchanged; its output is the last
+    one again (zero, if there is none yet), or zero with ``zero_output_for_mask``. With
+    ``go_backwards`` time runs from the end, and the outputs stand in the order in which they were
+    computed. Where an initial state is given, Keras hands the layer no mask: all steps count,
+    though the mask goes on to the layers that follow.
 
     Parameters
     ----------
-    units : int
-    activation, recurrent_activation : str or Keras configuration
-        Of the new content, and of the gates.
-    dropout, recurrent_dropout : float
-        The share of x, and of h, that is left out.
+    return_sequences, return_state, go_backwards, stateful, zero_output_for_mask : bool
     unroll : bool
-        How Keras runs the loop; the numbers are the same.
+        How Keras runs the loop. The numbers are the same, but of outputs that are zero where
+        masked: running backwards it then looks at the mask the wrong way round.
     """
 
     takes_mask = True
-    gates: ClassVar[int]
-    carried: ClassVar[int] = 1
-    """How many arrays the state has."""
+    tensor_arguments = ("sequences", "initial_state")
 
     def __init__(
         self,
-        units: int,
-        activation: str | Mapping[str, Any] | None = "tanh",
-        use_bias: bool = True,
-        *,
-        kernel_regularizer: Mapping[str, Any] | Regularizer | None = None,
-        recurrent_regularizer: Mapping[str, Any] | Regularizer | None = None,
-        bias_regularizer: Mapping[str, Any] | Regularizer | None = None,
-        kernel_constraint: Mapping[str, Any] | Constraint | None = None,
-        recurrent_constraint: Mapping[str, Any] | Constraint | None = None,
-        bias_constraint: Mapping[str, Any] | Constraint | None = None,
-        dropout: float = 0.0,
-        recurrent_dropout: float = 0.0,
-        seed: int | None = None,
+        *args: Any,
         return_sequences: bool = False,
         return_state: bool = False,
         go_backwards: bool = False,
         stateful: bool = False,
         unroll: bool = False,
         zero_output_for_mask: bool = False,
-        name: str | None = None,
-        trainable: bool = True,
+        **options: Any,
     ) -> None:
-        super().__init__(name=name, trainable=trainable, seed=seed)
-        for option, asked in {"return_state": return_state, "stateful": stateful}.items():
-            if asked:
-                raise NoTwin(f"layer {self.name!r}: the option {option}=True has no twin yet.")
-        if max(dropout, recurrent_dropout) >= 1.0:
-            raise NoTwin(f"layer {self.name!r}: a dropout of everything has no twin.")
-        self.units = units
-        self.use_bias = use_bias
-        self.squash = from_keras("activation", activation or "linear", f"layer {self.name!r}")
-        self.of_kernel = kernel_constraint, kernel_regularizer
-        self.of_recurrent = recurrent_constraint, recurrent_regularizer
-        self.of_bias = bias_constraint, bias_regularizer
-        self.dropout, self.recurrent_dropout = dropout, recurrent_dropout
+        super().__init__(*args, **options)
         self.return_sequences = return_sequences
+        self.return_state = return_state
         self.go_backwards = go_backwards
+        self.stateful = stateful
         self.unroll = unroll
         self.zero_output_for_mask = zero_output_for_mask
+        self.samples: int | None = None
+        self.remembered: list[Parameter] = []
 
-    # ------------------------------------------------------------------ one step, for each kind
-
-    def step(self, a: Array, state: State, drop: Rows | None) -> tuple[State, Any]:
-        """Return the state after one step, and what `step_back` needs.
-
-        Parameters
-        ----------
-        a : array, shape (batch, gates · units)
-            What comes from the input: x W + b.
-        state : tuple of arrays, shape (batch, units)
-        drop : list of array, optional
-            What recurrent dropout makes of h.
-        """
+    @property
+    def carries(self) -> list[Shape]:
+        """The shapes of what is carried from step to step."""
         raise NotImplementedError
 
-    def step_back(
-        self, dstate: State, saved: Any, drop: Rows | None
-    ) -> tuple[Array, Array, Rows, State]:
-        """Return the gradients at a and at the recurrent products, their rows, and at the state."""
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        self.samples = batch_size(inputs[0])
+        return super().apply(*inputs, call=call, **named)
+
+    def remember(self) -> None:
+        """Create what is remembered from batch to batch, once the cells have been built."""
+        if not self.stateful:
+            return
+        if self.samples is None:
+            raise NoTwin(f"layer {self.name!r}: stateful=True takes a fixed batch size.")
+        for place, shape in enumerate(self.carries):
+            zeros = np.zeros((self.samples, *shape))
+            self.remembered.append(self.add_weight(f"rnn_state/{place}", zeros, is_state=True))
+
+    def output_shape(self, input_shape: Any) -> Any:
+        time, *_ = input_shape[0] if isinstance(input_shape, list) else input_shape
+        shape = self.output_of_a_step
+        y = (time, *shape) if self.return_sequences else shape
+        return [y, *self.carries] if self.return_state else y
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
         raise NotImplementedError
 
-    # ------------------------------------------------------------------ the loop over time
+    def parts(self) -> list[tuple[str, Layer]]:
+        """Return the layers within that have the weights, with their paths in Keras."""
+        raise NotImplementedError
+
+    @property
+    def output_of_a_step(self) -> Shape:
+        return self.carries[0]
+
+    def compute_mask(self, x: Any, mask: Any) -> Any:
+        """Return the input's mask where there is still a time axis (never turned round)."""
+        mask = first(mask) if self.return_sequences else None
+        return [mask, *(None for _ in self.carries)] if self.return_state else mask
+
+    def heeded(self, mask: Any, given: Sequence[Array]) -> Any:
+        """Return the mask that the steps heed: none beside a state that is given."""
+        return None if given else mask
+
+    def started(self, given: Sequence[Array]) -> Sequence[Array]:
+        """Return the state to start from: nothing stands for zeros."""
+        return given or [one.value for one in self.remembered]
+
+
+class Recurrent(OverTime):
+    """The loop over time, forward and back, of a cell."""
+
+    cell_name: ClassVar[str]
+    """What Keras calls the cell of such a layer."""
+
+    @property
+    def cell(self) -> Cell:
+        """What is done at every step: most recurrent layers are their own cell."""
+        assert isinstance(self, Cell)
+        return self
+
+    @property
+    def carries(self) -> list[Shape]:
+        return self.cell.state_shapes
+
+    def parts(self) -> list[tuple[str, Layer]]:
+        return [(self.cell_name, self)]
+
+    def build(self, input_shape: Any, generator: np.random.Generator) -> None:
+        sequence = first(input_shape)
+        self.cell.add_kernels(sequence[1:], generator)
+        self.remember()
 
     def forward(
-        self, x: Array, *, training: bool = False, mask: Array | None = None
-    ) -> tuple[Array, Any]:
-        drop, recurrent_drop = self._drawn(x) if training else (None, None)
+        self, x: Any, *, training: bool = False, mask: Any = None, written: Any = None
+    ) -> tuple[Any, Any]:
+        """Run through time; ``written`` is the mask before time was turned, if it was before."""
+        x, *given = x if isinstance(x, list) else [x]
+        mask, cell = self.heeded(mask, given), self.cell
+        drop, recurrent_drop = cell._drawn(x) if training else (None, None)
+        written = mask if written is None else written
         if self.go_backwards:
             x, mask = x[:, ::-1], None if mask is None else mask[:, ::-1]
-        rows = dropped(x, None if drop is None else [one[:, None] for one in drop])
-        a = through([in_time(one) for one in rows], self.kernel.value)
-        if self.use_bias:
-            a = a + for_each_sample(self.input_bias, x.shape[0])
-        state: State = (np.zeros((self.units, x.shape[0]), a.dtype).T,) * self.carried
+        a, rows = cell.from_inputs(x, drop)
+        start = self.started(given)
+        state: State = tuple(map(cell.taken, start))
+        state = state or cell.from_nothing(x.shape[0], a.dtype)
+        as_written = self.unroll and self.return_sequences  # the mask, though time is turned round
+        shows = self._shows(mask, written if as_written else mask, bool(start), x.shape[1])
         outputs: Rows = []
         steps: list[Any] = []
         for t in range(x.shape[1]):
-            after, saved = self.step(a[t], state, recurrent_drop)
-            y = after[0]
-            if mask is not None:
-                counts = mask[:, t, None]
-                state = chosen(counts, after, state)
-                y = np.where(counts, y, 0.0) if self.zero_output_for_mask else state[0]
-            else:
-                state = after
-            outputs.append(y)
+            after, saved = cell.step(a[t], state, recurrent_drop)
+            state = after if mask is None else chosen(self._at(mask, t), after, state)
+            y = state[0]
+            outputs.append(y if shows is None else np.where(shows[t], y, 0.0))
             steps.append(saved)
-        y = in_time(stacked(outputs)) if self.return_sequences else outputs[-1]
-        return y, (rows, steps, mask, drop, recurrent_drop)
+        shown = [cell.given(one) for one in (outputs if self.return_sequences else outputs[-1:])]
+        y = in_time(cell.stacked(shown)) if self.return_sequences else shown[0]
+        made = [y, *map(cell.given, state)] if self.return_state else y
+        return made, (rows, steps, mask, drop, recurrent_drop, shows, len(given), state)
 
-    def backward(self, dy: Array, saved: Any) -> Array:
-        rows, steps, mask, drop, recurrent_drop = saved
+    def backward(self, dy: Any, saved: Any) -> Any:
+        rows, steps, mask, drop, recurrent_drop, shows, given, _ = saved
+        cell = self.cell
+        dy, *dlast = dy if isinstance(dy, list) else [dy]
+        known = next(one for one in (dy, *dlast) if one is not None)
+        nothing = dstate = cell.from_nothing(known.shape[0], known.dtype)
+        if any(one is not None for one in dlast):
+            dstate = tuple(
+                zero if one is None else cell.taken(one)
+                for zero, one in zip(nothing, dlast, strict=True)
+            )
+        if dy is not None:
+            dys = [dy[:, t] for t in range(len(steps))] if self.return_sequences else [dy]
+            dys = cell.stacked([cell.taken(one) for one in dys])
         das: Rows = []
         dss: Rows = []
-        recurrent_rows: list[Rows] = []
-        dys = stacked([dy[:, t] for t in range(len(steps))] if self.return_sequences else [dy])
-        dstate: State = (np.zeros((self.units, dy.shape[0]), dy.dtype).T,) * self.carried
-        nothing = dstate
+        used: list[Rows] = []
         for t in reversed(range(len(steps))):
-            counts = None if mask is None else mask[:, t, None]
             arriving = dstate
-            if self.return_sequences or t == len(steps) - 1:
+            if dy is not None and (self.return_sequences or t == len(steps) - 1):
                 dyt = dys[t if self.return_sequences else 0]
-                if counts is not None and self.zero_output_for_mask:
-                    dyt = np.where(counts, dyt, 0.0)
+                if shows is not None:
+                    dyt = np.where(shows[t], dyt, 0.0)
                 arriving = (dstate[0] + dyt, *dstate[1:])
             # A step that doesn't count is passed by: nothing enters it, all goes on to the next.
+            counts = None if mask is None else self._at(mask, t)
             entering = arriving if counts is None else chosen(counts, arriving, nothing)
-            da, ds, used, dstate = self.step_back(entering, steps[t], recurrent_drop)
+            da, ds, gates, dstate = cell.step_back(entering, steps[t], recurrent_drop)
             if counts is not None:
                 dstate = chosen(counts, dstate, arriving)
             das.append(da)
             dss.append(ds)
-            recurrent_rows.append(used)
-        da = side_by_side(das)
-        ds = da if dss[0] is das[0] else side_by_side(dss)
-        by_gate = [side_by_side(list(gate)) for gate in zip(*recurrent_rows, strict=True)]
-        self.kernel.gradient += kernel_gradient([in_time(one) for one in rows], da)
-        self.recurrent_kernel.gradient += kernel_gradient(by_gate, ds)
-        if self.use_bias:
-            self.add_bias_gradient(da, ds)
-        parts = [in_time(one) for one in back_through(da, self.kernel.value, len(rows))]
-        dx = undropped(parts, None if drop is None else [one[:, None] for one in drop])
-        return dx[:, ::-1] if self.go_backwards else dx
+            used.append(gates)
+        dx = cell.from_steps(das, dss, used, rows, drop)
+        dx = dx[:, ::-1] if self.go_backwards else dx
+        return [dx, *map(cell.given, dstate)] if given else dx
 
-    def output_shape(self, input_shape: Shape) -> Shape:
-        return (input_shape[0], self.units) if self.return_sequences else (self.units,)
+    def update_state(self, saved: Any) -> None:
+        *_, state = saved
+        for parameter, one in zip(self.remembered, state, strict=False):
+            parameter.value[...] = self.cell.given(one)
 
-    def compute_mask(self, x: Array, mask: Any) -> Any:
-        """Return the input's mask where there is still a time axis (never turned round)."""
-        return mask if self.return_sequences else None
+    # ------------------------------------------------------------------ masks
 
-    # ------------------------------------------------------------------ weights and draws
+    def _at(self, mask: Array, t: int) -> Array:
+        """Return which samples count at a step, with as many axes as the state has."""
+        axes = len(self.carries[0]) - (mask.ndim - 2)
+        return mask[(slice(None), t, *(None,) * axes)]
 
-    def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
-        inputs, width = input_shape[-1], self.gates * self.units
-        limit = np.sqrt(6.0 / (inputs + width))  # Glorot & Bengio 2010, eq. 16
-        kernel = generator.uniform(-limit, limit, (inputs, width))
-        turned, _ = np.linalg.qr(generator.normal(size=(width, self.units)))
-        self.kernel = self.add_weight("kernel", kernel, *self.of_kernel)
-        self.recurrent_kernel = self.add_weight("recurrent_kernel", turned.T, *self.of_recurrent)
-        if self.use_bias:
-            self.bias = self.add_weight("bias", self.initial_bias(), *self.of_bias)
+    def _shows(self, mask: Any, looked_at: Any, started: bool, length: int) -> list[Array] | None:
+        """Say at which steps there is an output; None where there is one at all, zero or not.
 
-    def initial_bias(self) -> Array:
-        """Return the bias that training starts from."""
-        return np.zeros(self.gates * self.units)
+        Before the first step that counts there is none, which a state that starts at zero shows by
+        itself.
+        """
+        if mask is None or not (started or self.zero_output_for_mask):
+            return None
+        begun, shows = self._at(mask, 0), []
+        for t in range(length):
+            begun = np.logical_or(begun, self._at(mask, t)) if t and started else begun
+            if not self.zero_output_for_mask:
+                shows.append(begun)
+            else:
+                shown = self._at(looked_at, t)
+                shows.append(np.logical_and(shown, begun) if started else shown)
+        return shows
+
+
+class Loop(Recurrent):
+    """A cell's loop within `RNN`, which has the weights: it gives all that it has."""
+
+    def __init__(self, cell: Cell, **options: Any) -> None:
+        super().__init__(name=cell.name, return_state=True, **options)
+        self._cell = cell
 
     @property
-    def input_bias(self) -> Array:
-        """The bias that is added to x W."""
-        return self.bias.value
+    def cell(self) -> Cell:
+        return self._cell
 
-    def add_bias_gradient(self, da: Array, ds: Array) -> None:
-        """Add to the bias's gradient, from those at the input's and the state's products.
-
-        Parameters
-        ----------
-        da, ds : array, shape (time, batch, gates · units)
-        """
-        self.bias.gradient += sums.over_rows(da)
-
-    def _drawn(self, x: Array) -> tuple[Rows | None, Rows | None]:
-        """Draw what dropout makes of x and of h, in Keras's order."""
-        gates = self.gates if self.recurrent_dropout else 1
-        drop = recurrent_drop = None
-        if self.dropout:
-            drop = [self._kept((x.shape[0], x.shape[-1]), self.dropout, x) for _ in range(gates)]
-        if self.recurrent_dropout:
-            shape = (x.shape[0], self.units)
-            recurrent_drop = [self._kept(shape, self.recurrent_dropout, x) for _ in range(gates)]
-        return drop, recurrent_drop
-
-    def _kept(self, shape: tuple[int, int], rate: float, x: Array) -> Array:
-        return (self.draws.uniform(shape) >= rate) * np.ones((), x.dtype) * (1.0 / (1.0 - rate))
+    def heeded(self, mask: Any, given: Sequence[Array]) -> Any:
+        return mask
 
 
 def chosen(counts: Array, these: State, others: State) -> State:
     """Return the first state for the samples that count, the second for the others."""
     return tuple(np.where(counts, one, other) for one, other in zip(these, others, strict=True))
+
+
+def first(given: Any) -> Any:
+    """Return the first of a list, or what is none."""
+    return given[0] if isinstance(given, list) else given
+
+
+def batch_size(symbol: Symbol) -> int | None:
+    """Return the size of the batches that a value comes in; None if it isn't fixed."""
+    while symbol.inputs:
+        symbol = symbol.inputs[0]
+    return symbol.layer.samples if isinstance(symbol.layer, InputLayer) else None

@@ -1,4 +1,4 @@
-"""The recurrent layers SimpleRNN, LSTM and GRU: what each does at one step, and its derivative."""
+"""The recurrent layers SimpleRNN, LSTM and GRU, each its own cell, and RNN, which is given some."""
 
 from __future__ import annotations
 
@@ -7,202 +7,120 @@ from typing import Any
 
 import numpy as np
 
-from manual import sums
-from manual.arrays import Array
-from manual.layers.gatewise import Rows, back_through, dropped, of_each, through, undropped
-from manual.layers.recurrence import Recurrent, State
-from manual.registry import from_keras, twin_of
+from manual.layers.base import Layer, Shape
+from manual.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
+from manual.layers.recurrence import Loop, OverTime, Recurrent, first
+from manual.layers.stacked_cells import cells_of
+from manual.layers.wrapper import Wrapper, adopted
+from manual.registry import twin_of
 
 
 @twin_of("SimpleRNN")
-class SimpleRNN(Recurrent):
-    """The plain recurrent layer of Elman (1990), h⁺ = tanh(x W + h U + b).
+class SimpleRNN(Recurrent, SimpleRNNCell):
+    """The plain recurrent layer of Elman (1990): `SimpleRNNCell` at every step."""
 
-    Kernel ``(inputs, units)``, recurrent kernel ``(units, units)``, bias ``(units,)``.
-    """
-
-    derivation = {
-        "forward": "at every step z = x W + h U + b, h⁺ = tanh z",
-        "input gradient": "dx = dz · Wᵀ, with dz = dh⁺ · (1 − h⁺²); "
-        "to the step before: dh = dz · Uᵀ",
-        "kernel gradient": "dW = Σ xᵀ · dz over the steps",
-        "recurrent_kernel gradient": "dU = Σ hᵀ · dz over the steps, h of the step before",
-        "bias gradient": "db = Σ dz over samples and steps",
-    }
-    gates = 1
-
-    def step(self, a: Array, state: State, drop: Rows | None) -> tuple[State, Any]:
-        (h,) = state
-        rows = dropped(h, drop)
-        z = a + through(rows, self.recurrent_kernel.value)
-        after = self.squash.forward(z)
-        return (after,), (rows, z, after)
-
-    def step_back(
-        self, dstate: State, saved: Any, drop: Rows | None
-    ) -> tuple[Array, Array, Rows, State]:
-        rows, z, after = saved
-        dz = self.squash.backward(dstate[0], z, after)
-        parts = back_through(dz, self.recurrent_kernel.value, len(rows))
-        return dz, dz, rows, (undropped(parts, drop),)
-
-
-class Gated(Recurrent):
-    """A recurrent layer with gates, which have an activation of their own."""
-
-    def __init__(
-        self,
-        units: int,
-        activation: str | Mapping[str, Any] | None = "tanh",
-        recurrent_activation: str | Mapping[str, Any] | None = "sigmoid",
-        use_bias: bool = True,
-        **options: Any,
-    ) -> None:
-        super().__init__(units, activation, use_bias, **options)
-        self.gate = from_keras(
-            "activation", recurrent_activation or "linear", f"layer {self.name!r}"
-        )
+    cell_name = "simple_rnn_cell"
 
 
 @twin_of("LSTM")
-class LSTM(Gated):
-    """Long short-term memory (Hochreiter & Schmidhuber 1997), with the forget gate of Gers 2000.
+class LSTM(Recurrent, LSTMCell):
+    """Long short-term memory (Hochreiter & Schmidhuber 1997): `LSTMCell` at every step."""
 
-    The gates lie in the order i, f, c, o (PyTorch has the same, and calls the third g): kernel
-    ``(inputs, 4 units)``, recurrent kernel ``(units, 4 units)``, bias ``(4 units,)``, of which the
-    forget gate's quarter starts at 1 with ``unit_forget_bias`` (Jozefowicz et al. 2015). There are
-    no peepholes.
-    """
-
-    derivation = {
-        "forward": "at every step [zi, zf, zg, zo] = x W + h U + b; i, f, o = σ(zi, zf, zo), "
-        "g = tanh zg; c⁺ = f c + i g, h⁺ = o tanh c⁺",
-        "input gradient": "dx = dz · Wᵀ, with dc⁺ += dh⁺ o (1 − tanh² c⁺); do = dh⁺ tanh c⁺, "
-        "di = dc⁺ g, df = dc⁺ c, dg = dc⁺ i, each times its gate's derivative; "
-        "to the step before: dh = dz · Uᵀ, dc = dc⁺ f",
-        "kernel gradient": "dW = Σ xᵀ · dz over the steps",
-        "recurrent_kernel gradient": "dU = Σ hᵀ · dz over the steps, h of the step before",
-        "bias gradient": "db = Σ dz over samples and steps",
-    }
-    gates = 4
-    carried = 2
-
-    def __init__(
-        self, units: int, *args: Any, unit_forget_bias: bool = True, **options: Any
-    ) -> None:
-        super().__init__(units, *args, **options)
-        self.unit_forget_bias = unit_forget_bias
-
-    def initial_bias(self) -> Array:
-        bias = super().initial_bias()
-        bias[self.units : 2 * self.units] = float(self.unit_forget_bias)
-        return bias
-
-    def step(self, a: Array, state: State, drop: Rows | None) -> tuple[State, Any]:
-        h, c = state
-        rows = dropped(h, drop)
-        z = a + through(rows, self.recurrent_kernel.value)
-        _, _, zg, zo = by_gate = np.split(z, 4, axis=-1)
-        i, f = of_each(self.gate, z[:, : 2 * self.units], 2)
-        g, o = self.squash.forward(zg), self.gate.forward(zo)
-        after = f * c + i * g
-        squashed = self.squash.forward(after)
-        return (o * squashed, after), (rows, by_gate, (i, f, g, o), c, after, squashed)
-
-    def step_back(
-        self, dstate: State, saved: Any, drop: Rows | None
-    ) -> tuple[Array, Array, Rows, State]:
-        rows, (zi, zf, zg, zo), (i, f, g, o), c, after, squashed = saved
-        dh, dc = dstate
-        dc = dc + self.squash.backward(dh * o, after, squashed)
-        gates = (
-            self.gate.backward(dc * g, zi, i),
-            self.gate.backward(dc * c, zf, f),
-            self.squash.backward(dc * i, zg, g),
-            self.gate.backward(dh * squashed, zo, o),
-        )
-        dz = np.concatenate(gates, axis=-1)
-        parts = back_through(dz, self.recurrent_kernel.value, len(rows))
-        return dz, dz, rows, (undropped(parts, drop), dc * f)
+    cell_name = "lstm_cell"
 
 
 @twin_of("GRU")
-class GRU(Gated):
-    """The gated recurrent unit (Cho et al. 2014).
+class GRU(Recurrent, GRUCell):
+    """The gated recurrent unit (Cho et al. 2014): `GRUCell` at every step."""
 
-    The gates lie in the order z (update), r (reset), h (content): kernel ``(inputs, 3 units)``,
-    recurrent kernel ``(units, 3 units)``. As in Keras, z says how much of the *old* state stays,
-    and with ``reset_after`` (the default, which cuDNN has too) the reset gate acts after the matrix
-    product: the bias is then ``(2, 3 units)``, one row for each product; without, ``(3 units,)``.
+    cell_name = "gru_cell"
+
+
+@twin_of("RNN")
+class RNN(OverTime, Wrapper):
+    """A cell at every step of a sequence, or several, one upon the other.
+
+    Cells upon each other may as well go through time one after the other, and do: the first
+    through the sequence, the second through what the first gives. Where a mask leaves out a step,
+    what a cell gives is of no account, as no state above moves.
+
+    Parameters
+    ----------
+    cell : Keras configuration of a cell, or of StackedRNNCells
     """
 
     derivation = {
-        "forward": "at every step z, r = σ(x W + h U + b), h̃ = tanh(x Wₕ + bₕ + r (h Uₕ + b′ₕ)), "
-        "or r h before the product, (r h) Uₕ; h⁺ = z h + (1 − z) h̃",
-        "input gradient": "dx = da · Wᵀ, with dh̃ = dh⁺ (1 − z), dz = dh⁺ (h − h̃), "
-        "dr = dh̃′ (h Uₕ + b′ₕ), each times its gate's derivative; "
-        "to the step before: dh = dh⁺ z + ds · Uᵀ, where ds has dh̃′ r for dh̃′",
-        "kernel gradient": "dW = Σ xᵀ · da over the steps",
-        "recurrent_kernel gradient": "dU = Σ hᵀ · ds over the steps, h of the step before "
-        "(r h for Uₕ if it is reset before the product)",
-        "bias gradient": "db = Σ da over samples and steps; db′ = Σ ds",
+        "forward": "at every step y, state = cell(x, state)",
+        "input gradient": "dx, dstate of the step before = the cell's, for dy and dstate",
     }
-    gates = 3
 
-    def __init__(self, units: int, *args: Any, reset_after: bool = True, **options: Any) -> None:
-        super().__init__(units, *args, **options)
-        self.reset_after = reset_after
-
-    def initial_bias(self) -> Array:
-        return np.zeros((2, 3 * self.units) if self.reset_after else 3 * self.units)
+    def __init__(self, cell: Mapping[str, Any], **options: Any) -> None:
+        super().__init__(**options)
+        self.cells = cells_of(cell, self.name, self.trainable)
+        *below, top = [one for _, one in self.cells]
+        last = {
+            "return_sequences": self.return_sequences,
+            "zero_output_for_mask": self.zero_output_for_mask,
+            "unroll": self.unroll,
+        }
+        self.loops = [Loop(one, return_sequences=True) for one in below] + [Loop(top, **last)]
+        self.loops[0].go_backwards = self.go_backwards
+        self._holds(*(one for _, one in self.cells))
 
     @property
-    def input_bias(self) -> Array:
-        return self.bias.value[0] if self.reset_after else self.bias.value
+    def carries(self) -> list[Shape]:
+        return [shape for loop in self.loops for shape in loop.carries]
 
-    def add_bias_gradient(self, da: Array, ds: Array) -> None:
-        if not self.reset_after:
-            return super().add_bias_gradient(da, ds)
-        self.bias.gradient += np.stack([sums.over_rows(da), sums.over_rows(ds)])
+    def parts(self) -> list[tuple[str, Layer]]:
+        return list(self.cells)
 
-    def step(self, a: Array, state: State, drop: Rows | None) -> tuple[State, Any]:
-        (h,) = state
-        U, units = self.recurrent_kernel.value, self.units
-        if self.reset_after:
-            rows = dropped(h, drop)
-            s = through(rows, U)
-            if self.use_bias:
-                s = s + self.bias.value[1]
-            inner = s[:, 2 * units :]
-        else:
-            *rows, inner = dropped(h, drop) if drop else [h, h, h]
-            s = through(rows, U[:, : 2 * units])
-        both = a[:, : 2 * units] + s[:, : 2 * units]
-        zz, zr = np.split(both, 2, axis=-1)
-        z, r = of_each(self.gate, both, 2)
-        reset = r * inner
-        if not self.reset_after:
-            rows = [*rows, reset]
-        zh = a[:, 2 * units :] + (reset if self.reset_after else reset @ U[:, 2 * units :])
-        content = self.squash.forward(zh)
-        after = z * h + (1.0 - z) * content
-        return (after,), (rows, h, inner, (zz, zr, zh), (z, r, content))
+    @property
+    def output_of_a_step(self) -> Shape:
+        return self.loops[-1].carries[0]
 
-    def step_back(
-        self, dstate: State, saved: Any, drop: Rows | None
-    ) -> tuple[Array, Array, Rows, State]:
-        rows, h, inner, (zz, zr, zh), (z, r, content) = saved
-        (dh,) = dstate
-        U, units = self.recurrent_kernel.value, self.units
-        dzz = self.gate.backward(dh * h - dh * content, zz, z)
-        dzh = self.squash.backward(dh * (1.0 - z), zh, content)
-        dreset = dzh if self.reset_after else dzh @ U[:, 2 * units :].T
-        dzr = self.gate.backward(dreset * inner, zr, r)
-        da = np.concatenate([dzz, dzr, dzh], axis=-1)
-        if self.reset_after:
-            ds = np.concatenate([dzz, dzr, dreset * r], axis=-1)
-            parts = back_through(ds, U, len(rows))
-        else:
-            ds = da
-            parts = [*back_through(da[:, : 2 * units], U[:, : 2 * units], 2), dreset * r]
-        return da, ds, rows, (dh * z + undropped(parts, drop),)
+    def build(self, input_shape: Any, generator: np.random.Generator) -> None:
+        _, *step = first(input_shape)
+        shape = tuple(step)
+        for _, cell in self.cells:
+            cell.build(shape, generator)
+            shape = cell.state_shapes[0]
+        adopted(self, self.cells)
+        self.remember()
+
+    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+        x, *given = x if isinstance(x, list) else [x]
+        mask, start = self.heeded(mask, given), list(self.started(given))
+        kept, last, written = [], [], mask
+        for loop in self.loops:
+            own, start = start[: loop.cell.carried], start[loop.cell.carried :]
+            (x, *state), saved = loop.forward(
+                [x, *own], training=training, mask=mask, written=written
+            )
+            if loop.go_backwards and mask is not None:
+                mask = mask[:, ::-1]
+            last += state
+            kept.append(saved)
+        return [x, *last] if self.return_state else x, (kept, len(given), last)
+
+    def backward(self, dy: Any, saved: Any) -> Any:
+        kept, given, _ = saved
+        dy, *dlast = dy if isinstance(dy, list) else [dy]
+        dlast = dlast or [None] * len(self.carries)
+        known = next(one for one in (dy, *dlast) if one is not None)
+        dstart: list[Any] = []
+        for loop, one in zip(reversed(self.loops), reversed(kept), strict=True):
+            at = len(dlast) - loop.cell.carried
+            back = [dy, *dlast[at:]]
+            dlast = dlast[:at]
+            if all(arrived is None for arrived in back):  # nothing depends on the cells so far
+                dstart = loop.cell.zeros(known) + dstart
+                continue
+            made = loop.backward(back, one)
+            dy, *own = made if isinstance(made, list) else [made]
+            dstart = own + dstart
+        return [dy, *dstart] if given else dy
+
+    def update_state(self, saved: Any) -> None:
+        *_, last = saved
+        for parameter, one in zip(self.remembered, last, strict=False):
+            parameter.value[...] = one

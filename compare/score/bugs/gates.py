@@ -22,7 +22,8 @@ from compare.score.bugs.sequences import (
     SOFTSIGN,
     Network,
 )
-from manual.layers import GRU, LSTM, SimpleRNN
+from manual.layers import GRUCell, LSTMCell, SimpleRNNCell
+from manual.layers.cell import Cell
 from manual.layers.recurrence import Recurrent
 
 Back = Callable[[Any, Any, Any, Any], Any]
@@ -73,18 +74,18 @@ def _slopes() -> Iterator[Bug]:
         return da * a * (1.0 - a)
 
     slips: list[tuple[str, Any, Network, str, Back, str]] = [
-        ("SimpleRNN, elu: derivative twice", SimpleRNN, ELU, "squash", twice, "applied twice"),
-        ("SimpleRNN, elu: derivative at a", SimpleRNN, ELU, "squash", at_a, "taken at the"),
-        ("GRU, gelu: derivative at a", GRU, GELU, "squash", at_a, "taken at the activation"),
+        ("SimpleRNN, elu: derivative twice", SimpleRNNCell, ELU, "squash", twice, "applied twice"),
+        ("SimpleRNN, elu: derivative at a", SimpleRNNCell, ELU, "squash", at_a, "taken at the"),
+        ("GRU, gelu: derivative at a", GRUCell, GELU, "squash", at_a, "taken at the activation"),
     ]
     for name, cell, network, function, back, told in slips:
-        whose = "the state" if cell is SimpleRNN else "the new content"
+        whose = "the state" if cell is SimpleRNNCell else "the new content"
         cause = f"the derivative of {whose}'s activation is {told}"
         yield _back(name, cell, with_slope(cell, function, back), network, cause)
     for name, cell, network, function, back, cause in (
         (
             "SimpleRNN: 1 − z²",
-            SimpleRNN,
+            SimpleRNNCell,
             SIMPLE,
             "squash",
             lambda own, da, z, a: da * (1.0 - z * z),
@@ -92,7 +93,7 @@ def _slopes() -> Iterator[Bug]:
         ),
         (
             "SimpleRNN, softmax: the diagonal",
-            SimpleRNN,
+            SimpleRNNCell,
             SOFTMAX,
             "squash",
             diagonal,
@@ -100,7 +101,7 @@ def _slopes() -> Iterator[Bug]:
         ),
         (
             "GRU: the gates' derivative twice",
-            GRU,
+            GRUCell,
             GRUS,
             "gate",
             twice,
@@ -108,7 +109,7 @@ def _slopes() -> Iterator[Bug]:
         ),
         (
             "LSTM, hard_sigmoid: the gates undifferentiated",
-            LSTM,
+            LSTMCell,
             SOFTSIGN,
             "gate",
             lambda own, da, z, a: da,
@@ -116,7 +117,7 @@ def _slopes() -> Iterator[Bug]:
         ),
         (
             "GRU: the gates as constants",
-            GRU,
+            GRUCell,
             GELU,
             "gate",
             lambda own, da, z, a: da * 0.0,
@@ -127,8 +128,8 @@ def _slopes() -> Iterator[Bug]:
 
 
 def _shares() -> Iterator[Bug]:
-    right_lstm: Function = LSTM.step_back
-    right_gru: Function = GRU.step_back
+    right_lstm: Function = LSTMCell.step_back
+    right_gru: Function = GRUCell.step_back
     right_back: Function = Recurrent.backward
     right_forward: Function = Recurrent.forward
 
@@ -166,7 +167,7 @@ def _shares() -> Iterator[Bug]:
             self.return_sequences = False
 
     def half_held(self: Any, x: Any, *, training: bool = False, mask: Any = None) -> Any:
-        right: Function = LSTM.step
+        right: Function = LSTMCell.step
         cells: list[Any] = []
 
         def step(a: Any, state: Any, drop: Any) -> Any:
@@ -182,12 +183,12 @@ def _shares() -> Iterator[Bug]:
             del self.step
 
     yield _back(
-        "LSTM: dc by the input gate", LSTM, by_input_gate, LSTMS, "the cell's gradient pass"
+        "LSTM: dc by the input gate", LSTMCell, by_input_gate, LSTMS, "the cell's gradient pass"
     )
     factors = "the factors in the gradients of the input gate and the forget gate are swapped"
-    yield _back("LSTM: di and df swapped", LSTM, swapped, LSTMS, factors)
+    yield _back("LSTM: di and df swapped", LSTMCell, swapped, LSTMS, factors)
     content = "z stands for 1 − z in the new content"
-    yield _back("GRU: the content by z", GRU, content_by_z, GRUS, content)
+    yield _back("GRU: the content by z", GRUCell, content_by_z, GRUS, content)
     every = "the gradient of the output enters at every step"
     yield _back("LSTM: dy at every step", Recurrent, at_every_step, LSTMS, every, "backward")
     held = "the mask holds the state but not the cell"
@@ -195,7 +196,7 @@ def _shares() -> Iterator[Bug]:
 
 
 def _dropout() -> Iterator[Bug]:
-    right_drawn: Function = Recurrent._drawn
+    right_drawn: Function = Cell._drawn
     right_back: Function = Recurrent.backward
     right_forward: Function = Recurrent.forward
 
@@ -204,9 +205,9 @@ def _dropout() -> Iterator[Bug]:
 
     def without(x: bool, h: bool) -> Function:
         def backward(self: Any, dy: Any, saved: Any) -> Any:
-            rows, steps, mask, of_x, of_h = saved
+            rows, steps, mask, of_x, of_h, *rest = saved
             return right_back(
-                self, dy, (rows, steps, mask, None if x else of_x, None if h else of_h)
+                self, dy, (rows, steps, mask, None if x else of_x, None if h else of_h, *rest)
             )
 
         return backward
@@ -221,9 +222,9 @@ def _dropout() -> Iterator[Bug]:
     left_out = "the dropout of {} is left out"
     of_x, of_h, one = left_out.format("x"), left_out.format("h"), "one mask drops h for all gates"
     for kind, cell, network in (
-        ("SimpleRNN", SimpleRNN, SIMPLE_DROPPED),
-        ("LSTM", LSTM, LSTM_DROPPED),
-        ("GRU", GRU, GRU_DROPPED),
+        ("SimpleRNN", SimpleRNNCell, SIMPLE_DROPPED),
+        ("LSTM", LSTMCell, LSTM_DROPPED),
+        ("GRU", GRUCell, GRU_DROPPED),
     ):
         for name, change, cause in (
             ("x not dropped", lambda x, h: ([m * 0.0 + 1.0 for m in x], h), of_x),
@@ -232,10 +233,8 @@ def _dropout() -> Iterator[Bug]:
             ("one mask for all gates", lambda x, h: (x, h[:1] * len(h)), one),
             ("masks swapped", lambda x, h: (h, x), "the masks of x and h are swapped"),
         ):
-            if cell is not SimpleRNN or name != "one mask for all gates":
-                yield _forward(
-                    f"{kind}: {name}", Recurrent, drawn(change), network, cause, "_drawn"
-                )
+            if cell is not SimpleRNNCell or name != "one mask for all gates":
+                yield _forward(f"{kind}: {name}", Cell, drawn(change), network, cause, "_drawn")
         yield _back(
             f"{kind}: dx not dropped", Recurrent, without(True, False), network, of_x, "backward"
         )

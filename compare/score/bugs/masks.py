@@ -13,7 +13,7 @@ from compare.score.bugs.sequences import MASKED, WIDTH, table, words
 from compare.score.networks import SAMPLES, Choice, Planted, generator
 from manual import losses
 from manual.layers import Embedding, Masking
-from manual.layers.recurrence import Recurrent
+from manual.layers.recurrence import OverTime, Recurrent
 
 
 def _filled(bug: Choice) -> Planted:
@@ -83,7 +83,7 @@ def _around() -> Iterator[Bug]:
     )
     yield Bug(
         "LSTM: mask lost on the way to the loss",
-        Recurrent,
+        OverTime,
         "compute_mask",
         lambda self, x, mask: None,
         "loss",

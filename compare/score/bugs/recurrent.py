@@ -21,7 +21,8 @@ from compare.score.bugs.sequences import (
     Network,
 )
 from compare.score.bugs.through_time import through_time
-from manual.layers import GRU, LSTM, SimpleRNN
+from manual.layers import GRUCell, LSTMCell, SimpleRNNCell
+from manual.layers.cell import Cell
 from manual.layers.recurrence import Recurrent
 
 
@@ -88,93 +89,103 @@ def in_steps() -> Iterator[Bug]:
         z = a + state[0] @ self.recurrent_kernel.value.T
         return (np.tanh(z),), ([state[0]], z, np.tanh(z))
 
-    _right_gru: Function = GRU.step
+    _right_gru: Function = GRUCell.step
     slips: dict[str, tuple[Any, Network, Function, str]] = {
         "SimpleRNN: h not carried": (
-            SimpleRNN,
+            SimpleRNNCell,
             SIMPLE,
-            scaled(SimpleRNN, 0),
+            scaled(SimpleRNNCell, 0),
             "the state before is not carried on",
         ),
-        "SimpleRNN: no activation": (SimpleRNN, SIMPLE, unsquashed, "the activation of the state"),
+        "SimpleRNN: no activation": (
+            SimpleRNNCell,
+            SIMPLE,
+            unsquashed,
+            "the activation of the state",
+        ),
         "SimpleRNN: U turned": (
-            SimpleRNN,
+            SimpleRNNCell,
             SIMPLE,
             transposed,
             "the recurrent kernel is transposed",
         ),
-        "LSTM: h not carried": (LSTM, LSTMS, scaled(LSTM, 0), "the state before is not carried on"),
-        "LSTM: c not carried": (LSTM, LSTMS, scaled(LSTM, 1), "the cell of the step"),
-        "LSTM: order f, i": (
-            LSTM,
+        "LSTM: h not carried": (
+            LSTMCell,
             LSTMS,
-            reordered(LSTM, [1, 0, 2, 3]),
+            scaled(LSTMCell, 0),
+            "the state before is not carried on",
+        ),
+        "LSTM: c not carried": (LSTMCell, LSTMS, scaled(LSTMCell, 1), "the cell of the step"),
+        "LSTM: order f, i": (
+            LSTMCell,
+            LSTMS,
+            reordered(LSTMCell, [1, 0, 2, 3]),
             "the gates are taken to lie in the order f, i, c, o",
         ),
         "LSTM: order i, f, o, c": (
-            LSTM,
+            LSTMCell,
             LSTMS,
-            reordered(LSTM, [0, 1, 3, 2]),
+            reordered(LSTMCell, [0, 1, 3, 2]),
             "the gates are taken to lie in the order i, f, o, c",
         ),
         "LSTM: forget bias twice": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(lstm, more=1.0),
             "the bias of the forget gate is added twice",  # it is 1
         ),
         "LSTM: coupled": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(lstm, f=lambda i, f, z: 1.0 - i),
             "the forget gate",
         ),
         "LSTM: no forget gate": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(lstm, f=lambda i, f, z: f * 0.0 + 1.0),
             "the forget gate is left out",
         ),
         "LSTM: bare forget gate": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(lstm, f=lambda i, f, z: z),
             "the activation of the forget gate is missing",
         ),
         "LSTM: σ for the content": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(lstm, g=lambda z: 1.0 / (1.0 + np.exp(-z))),
             "sigmoid is applied in the new content",
         ),
         "LSTM: bare cell": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(lstm, show=lambda c: c),
             "the cell is shown",
         ),
         "GRU: PyTorch's order": (
-            GRU,
+            GRUCell,
             GRUS,
-            reordered(GRU, [1, 0, 2]),
+            reordered(GRUCell, [1, 0, 2]),
             "the gates are taken to lie in the order r, z, h, which is PyTorch's",
         ),
         "GRU: update reversed": (
-            GRU,
+            GRUCell,
             GRUS,
             with_(gru, after=lambda z, h, n: (1.0 - z) * h + z * n),
             "the update gate's meaning is reversed",
         ),
         "GRU: content undamped": (
-            GRU,
+            GRUCell,
             GRUS,
             with_(gru, after=lambda z, h, n: z * h + n),
             "1 − z is missing before the new content",
         ),
         "GRU, reset before: h not carried": (
-            GRU,
+            GRUCell,
             GRU_BEFORE,
-            scaled(GRU, 0),
+            scaled(GRUCell, 0),
             "the state before is not carried on",
         ),
     }
@@ -257,7 +268,7 @@ def in_weight_gradients() -> Iterator[Bug]:
         ),
         (
             "GRU: one gradient for both biases",
-            GRU,
+            GRUCell,
             "add_bias_gradient",
             one_bias,
             GRUS,
@@ -266,7 +277,7 @@ def in_weight_gradients() -> Iterator[Bug]:
         ),
         (
             "LSTM: the last step's bias gradient",
-            Recurrent,
+            Cell,
             "add_bias_gradient",
             last_bias,
             LSTMS,

@@ -9,7 +9,7 @@ import numpy as np
 
 from compare.score.bugs.base import Bug, Function
 from compare.score.bugs.sequences import GRUS, LSTMS, SIMPLE, Network
-from manual.layers import GRU, LSTM, SimpleRNN
+from manual.layers import GRUCell, LSTMCell, SimpleRNNCell
 
 
 def through_time() -> Iterator[Bug]:
@@ -70,60 +70,60 @@ def through_time() -> Iterator[Bug]:
     truncated = "the gradient is not carried to the step before"
     slips: dict[str, tuple[Any, Network, Function, tuple[str, ...]]] = {
         "SimpleRNN: truncated": (
-            SimpleRNN,
+            SimpleRNNCell,
             SIMPLE,
-            altered(SimpleRNN, nothing),
+            altered(SimpleRNNCell, nothing),
             (truncated, cut),
         ),
         "SimpleRNN: U not turned": (
-            SimpleRNN,
+            SimpleRNNCell,
             SIMPLE,
-            altered(SimpleRNN, through_u),
+            altered(SimpleRNNCell, through_u),
             ("the recurrent kernel is not transposed",),
         ),
-        "LSTM: truncated": (LSTM, LSTMS, altered(LSTM, nothing), (truncated,)),
-        "LSTM: through the cell only": (LSTM, LSTMS, altered(LSTM, cell_only), (cut,)),
+        "LSTM: truncated": (LSTMCell, LSTMS, altered(LSTMCell, nothing), (truncated,)),
+        "LSTM: through the cell only": (LSTMCell, LSTMS, altered(LSTMCell, cell_only), (cut,)),
         "LSTM: through h only": (
-            LSTM,
+            LSTMCell,
             LSTMS,
-            altered(LSTM, no_cell),
+            altered(LSTMCell, no_cell),
             ("the gradient through the cell state is forgotten",),
         ),
         "LSTM: the cell undamped": (
-            LSTM,
+            LSTMCell,
             LSTMS,
-            altered(LSTM, no_forget),
+            altered(LSTMCell, no_forget),
             ("the cell's gradient skips the forget gate",),
         ),
         "LSTM: the cell's tanh undifferentiated": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(state=lambda d, z, a: d),
             ("the derivative of the cell's tanh is missing",),
         ),
         "LSTM: the forget gate undifferentiated": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(f=lambda d, z, a: d),
             ("the derivative of the forget gate's activation is missing",),
         ),
         "LSTM: the output gate undifferentiated": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(o=lambda d, z, a: d),
             ("the derivative of the output gate's activation is missing",),
         ),
         "LSTM: c after the step": (
-            LSTM,
+            LSTMCell,
             LSTMS,
             with_(c_after=True),
             ("the cell after the step is used instead of the one before",),
         ),
-        "GRU: truncated": (GRU, GRUS, altered(GRU, nothing), (truncated,)),
+        "GRU: truncated": (GRUCell, GRUS, altered(GRUCell, nothing), (truncated,)),
         "GRU: not past the update gate": (
-            GRU,
+            GRUCell,
             GRUS,
-            altered(GRU, no_past),
+            altered(GRUCell, no_past),
             ("the gradient past the update gate is forgotten",),
         ),
     }
