@@ -289,4 +289,5 @@ RULES: dict[np.ufunc, Rule] = {
     np.logical_not: _exact(np.logical_not),
     np.logical_and: _logical(np.logical_and),
     np.bitwise_and: _logical(np.bitwise_and),
+    np.bitwise_or: _logical(np.bitwise_or),
 }

@@ -300,12 +300,14 @@ class Recorded(NDArrayOperatorsMixin):
         if out is None:
             operands = [_of_its_dtype(one, inputs) for one in inputs]
             like = np.asarray(ufunc(*map(plain, inputs)))
+            if like.dtype == object:  # of Python's own numbers, as C's erfc gives them
+                return self.tape.computed_anew(partial(_as_its_operand, ufunc), *inputs)
             if ufunc is not np.matmul:
                 operands = [_of_its_shape(one, like) for one in operands]
             if ufunc in (np.maximum, np.minimum):
                 operands = [_row_of(one, like) if np.ndim(one) == 0 else one for one in operands]
-            matrices = ufunc is np.matmul and all(np.ndim(one) == 2 for one in inputs)
-            # np.dot is the same to the last bit, with less to decide.
+            matrices = ufunc is np.matmul and all(_is_whole_matrix(plain(one)) for one in inputs)
+            # Of these np.dot is the same to the last bit, with less to decide.
             return self.tape.result(np.dot if matrices else ufunc, operands, like)
         (target,) = out
         if not isinstance(target, Recorded):
@@ -440,6 +442,16 @@ def _of_dtype(operand: Any, dtype: Any) -> Any:
     if isinstance(operand, Recorded):
         return operand.astype(dtype, copy=False)
     return np.asarray(operand, dtype)
+
+
+def _is_whole_matrix(array: Any) -> bool:
+    """Say whether an array is a matrix without gaps in memory."""
+    return np.ndim(array) == 2 and bool(array.flags.forc)
+
+
+def _as_its_operand(function: np.ufunc, operand: Array) -> Array:
+    """Call a function of Python numbers, and return numbers of its operand's precision."""
+    return function(operand).astype(operand.dtype)
 
 
 def _row_of(number: Any, like: Array) -> Any:

@@ -63,6 +63,11 @@ def twin(kind: str, keras_name: str, owner: str = "") -> type:
         ) from None
 
 
+def twins(kind: str) -> dict[str, type]:
+    """Return all classes of one kind that are registered, by Keras's names."""
+    return {name: one for (family, name), one in _twins.items() if family == kind}
+
+
 def keras_name(config: Any) -> str:
     """Return the name under which Keras serialised an object.
 

@@ -12,6 +12,10 @@ import keras_models  # noqa: F401  (loads TensorFlow without its chatter)
 import keras
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", action="store_true", help="keep what a whole sweep has found")
+
+
 @pytest.fixture(params=["float32", "float64"])
 def precision(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test in each working precision: Keras's floatx and its global dtype policy."""

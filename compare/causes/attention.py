@@ -21,6 +21,12 @@ def possible(make: Callable[[], Any]) -> Any:
         return None
 
 
+def plain(layer: Any) -> bool:
+    """Say whether it is attention between steps, without a gate: what the slips are written for."""
+    projected = isinstance(layer, ProjectedAttention)
+    return projected and not (layer.use_gate or layer.several_axes)
+
+
 def variants(knobs: Knobs) -> Iterator[Knobs]:
     """Give a scale as Keras would round it, and as it is."""
     yield knobs
@@ -31,7 +37,7 @@ def variants(knobs: Knobs) -> Iterator[Knobs]:
 @hypothesis("activation")
 def projected_forward(place: Place) -> Iterator[Candidate]:
     """Propose attention with one decision taken otherwise."""
-    if not isinstance(place.map, ProjectedAttention) or not place.has("x", "y"):
+    if not plain(place.map) or not place.has("x", "y"):
         return
     for sentence, (turned, formula) in PROJECTED_KNOBS.items():
         for knobs in variants(turned):
@@ -43,7 +49,7 @@ def projected_forward(place: Place) -> Iterator[Candidate]:
 @hypothesis("activation gradient", "weight gradient")
 def projected_gradient(place: Place) -> Iterator[Candidate]:
     """Propose each of attention's gradients with one decision taken otherwise."""
-    if not isinstance(place.map, ProjectedAttention) or not place.has("x", "y", "dz"):
+    if not plain(place.map) or not place.has("x", "y", "dz"):
         return
     right = Heads(place).forward()
     if place.phase == "activation gradient":

@@ -10,17 +10,8 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, candidates, hypothesis
-from manual.layers.merging import (
-    Add,
-    Average,
-    Concatenate,
-    Extreme,
-    Maximum,
-    Merge,
-    Minimum,
-    Multiply,
-    Subtract,
-)
+from manual.layers.masked_merging import Extreme, Maximum, Minimum, Multiply
+from manual.layers.merging import Add, Average, Concatenate, Merge, Subtract
 
 # ---------------------------------------------------------------------- a node with several users
 

@@ -11,6 +11,7 @@ from manual.layers.adaptive_pooling import (
 )
 from manual.layers.attention import AdditiveAttention, Attention
 from manual.layers.base import Layer, Parameter, Symbol
+from manual.layers.batch_normalization import BatchNormalization
 from manual.layers.bidirectional import Bidirectional
 from manual.layers.cell import Cell
 from manual.layers.cells import GRUCell, LSTMCell, SimpleRNNCell
@@ -34,10 +35,11 @@ from manual.layers.global_pooling import (
     GlobalMaxPooling2D,
     GlobalMaxPooling3D,
 )
-from manual.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
-from manual.layers.multi_head_attention import GroupQueryAttention, MultiHeadAttention
+from manual.layers.group_query_attention import GroupQueryAttention
+from manual.layers.masked_merging import Maximum, Minimum, Multiply
+from manual.layers.merging import Add, Average, Concatenate, Subtract
+from manual.layers.multi_head_attention import MultiHeadAttention
 from manual.layers.normalization import (
-    BatchNormalization,
     GroupNormalization,
     LayerNormalization,
     RMSNormalization,

@@ -119,7 +119,7 @@ class EinsumDense(Layer):
         sizes = dict(zip(of_x[1:], input_shape, strict=True))
         named = self.equation.split("->")[1].replace("...", "")
         named = named if self.equation.startswith("...") else named[1:]
-        for axis, size in zip(named, self.sizes, strict=True):
+        for axis, size in zip(named, self.sizes, strict=False):  # Keras passes over any further
             if size is not None:
                 sizes.setdefault(axis, size)
         shape = tuple(sizes[axis] for axis in of_w)

@@ -9,7 +9,7 @@ import numpy as np
 
 from manual.arrays import Array, lying_as
 from manual.layers.base import Layer, Shape
-from manual.registry import NoTwin, twin_of
+from manual.registry import twin_of
 
 
 class Merge(Layer):
@@ -29,14 +29,7 @@ class Merge(Layer):
                 f"Received: {list(input_shape)}."
             ) from None
 
-    def forward(
-        self, x: Sequence[Array], *, training: bool = False, mask: Any = None
-    ) -> tuple[Array, Any]:
-        if mask is not None:
-            raise NoTwin(
-                f"layer {self.name!r}: Keras leaves masked steps out of a {type(self).__name__}, "
-                "which has no hand-derived twin yet."
-            )
+    def forward(self, x: Sequence[Array], *, training: bool = False) -> tuple[Array, Any]:
         parts = aligned(x)
         return self.merged(parts), (x, parts)
 
@@ -141,98 +134,6 @@ class Average(Merge):
         return [dy / float(len(parts))] * len(parts)
 
 
-@twin_of("Multiply")
-class Multiply(Merge):
-    """The product of the inputs."""
-
-    derivation = {
-        "forward": "y = x₁ · x₂ · …",
-        "input gradient": "dxᵢ = dy · the product of all other inputs",
-    }
-    takes_mask = True
-
-    def merged(self, parts: Sequence[Array]) -> Array:
-        y = parts[0]
-        for other in parts[1:]:
-            y = y * other
-        return y
-
-    def gradients(self, dy: Array, parts: Sequence[Array]) -> list[Array]:
-        found = []
-        for place in range(len(parts)):
-            gradient = dy
-            for factor in (*parts[:place], *parts[place + 1 :]):
-                gradient = gradient * factor
-            found.append(gradient)
-        return found
-
-
-class Extreme(Merge):
-    """The largest, or smallest, of the inputs, number by number.
-
-    Where two are equal, the earlier one gets the whole gradient, as in TensorFlow.
-    """
-
-    takes_mask = True
-
-    def choice(self, one: Array, other: Array) -> Array:
-        """Return the wanted of two."""
-        raise NotImplementedError
-
-    def is_first(self, one: Array, other: Array) -> Array:
-        """Say where the wanted of two is the first one."""
-        raise NotImplementedError
-
-    def merged(self, parts: Sequence[Array]) -> Array:
-        y = parts[0]
-        for other in parts[1:]:
-            y = self.choice(y, other)
-        return y
-
-    def gradients(self, dy: Array, parts: Sequence[Array]) -> list[Array]:
-        so_far = [parts[0]]
-        for other in parts[1:-1]:
-            so_far.append(self.choice(so_far[-1], other))
-        found = []
-        for best, other in zip(reversed(so_far), reversed(parts[1:]), strict=True):
-            first = self.is_first(best, other)
-            found.append(np.where(first, 0.0, dy))
-            dy = summed_to(best.shape, np.where(first, dy, 0.0))
-        return [dy, *reversed(found)]
-
-
-@twin_of("Maximum")
-class Maximum(Extreme):
-    """The largest of the inputs, number by number."""
-
-    derivation = {
-        "forward": "y = max(x₁, x₂, …)",
-        "input gradient": "dxᵢ = dy where xᵢ is the largest (the first of equal ones), else 0",
-    }
-
-    def choice(self, one: Array, other: Array) -> Array:
-        return np.maximum(one, other)
-
-    def is_first(self, one: Array, other: Array) -> Array:
-        return one >= other
-
-
-@twin_of("Minimum")
-class Minimum(Extreme):
-    """The smallest of the inputs, number by number."""
-
-    derivation = {
-        "forward": "y = min(x₁, x₂, …)",
-        "input gradient": "dxᵢ = dy where xᵢ is the smallest (the first of equal ones), else 0",
-    }
-
-    def choice(self, one: Array, other: Array) -> Array:
-        return np.minimum(one, other)
-
-    def is_first(self, one: Array, other: Array) -> Array:
-        return one <= other
-
-
 @twin_of("Concatenate")
 class Concatenate(Layer):
     """The inputs side by side along one axis (the batch axis counts as axis 0)."""
@@ -247,8 +148,10 @@ class Concatenate(Layer):
         self.axis = axis
 
     def output_shape(self, input_shape: Sequence[Shape]) -> Shape:
-        axis = self.axis - 1 if self.axis > 0 else self.axis
         joined = list(input_shape[0])
+        if self.axis % (len(joined) + 1) == 0:
+            return input_shape[0]  # the samples themselves, one after the other
+        axis = self.axis - 1 if self.axis > 0 else self.axis
         joined[axis] = sum(shape[axis] for shape in input_shape)
         return tuple(joined)
 
@@ -263,12 +166,10 @@ class Concatenate(Layer):
         """Join the masks along the same axis; an input without one counts everywhere."""
         if mask is None or all(one is None for one in mask):
             return None
-        whole = [
-            np.ones(part.shape, bool)
-            if one is None
-            else np.broadcast_to(
-                one.reshape(*one.shape, *(1,) * (part.ndim - one.ndim)), part.shape
-            )
-            for part, one in zip(x, mask, strict=True)
-        ]
-        return np.concatenate(whole, axis=self.axis).any(axis=-1)
+        whole = []
+        for part, one in zip(x, mask, strict=True):
+            everywhere = np.ones(part.shape, bool)
+            if one is not None:
+                everywhere = everywhere & one.reshape(*one.shape, *(1,) * (part.ndim - one.ndim))
+            whole.append(everywhere)
+        return np.concatenate(whole, axis=self.axis).sum(axis=-1) > 0

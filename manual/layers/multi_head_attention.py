@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from manual import sums
-from manual.activations import softmax
+from manual.activations import Sigmoid, softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
 from manual.layers.base import Layer, Parameter, Shape
@@ -31,14 +31,20 @@ class ProjectedAttention(Layer):
     ``use_causal_mask`` (no later position), and ``sliding_window``.
 
     A query that may look at no key at all takes the plain mean of all values, as in Keras; with
-    dropout it takes nothing.
+    dropout, or several axes, it takes nothing.
+
+    Queries and keys may have further axes, ``(b, t₁, t₂, ·)``. Along those in ``attention_axes``
+    every query looks at every key, and t and s are several letters; the others are like the batch.
+    With ``use_gate`` what a head has found is multiplied by a number between 0 and 1 that the query
+    says (Qiu et al. 2025).
     """
 
     regularizes_activity = False  # Keras takes the penalty of each projection
     derivation = {
         "forward": "Q = x_q W_Q + b_Q, K = x_k W_K + b_K, V = x_v W_V + b_V, "
-        "S = Q · Kᵀ / √h, A = softmax(S) over the keys, y = (A · V) W_O + b_O",
-        "attention_output/kernel gradient": "dW_O = Cᵀ · dy, with C = A · V",
+        "S = Q · Kᵀ / √h, A = softmax(S) over the keys, y = C W_O + b_O with C = A · V, or with "
+        "a gate (A · V) g, g = σ(x_q W_G + b_G)",
+        "attention_output/kernel gradient": "dW_O = Cᵀ · dy, with C = A · V, or (A · V) g",
         "attention_output/bias gradient": "db_O = Σ dy",
         "value/kernel gradient": "dW_V = x_vᵀ · dV, with dV = Aᵀ · dC and dC = dy · W_Oᵀ",
         "value/bias gradient": "db_V = Σ dV, with dV = Aᵀ · dC",
@@ -48,8 +54,11 @@ class ProjectedAttention(Layer):
         "key/kernel gradient": "dW_K = x_kᵀ · dK, with dK = dSᵀ · Q / √h",
         "key/bias gradient": "db_K = Σ dK, with dK = dSᵀ · Q / √h: 0, for a softmax doesn't "
         "change when the same is added to all scores",
-        "input gradient": "dx_q = dQ · W_Qᵀ, dx_k = dK · W_Kᵀ, dx_v = dV · W_Vᵀ; what is used "
-        "twice gets the sum",
+        "gate/kernel gradient": "dW_G = x_qᵀ · dz, with dz = dC (A · V) g (1 − g); what goes on "
+        "from dC is dC g",
+        "gate/bias gradient": "db_G = Σ dz, with dz = dC (A · V) g (1 − g)",
+        "input gradient": "dx_q = dQ · W_Qᵀ (+ dz · W_Gᵀ), dx_k = dK · W_Kᵀ, dx_v = dV · W_Vᵀ; "
+        "what is used twice gets the sum",
     }
     takes_mask = True
     tensor_arguments = ("query", "value", "key")
@@ -65,11 +74,13 @@ class ProjectedAttention(Layer):
         dropout: float,
         use_bias: bool,
         sliding_window: int | None,
+        use_gate: bool,
         of_kernel: tuple[Any, Any],
         of_bias: tuple[Any, Any],
         seed: int | None,
         name: str | None,
         trainable: bool,
+        attention_axes: int | Sequence[int] | None = None,
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.query_heads, self.heads = query_heads, heads
@@ -78,6 +89,7 @@ class ProjectedAttention(Layer):
         self.use_bias, self.sliding_window = use_bias, sliding_window
         self.dropout, self.enlarged = dropout, 1.0 / (1.0 - dropout)
         self.of_kernel, self.of_bias = of_kernel, of_bias
+        self.attention_axes, self.use_gate, self.squash = attention_axes, use_gate, Sigmoid()
         self.scale = float(np.float32(1.0 / np.sqrt(self.key_size)))
         """1/√h. Keras rounds it to float32, in every precision."""
 
@@ -95,58 +107,80 @@ class ProjectedAttention(Layer):
         x_q, x_v, x_k = (*x, x[1])[:3]
         Q, K, V = self.query.forward(x_q), self.key.forward(x_k), self.value.forward(x_v)
         K, V = self._for_each_query_head(K), self._for_each_query_head(V)
-        M = self._may_look(Q.shape[1], K.shape[1], mask, attention_mask, use_causal_mask)
-        S = einsum("btnh,bsnh->bnts", Q, K) * self.scale
-        A = softmax(S if M is None else np.where(M, S, LOWEST))
+        M = self._may_look(Q.shape, K.shape, mask, attention_mask, use_causal_mask)
+        S = einsum(self.comparison, Q, K) * self.scale
+        A = softmax(S if M is None else np.where(M, S, LOWEST), self.over_keys)
         used, kept = A, None
-        if self.dropout:
+        if self.dropout or self.several_axes:
             if M is not None:
                 used = np.where(M, used, 0.0)
-            if training:
+            if training and self.dropout:
                 kept = self.draws.uniform(A.shape) >= self.dropout
                 used = np.where(kept, used * self.enlarged, 0.0)
-        C = einsum("bnts,bsnh->btnh", used, V)
-        return self.attention_output.forward(C), (x, Q, K, V, M, A, used, kept, C)
+        found = einsum(self.combination, used, V)
+        C, gate = found, None
+        if self.use_gate:
+            z = self.gate.forward(x_q)
+            g = self.squash.forward(z)
+            C, gate = found * g, (z, g, found)
+        return self.attention_output.forward(C), (x, Q, K, V, M, A, used, kept, C, gate)
 
     def backward(self, dy: Array, saved: Any) -> list[Array]:
-        x, Q, K, V, M, A, used, kept, C = saved
+        x, Q, K, V, M, A, used, kept, C, gate = saved
         x_q, x_v, x_k = (*x, x[1])[:3]
-        dC = self.attention_output.backward(dy, C)
-        dA, dV = einsum_gradients("bnts,bsnh->btnh", used, V, dC)
+        dC, of_gate = self.attention_output.backward(dy, C), None
+        if gate is not None:
+            z, g, found = gate
+            of_gate = self.gate.backward(self.squash.backward(dC * found, z, g), x_q)
+            dC = dC * g
+        dA, dV = einsum_gradients(self.combination, used, V, dC)
         if kept is not None:
             dA = np.where(kept, dA * self.enlarged, 0.0)
-        if self.dropout and M is not None:
+        if used is not A and M is not None:
             dA = np.where(M, dA, 0.0)
-        dS = A * (dA - sums.over_last(dA * A)) * self.scale
+        dS = A * (dA - sums.over(dA * A, self.over_keys)) * self.scale
         if M is not None:
             dS = np.where(M, dS, 0.0)
-        dQ, dK = einsum_gradients("btnh,bsnh->bnts", Q, K, dS)
+        dQ, dK = einsum_gradients(self.comparison, Q, K, dS)
         dK, dV = self._over_query_heads(dK), self._over_query_heads(dV)
         dx_q, dx_v = self.query.backward(dQ, x_q), self.value.backward(dV, x_v)
         dx_k = self.key.backward(dK, x_k)
+        if of_gate is not None:
+            dx_q = dx_q + of_gate
         return [dx_q, dx_v, dx_k] if len(x) == 3 else [dx_q, dx_v + dx_k]
 
     def _may_look(
         self,
-        queries: int,
-        keys: int,
+        of_Q: Shape,
+        of_K: Shape,
         mask: Sequence[Array | None] | None,
         attention_mask: Array | None,
         use_causal_mask: bool,
     ) -> Array | None:
         """Return M, True where a query may look at a key; None if it always may."""
-        t, s = np.arange(queries)[:, None], np.arange(keys)
-        of_query, of_value, of_key = (*(mask or ()), None, None, None)[:3]
-        allowed = [one[:, None, None, :] for one in (of_value, of_key) if one is not None]
-        if of_query is not None:
-            allowed.append(of_query[:, None, :, None])
+        queries, keys = ([shape[axis] for axis in self.along] for shape in (of_Q, of_K))
+        free = (1,) * (len(of_Q) - 2 - len(self.along))  # heads, and axes along which none looks
+        allowed = []
         if attention_mask is not None:
-            given = attention_mask.reshape(-1, queries, keys)
-            allowed.append(given[:, None])
+            allowed.append(attention_mask.reshape(-1, *free, *queries, *keys))
+        of_query, of_value, of_key = (*(mask or ()), None, None, None)[:3]
+        named = any(one is not None for one in (of_query, of_value, of_key))
+        if (named or use_causal_mask or self.sliding_window is not None) and self.along != (1,):
+            raise NoTwin(
+                f"layer {self.name!r}: a mask of the steps, a causal one, or a sliding window has "
+                "a twin only where attention goes along the first axis."
+            )
+        for one in (of_value, of_key):
+            if one is not None:
+                allowed.append(one.reshape(len(one), *free, 1, -1))
+        if of_query is not None:
+            allowed.append(of_query.reshape(len(of_query), *free, -1, 1))
+        t, s = np.arange(queries[0])[:, None], np.arange(keys[0])
         if use_causal_mask:
-            allowed.append((s <= t)[None, None])
+            allowed.append((s <= t).reshape(1, *free, *queries, *keys))
         if self.sliding_window is not None:
-            allowed.append((np.abs(t - s) < self.sliding_window)[None, None])
+            near = np.abs(t - s) < self.sliding_window
+            allowed.append(near.reshape(1, *free, *queries, *keys))
         M = None
         for one in allowed:
             M = one if M is None else M & one
@@ -174,30 +208,49 @@ class ProjectedAttention(Layer):
 
     def build(self, input_shape: Sequence[Shape], generator: np.random.Generator) -> None:
         of_q, of_v, of_k = (*input_shape, input_shape[1])[:3]
-        if len(of_q) != 2 or len(of_v) != 2:
-            raise NoTwin(
-                f"layer {self.name!r}: attention over other inputs than (batch, steps, features) "
-                f"has no hand-derived twin. Received: {list(input_shape)}."
-            )
-        in_heads = "btd,dnh->btnh"
-        self.query = self._projection(
-            "query", in_heads, (of_q[-1],), (self.query_heads, self.key_size), generator
+        self._name_axes(len(of_q))
+        space = "tuvwxyz"[: len(of_q) - 1]
+        in_heads = f"b{space}d,dnh->b{space}nh"
+        to_queries, to_keys = (
+            (self.query_heads, self.key_size),
+            (self.heads, self.key_size),
         )
-        self.key = self._projection(
-            "key", in_heads, (of_k[-1],), (self.heads, self.key_size), generator
-        )
-        self.value = self._projection(
-            "value", in_heads, (of_v[-1],), (self.heads, self.value_size), generator
-        )
+        self.query = self._projection("query", in_heads, of_q[-1:], to_queries, generator)
+        self.key = self._projection("key", in_heads, of_k[-1:], to_keys, generator)
+        if self.use_gate:
+            to_gate = self.query_heads, self.value_size
+            self.gate = self._projection("gate", in_heads, of_q[-1:], to_gate, generator)
+        to_values = self.heads, self.value_size
+        self.value = self._projection("value", in_heads, of_v[-1:], to_values, generator)
         result = tuple(self.result or (of_q[-1],))
         axes = "defgijklm"[: len(result)]
         self.attention_output = self._projection(
             "attention_output",
-            f"btnh,nh{axes}->bt{axes}",
+            f"b{space}nh,nh{axes}->b{space}{axes}",
             (self.query_heads, self.value_size),
             result,
             generator,
         )
+
+    def _name_axes(self, rank: int) -> None:
+        """Write the equations for samples with so many axes, the features' included."""
+        axes = self.attention_axes
+        given = range(1, rank) if axes is None else np.ravel(axes).tolist()
+        # Keras counts backwards as ever: -1 is the features. own axis.
+        self.along = tuple(axis if axis >= 0 else rank + 1 + axis for axis in given)
+        self.several_axes = rank > 2
+        t, s = list("tuvwxyz"[: rank - 1]), list("tuvwxyz"[: rank - 1])
+        for axis in self.along:
+            s[axis - 1] = "TUVWXYZ"[axis - 1]
+        free = [t[axis - 1] for axis in range(1, rank) if axis not in self.along]
+        of_Q, of_K = (f"b{''.join(letters)}nh" for letters in (t, s))
+        looked = "".join(t[axis - 1] for axis in self.along)
+        seen = "".join(s[axis - 1] for axis in self.along)
+        of_S = f"b{''.join(free)}n{looked}{seen}"
+        self.comparison = f"{of_Q},{of_K}->{of_S}"
+        self.combination = f"{of_S},{of_K}->{of_Q}"
+        places = tuple(range(-len(self.along), 0))
+        self.over_keys = places if len(places) > 1 else -1
 
     def _projection(
         self,
@@ -213,7 +266,8 @@ class ProjectedAttention(Layer):
         bias: Parameter | None = None
         if self.use_bias:
             bias = self.add_weight(f"{name}/bias", np.zeros(outputs), *self.of_bias)
-        return Projection(equation, kernel, bias, equation.split("bt")[-1])
+        bias_axes = equation.split("->")[1][-len(outputs) :]
+        return Projection(equation, kernel, bias, bias_axes)
 
     def output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return (*input_shape[0][:-1], *(self.result or input_shape[0][-1:]))
@@ -231,6 +285,10 @@ class MultiHeadAttention(ProjectedAttention):
         The share of the weights A that is dropped in training.
     output_shape : int or sequence of int, optional
         The last axes of the output; by default the query's last.
+    attention_axes : int or sequence of int, optional
+        Along which axes the queries look, the batch's counted as 0; by default along all.
+    use_gate : bool
+        Whether the query says how much of what each head found goes on.
     """
 
     def __init__(
@@ -243,6 +301,7 @@ class MultiHeadAttention(ProjectedAttention):
         output_shape: int | Sequence[int] | None = None,
         attention_axes: Sequence[int] | int | None = None,
         sliding_window: int | None = None,
+        use_gate: bool = False,
         seed: int | None = None,
         *,
         kernel_regularizer: Any = None,
@@ -260,59 +319,8 @@ class MultiHeadAttention(ProjectedAttention):
             dropout=dropout,
             use_bias=use_bias,
             sliding_window=sliding_window,
-            of_kernel=(kernel_constraint, kernel_regularizer),
-            of_bias=(bias_constraint, bias_regularizer),
-            seed=seed,
-            name=name,
-            trainable=trainable,
-        )
-        if attention_axes not in (None, 1, -2) and tuple(np.ravel(attention_axes)) not in (
-            (1,),
-            (-2,),
-        ):
-            raise NoTwin(
-                f"layer {self.name!r}: attention along other axes than the steps has no "
-                f"hand-derived twin. Received: attention_axes={attention_axes}."
-            )
-
-
-@twin_of("GroupQueryAttention")
-class GroupQueryAttention(ProjectedAttention):
-    """Attention whose query heads share fewer heads of keys and values (Ainslie et al. 2023).
-
-    Parameters
-    ----------
-    head_dim : int
-        The numbers of every head.
-    num_query_heads, num_key_value_heads : int
-        The first is a multiple of the second; heads are shared by neighbours.
-    """
-
-    def __init__(
-        self,
-        head_dim: int,
-        num_query_heads: int,
-        num_key_value_heads: int,
-        dropout: float = 0.0,
-        use_bias: bool = True,
-        sliding_window: int | None = None,
-        seed: int | None = None,
-        *,
-        kernel_regularizer: Any = None,
-        bias_regularizer: Any = None,
-        kernel_constraint: Any = None,
-        bias_constraint: Any = None,
-        name: str | None = None,
-        trainable: bool = True,
-    ) -> None:
-        super().__init__(
-            query_heads=num_query_heads,
-            heads=num_key_value_heads,
-            sizes=(head_dim, head_dim),
-            result=None,
-            dropout=dropout,
-            use_bias=use_bias,
-            sliding_window=sliding_window,
+            use_gate=use_gate,
+            attention_axes=attention_axes,
             of_kernel=(kernel_constraint, kernel_regularizer),
             of_bias=(bias_constraint, bias_regularizer),
             seed=seed,

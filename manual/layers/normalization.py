@@ -1,164 +1,16 @@
-"""Layers that bring their input to mean 0 and variance 1, or to length 1."""
+"""Layers that bring each sample to mean 0 and variance 1, or to length 1."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from manual.arrays import Array
-from manual.layers.base import Layer, Parameter, Shape
-from manual.layers.standardization import (
-    Standardization,
-    Statistics,
-    along,
-    statistics,
-    statistics_of_squares,
-    total,
-)
+from manual.layers.base import Layer, Shape
+from manual.layers.standardization import Standardization, along, statistics, total
 from manual.registry import twin_of
-
-
-@twin_of("BatchNormalization")
-class BatchNormalization(Standardization):
-    """Standardizes every channel over the batch (Ioffe & Szegedy 2015).
-
-    In training by the batch's own mean and biased variance; at inference, and with
-    ``trainable=False`` always, by moving averages of these, which a step in training moves. Keras
-    keeps the *biased* variance in the average too (PyTorch the unbiased one), and its momentum is
-    the share of the old (PyTorch's that of the new).
-
-    With a mask the statistics are taken over the time steps that count, and all are standardized.
-
-    Batch *re*normalization (Ioffe 2017) makes up for the difference between the batch's statistics
-    and averages of their own, by a factor r and an offset d that no gradient flows through. What is
-    averaged is then the deviation √(σ² + ε), and the variance follows from it.
-
-    Parameters
-    ----------
-    axis : int
-        Of the channels; statistics are taken over all the others.
-    momentum, epsilon : float
-    center, scale : bool
-        Whether there are β and γ.
-    renorm : bool
-    renorm_clipping : mapping, optional
-        Bounds of r and d: ``rmin``, ``rmax``, ``dmax``.
-    renorm_momentum : float
-        That of the averages by which r and d are found.
-    synchronized : bool
-        Whether the variance is mean x² − μ², as several devices work it out together.
-    """
-
-    derivation = {
-        **Standardization.derivation,
-        "moving_mean": "μ̄⁺ = momentum · μ̄ + (1 − momentum) · μ",
-        "moving_variance": "σ̄²⁺ = momentum · σ̄² + (1 − momentum) · σ², σ² divided by n",
-    }
-    takes_mask = True
-
-    def __init__(
-        self,
-        axis: int = -1,
-        momentum: float = 0.99,
-        *,
-        renorm: bool = False,
-        renorm_clipping: Mapping[str, float] | None = None,
-        renorm_momentum: float = 0.99,
-        synchronized: bool = False,
-        **options: Any,
-    ) -> None:
-        super().__init__(**options)
-        self.axis = axis
-        self.momentum = momentum
-        self.renorm, self.renorm_momentum = renorm, renorm_momentum
-        self.bounds = renorm_clipping or {}
-        self.synchronized = synchronized
-        if renorm:
-            self.derivation = RENORMALIZED  # type: ignore[misc]
-
-    def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
-        ndim = len(input_shape) + 1
-        channel = self.axis % ndim
-        size = input_shape[channel - 1]
-        spread = tuple(size if axis == channel else 1 for axis in range(ndim))
-        self.axes = tuple(axis for axis in range(ndim) if axis != channel)
-        self.add_gamma_and_beta((size,), spread)
-        self.moving_mean = self.add_weight("moving_mean", np.zeros(size), is_state=True)
-        self.moving_variance = self.add_weight("moving_variance", np.ones(size), is_state=True)
-        if self.renorm:
-            self.moving_stddev = self.add_weight("moving_stddev", np.ones(size), is_state=True)
-            self.renorm_mean = self.add_weight("renorm_mean", np.zeros(size), is_state=True)
-            self.renorm_stddev = self.add_weight("renorm_stddev", np.ones(size), is_state=True)
-
-    def forward(
-        self, x: Array, *, training: bool = False, mask: Array | None = None
-    ) -> tuple[Array, Any]:
-        if not (training and self.trainable):
-            moving = self.moving_mean.value, self.moving_variance.value
-            of = Statistics(*(average.reshape(self.spread) for average in moving))
-            return self.standardize(x, of)
-        if self.synchronized and mask is None:
-            of = statistics_of_squares(x, self.axes)
-        else:
-            of = statistics(x, self.axes, None if mask is None else mask[..., None])
-        return self.standardize(x, of, *([self.corrections(of)] if self.renorm else []))
-
-    def corrections(self, of: Statistics) -> tuple[Array, Array]:
-        """Return r and d: how the batch's deviation and mean lie to those of many batches.
-
-        Keras rounds ε to float32 where it bounds the deviation of many batches by √ε.
-        """
-        mean, deviation = (
-            one.value.reshape(self.spread) for one in (self.renorm_mean, self.renorm_stddev)
-        )
-        deviation = np.maximum(deviation, float(np.sqrt(float(np.float32(self.epsilon)))))
-        r = np.sqrt(of.variance + self.epsilon) / deviation
-        d = (of.mean - mean) / deviation
-        if self.bounds.get("rmin") is not None:
-            r = np.maximum(r, self.bounds["rmin"])
-        if self.bounds.get("rmax") is not None:
-            r = np.minimum(r, self.bounds["rmax"])
-        if self.bounds.get("dmax") is not None:
-            d = np.minimum(np.maximum(d, -self.bounds["dmax"]), self.bounds["dmax"])
-        return r, d
-
-    def backward(self, dy: Array, saved: Any) -> Array:
-        return self.standardize_backward(dy, saved)
-
-    def update_state(self, saved: Any) -> None:
-        *_, of = saved
-        if not self.renorm:
-            move(self.moving_mean, of.mean, self.momentum)
-            move(self.moving_variance, of.variance, self.momentum)
-            return
-        deviation = np.sqrt(of.variance + self.epsilon)
-        move(self.renorm_mean, of.mean, self.renorm_momentum)
-        move(self.renorm_stddev, deviation, self.renorm_momentum)
-        move(self.moving_mean, of.mean, self.momentum)
-        move(self.moving_stddev, deviation, self.momentum)
-        squared = np.square(self.moving_stddev.value)
-        self.moving_variance.value[...] = np.maximum(squared - self.epsilon, 0.0)
-
-
-RENORMALIZED = {
-    **BatchNormalization.derivation,
-    "forward": "y = γ (x̂ r + d) + β, with x̂ = (x − μ) / s, s = √(σ² + ε), r = s / s̄, "
-    "d = (μ − μ̄) / s̄",
-    "gamma gradient": "dγ = Σ dy · (x̂ r + d)",
-    "input gradient": "dx as without, with γ r for γ: r and d are constants",
-    "moving_variance": "σ̄²⁺ = s̄ₘ⁺² − ε, at least 0",
-    "moving_stddev": "s̄ₘ⁺ = momentum · s̄ₘ + (1 − momentum) · s",
-    "renorm_mean": "μ̄⁺ = momentum · μ̄ + (1 − momentum) · μ, with the momentum of its own",
-    "renorm_stddev": "s̄⁺ = momentum · s̄ + (1 − momentum) · s, with the momentum of its own",
-}
-
-
-def move(average: Parameter, new: Array, momentum: float) -> None:
-    """Let a moving average take in something new."""
-    old = average.value
-    average.value[...] = old * momentum + new.reshape(average.shape) * (1.0 - momentum)
 
 
 @twin_of("LayerNormalization")

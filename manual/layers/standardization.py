@@ -33,9 +33,7 @@ class Statistics:
     mask : array of bool, or None
         Which numbers they were taken over.
     deviation : array, or None
-        x − μ, where no mask is.
-    falls : array of bool, or None
-        Where the variance is a difference, mean x² − μ², that isn't below 0.
+        x − μ, where no mask is, and the variance is the mean of its square.
     """
 
     mean: Array
@@ -43,7 +41,6 @@ class Statistics:
     count: Array = 0.0
     mask: Array | None = None
     deviation: Array | None = None
-    falls: Array | None = None
 
     @property
     def constant(self) -> bool:
@@ -66,11 +63,14 @@ def statistics(x: Array, axes: tuple[int, ...], mask: Array | None = None) -> St
 
 
 def statistics_of_squares(x: Array, axes: tuple[int, ...]) -> Statistics:
-    """Return the same by mean x² − μ², as it is done over devices that only know their own sums."""
+    """Return mean and variance, this as the mean square less the square of the mean.
+
+    The same to a mathematician, and far less exact where the mean is far larger than the deviation.
+    """
     count = float(np.prod([x.shape[axis] for axis in axes]))
     mean = sums.over(x, axes) / count
-    difference = sums.over(np.square(x), axes) / count - np.square(mean)
-    return Statistics(mean, np.maximum(difference, 0.0), count, falls=difference >= 0.0)
+    variance = np.maximum(sums.over(np.square(x), axes) / count - np.square(mean), 0.0)
+    return Statistics(mean, variance, count)
 
 
 def total(array: Array, like: Array) -> Array:
@@ -139,56 +139,50 @@ class Standardization(Layer):
         if self.center:
             self.beta = self.add_weight("beta", np.zeros(shape), *self.of_beta)
 
-    def standardize(
-        self, x: Array, of: Statistics, corrections: tuple[Array, Array] | None = None
-    ) -> tuple[Array, Any]:
-        """Return y, and what `standardize_backward` needs.
-
-        Corrections are a factor and an offset of x̂, which no gradient flows through.
-        """
+    def standardize(self, x: Array, of: Statistics) -> tuple[Array, Any]:
+        """Return y, and what `standardize_backward` needs."""
         r = 1.0 / np.sqrt(of.variance + self.epsilon)
-        gamma = self.gamma.value.reshape(self.spread) if self.scale else None
-        beta = self.beta.value.reshape(self.spread) if self.center else None
-        if corrections is not None:
-            factor, offset = corrections
-            offset = offset if gamma is None else offset * gamma
-            beta = offset if beta is None else offset + beta
-            gamma = factor if gamma is None else factor * gamma
-        s = r if gamma is None else r * gamma
+        s = r * self.gamma.value.reshape(self.spread) if self.scale else r
         shift = -of.mean * s
+        if self.center:
+            shift = self.beta.value.reshape(self.spread) + shift
         y = x * s
-        y += shift if beta is None else beta + shift
-        return y, (x, r, s, gamma, corrections, of)
+        y += shift
+        return y, (x, r, s, of)
 
     def standardize_backward(self, dy: Array, saved: Any) -> Array:
-        x, r, s, gamma, corrections, of = saved
+        x, r, s, of = saved
         dy_sum = total(dy, s)
         if self.center:
             beta = self.beta.value.reshape(self.spread)
             dbeta = dy_sum if beta.shape == s.shape else total(dy, beta)
             self.beta.gradient += dbeta.reshape(self.beta.shape)
         ds = total(dy * x, s) - of.mean * dy_sum
+        dr = ds
         if self.scale:
-            dgamma = ds * r
-            if corrections is not None:
-                factor, offset = corrections
-                dgamma = dgamma * factor + dy_sum * offset
-            self.gamma.gradient += total(dgamma, gamma).reshape(self.gamma.shape)
-        dr = ds if gamma is None else total(ds * gamma, r)
+            gamma = self.gamma.value.reshape(self.spread)
+            self.gamma.gradient += total(ds * r, gamma).reshape(self.gamma.shape)
+            dr = total(ds * gamma, r)
         direct = dy * s
         if of.constant:
             return direct
         dvariance = -0.5 * dr * (r * r * r)
         dmean = -total(direct if dy_sum is dy else dy_sum * s, of.mean)
-        if of.falls is not None:
-            dvariance = np.where(of.falls, dvariance, 0.0)
-            dmean = dmean - 2.0 * of.mean * dvariance
-            return direct + (x * (2.0 * dvariance) + dmean) / of.count
-        if of.mask is None:  # Σ (x − μ) = 0: the variance doesn't change with the mean
-            dx = direct
-            dx += of.deviation * (2.0 * dvariance / of.count)
-            dx += dmean / of.count
-            return dx
-        deviation = np.where(of.mask, x - of.mean, 0.0)
-        dmean = dmean - 2.0 * total(deviation, of.mean) / of.count * dvariance
-        return direct + np.where(of.mask, dmean + 2.0 * deviation * dvariance, 0.0) / of.count
+        return through_statistics(x, direct, dmean, dvariance, of)
+
+
+def through_statistics(
+    x: Array, direct: Array, dmean: Array, dvariance: Array, of: Statistics
+) -> Array:
+    """Add to a gradient what reaches x through its mean and variance."""
+    if of.mask is None and of.deviation is None:  # of squares: σ² = mean x² − μ²
+        dmean = dmean - 2.0 * of.mean * dvariance
+        return direct + x * (2.0 * dvariance / of.count) + dmean / of.count
+    if of.mask is None:  # Σ (x − μ) = 0: the variance doesn't change with the mean
+        dx = direct
+        dx += of.deviation * (2.0 * dvariance / of.count)
+        dx += dmean / of.count
+        return dx
+    deviation = np.where(of.mask, x - of.mean, 0.0)
+    dmean = dmean - 2.0 * total(deviation, of.mean) / of.count * dvariance
+    return direct + np.where(of.mask, dmean + 2.0 * deviation * dvariance, 0.0) / of.count

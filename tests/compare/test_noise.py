@@ -367,6 +367,15 @@ def test_a_careful_sum_over_two_axes() -> None:
     np.testing.assert_array_equal(both.noise, one.noise)
 
 
+def test_a_yes_or_no_is_as_uncertain_as_those_it_is_made_of() -> None:
+    unit = 2.0**-24
+    near = Noisy(np.array([0.0, 5.0]), np.array([4.0, 4.0]), unit=unit) > 0.0
+    sure = np.array([True, False])
+    for either in (near | sure, sure | near):
+        np.testing.assert_array_equal(either.value, [True, True])
+        np.testing.assert_array_equal(either.noise > 0.0, [True, False])
+
+
 def test_counting_does_not_round() -> None:
     """A yes as the number 1, and a class number plus 1, are exact: so an accuracy can be wrong."""
     p = Noisy(np.array([[0.2, 0.7, 0.4], [0.1, 0.3, 0.9]]), np.ones((2, 3)), unit=2.0**-24)

@@ -29,11 +29,15 @@ Scalar = Callable[[list[Noisy]], Noisy]
 
 
 class Ruler:
-    """Holds what Keras computed in one precision against the hand-written piece's own noise."""
+    """Holds what Keras computed in one precision against the hand-written piece's own noise.
+
+    Its ``largest`` is the largest distance so far, in standard deviations of that noise.
+    """
 
     def __init__(self, precision: str) -> None:
         self.precision = precision
         self.unit = UNIT_ROUNDOFF[precision]
+        self.largest = 0.0
 
     def exact(self, array: Any) -> Noisy:
         """Take an array as an input: its numbers carry no noise yet."""
@@ -44,6 +48,7 @@ class Ruler:
         actual = np.asarray(actual)
         assert actual.dtype == self.precision, f"{what}: Keras computed in {actual.dtype}"
         verdict = judge(actual, expected)
+        self.largest = max(self.largest, verdict.distance)
         assert verdict.agrees, f"{what}: {verdict}"
 
 
@@ -117,6 +122,40 @@ class Differences:
             if wanted.any():
                 largest = np.unravel_index(np.abs(wanted).argmax(), wanted.shape)
                 assert bound[largest] < self.SHARPNESS * abs(wanted[largest]), "a blunt check"
+
+    def agree_along(
+        self,
+        function: Scalar,
+        points: Sequence[np.ndarray],
+        gradients: Sequence[Noisy],
+        signs: np.random.Generator,
+    ) -> None:
+        """Assert the same of each array as a whole, moved along two drawn diagonals.
+
+        F(x + t s) with every s = ±1 has the derivative Σ s ∂F/∂x in t: two numbers for an array,
+        where `agree` moves every element by itself. The largest of all has to be sharp.
+        """
+        assert all(np.array_equal(point, np.float32(point)) for point in points)
+        ways, slopes, scales = [], [], []
+        for place, (point, gradient) in enumerate(zip(points, gradients, strict=True)):
+            for _ in range(2 if point.size > 1 else 1):
+                s = signs.choice([-1.0, 1.0], point.shape)
+                ways.append((place, s))
+                slopes.append((gradient * s).sum())
+                scales.append(np.abs(point).max())
+
+        def along(t: Sequence[Noisy]) -> Noisy:
+            moved = list(points)
+            for (place, s), step in zip(ways, t[0].value, strict=True):
+                moved[place] = moved[place] + step * s  # exact, as in `agree`
+            return function([self.exact(array) for array in moved])
+
+        slope = Noisy(
+            np.array([one.value for one in slopes]),
+            np.array([one.noise for one in slopes]),
+            unit=self.unit,
+        )
+        self.agree(along, [np.zeros(len(ways))], [slope], [np.array(scales)])
 
     def _quotient(
         self, function: Scalar, points: Sequence[np.ndarray], place: int, index: Any, h: float
@@ -202,8 +241,10 @@ def on_tape() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
             tensors = [tf.constant(array) for array in arrays]
             tape.watch(tensors)
             value = function(*tensors)
-        gradients = tape.gradient(value, [*tensors, *weights], output_gradients=upstream)
-        return value.numpy(), [gradient.numpy() for gradient in gradients]
+        gradients = tape.gradient(
+            value, [*tensors, *weights], upstream, tf.UnconnectedGradients.ZERO
+        )
+        return value.numpy(), [tf.convert_to_tensor(gradient).numpy() for gradient in gradients]
 
     return run
 

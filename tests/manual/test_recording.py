@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import manual
+from manual.activations.functions import erfc
 from manual.arrays import Array
 from manual.recording import MANY, SHORT, NotRecordable, Recorded, Tape
 from manual.replay import Program, Rehearsed
@@ -32,6 +33,8 @@ def run(calls: list[Any]) -> None:
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     "arithmetic": lambda x, y: (1.0 - x) * y / 3 + x**2 - (-y),
     "a product of matrices": lambda x, y: x.T @ y,
+    "a product of matrices with gaps": lambda x, y: x[:, :3].T @ y[:, 1:],
+    "a function of Python numbers": lambda x, y: erfc(x) * y,
     "products of many matrices": lambda x, y: x[:, None] @ y[:, :, None],
     "sums": lambda x, y: x.sum() + y.sum(axis=0) * x.sum(axis=1, keepdims=True),
     "a mean, a maximum and a minimum": lambda x, y: x.mean(axis=0) + y.max(axis=0) - y.min(),

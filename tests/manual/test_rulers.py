@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,17 @@ def test_the_judge_rejects_the_other_precision(ruler: Any) -> None:
         ruler.agrees(np.ones(3, other), ruler.exact(np.ones(3)))
 
 
+@pytest.mark.parametrize("along", [False, True], ids=["each", "along diagonals"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_central_differences_reject_a_planted_error(
-    fault: str, differences: Any, dense: Any, smooth_points: Any
+    fault: str,
+    along: bool,
+    differences: Any,
+    dense: Any,
+    smooth_points: Any,
+    generator: np.random.Generator,
 ) -> None:
+    agree = partial(differences.agree_along, signs=generator) if along else differences.agree
     x, W, b, dz = (smooth_points(*shape) for shape in [(4, 4), (4, 4), (4,), (4, 4)])
 
     def function(points: list[Noisy]) -> Noisy:
@@ -89,14 +97,14 @@ def test_central_differences_reject_a_planted_error(
 
     z, _ = dense(x, W, b, dz, differences.exact)
     _, gradients = dense(x, W, b, 3.0 * z * z * dz, lambda array: _noisy(array, differences.exact))
-    differences.agree(function, [x, W, b], gradients)
+    agree(function, [x, W, b], gradients)
     for place, gradient in enumerate(gradients):
         if fault == "transpose" and gradient.ndim == 1:
             continue
         wrong = FAULTS[fault](gradient.value, _largest(gradient.value))
         planted = [*gradients[:place], Noisy(wrong, gradient.noise, unit=gradient.unit)]
-        with pytest.raises(AssertionError, match=f"gradient {place} is wrong"):
-            differences.agree(function, [x, W, b], [*planted, *gradients[place + 1 :]])
+        with pytest.raises(AssertionError, match=f"gradient {0 if along else place} is wrong"):
+            agree(function, [x, W, b], [*planted, *gradients[place + 1 :]])
 
 
 def _noisy(array: Any, exact: Any) -> Noisy:

@@ -77,7 +77,7 @@ def with_lines(**lines: Function) -> Function:
     """Return attention's derivative with some of its lines replaced."""
 
     def backward(self: Any, dy: Any, saved: Any) -> Any:
-        x, Q, K, V, M, A, used, kept, C = saved
+        x, Q, K, V, M, A, used, kept, C, _ = saved
         dC = self.attention_output.backward(dy, C)
         dA, dV = einsum_gradients("bnts,bsnh->btnh", used, V, dC)
         if "dV" in lines:
@@ -115,7 +115,7 @@ def scaled(scale: Callable[[Any], float]) -> Function:
 def softmax_over(axis: int) -> Function:
     """Return a softmax over another axis."""
 
-    def softmax(z: Any) -> Any:
+    def softmax(z: Any, over_keys: Any) -> Any:
         e = np.exp(z - z.max(axis=axis, keepdims=True))
         return e / e.sum(axis=axis, keepdims=True)
 
@@ -125,8 +125,8 @@ def softmax_over(axis: int) -> Function:
 def looking(rule: Callable[[Any, Any], Any]) -> Function:
     """Return another answer to where a query may look."""
 
-    def may_look(self: Any, queries: int, keys: int, *told: Any) -> Any:
-        return rule(np.arange(queries)[:, None], np.arange(keys))[None, None]
+    def may_look(self: Any, of_Q: Any, of_K: Any, *told: Any) -> Any:
+        return rule(np.arange(of_Q[1])[:, None], np.arange(of_K[1]))[None, None]
 
     return may_look
 
@@ -237,7 +237,14 @@ def _forward() -> Iterator[Bug]:
             windowed,
             "the sliding window is one too wide",
         ),
-        ("no softmax", module, "softmax", lambda z: z * 1.0, grouped, "the softmax is left out"),
+        (
+            "no softmax",
+            module,
+            "softmax",
+            lambda z, over: z * 1.0,
+            grouped,
+            "the softmax is left out",
+        ),
         (
             "causal mask missing",
             ProjectedAttention,

@@ -17,6 +17,8 @@ import tensorflow as tf
 
 from compare.judge import BOUND
 from compare.noise import Noisy
+from keras_models.hooks import DRAWING, record_draws
+from manual.activations import Linear
 from manual.layers import Input
 from manual.recording import Recorded, Tape
 from manual.registry import twin
@@ -25,6 +27,11 @@ from manual.replay import on_tape_of
 Shape = tuple[int, ...]
 Options = Mapping[str, Any]
 NONE: Options = {}
+
+
+def is_spread(name: str) -> bool:
+    """Say whether a weight is a variance or a standard deviation, which are not negative."""
+    return name.endswith(("variance", "stddev"))
 
 
 def called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
@@ -46,13 +53,41 @@ def called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
 
 
 def by_hand_called(by_hand: Any, xs: Sequence[Any], options: Options) -> tuple[Any, Any]:
-    return by_hand.forward(xs[0] if len(xs) == 1 else list(xs), **options)
+    """Return the layer's output, its activation included, and what `gradients_of` needs."""
+    if not by_hand.takes_mask:
+        options = {name: value for name, value in options.items() if name != "mask"}
+    z, saved = by_hand.forward(xs[0] if len(xs) == 1 else list(xs), **options)
+    if isinstance(by_hand.activation, Linear):
+        return z, saved
+    a = by_hand.activation.forward(z)
+    return a, (saved, z, a)
 
 
 def gradients_of(by_hand: Any, dy: Any, saved: Any) -> list[Any]:
     """Return the gradients for all inputs."""
+    if not isinstance(by_hand.activation, Linear):
+        saved, z, a = saved
+        dy = by_hand.activation.backward(dy, z, a)
     dx = by_hand.backward(dy, saved)
     return dx if isinstance(dx, list) else [dx]
+
+
+def drawn_by(layer: Any, xs: Sequence[Any], options: Options) -> list[np.ndarray]:
+    """Return the random numbers that a layer of Keras draws in its next call."""
+    states = [one for one in layer.variables if one.name == "seed_generator_state"]
+    if not states:
+        return []
+    before = [one.numpy() for one in layer.variables]
+    drawn: dict[str, Any] = {}
+    undo = [record_draws(operation, drawn, ["layer"]) for operation in DRAWING]
+    try:
+        called(layer, [tf.constant(x) for x in xs], options)
+    finally:
+        for restore in undo:
+            restore()
+        for variable, value in zip(layer.variables, before, strict=True):
+            variable.assign(value)
+    return [array.numpy() for array in drawn.values()]
 
 
 def compiled(layer: Any, precision: str) -> bool:
@@ -141,6 +176,18 @@ def replay_gives_the_same(
         np.testing.assert_array_equal(ours, theirs)
 
 
+def passes_the_same_mask(layer: Any, by_hand: Any, xs: Sequence[Any], options: Options) -> None:
+    """Hold the mask that goes on with the output against Keras's, which hangs on the tensor."""
+    mask = options.get("mask")
+    if isinstance(mask, np.ndarray) and mask.ndim == xs[0].ndim:
+        return  # a mask of numbers, as Softmax takes it, and not of steps
+    theirs = getattr(called(layer, [tf.constant(x) for x in xs], options), "_keras_mask", None)
+    ours = by_hand.compute_mask(xs[0] if len(xs) == 1 else list(xs), mask)
+    assert (theirs is None) == (ours is None), f"masks: Keras has {theirs}, by hand {ours}"
+    if ours is not None:
+        np.testing.assert_array_equal(theirs, ours)
+
+
 @pytest.fixture
 def hold_layer(
     ruler: Any, on_tape: Any, loaded: Any, twin_of: Any, generator: np.random.Generator
@@ -149,14 +196,15 @@ def hold_layer(
 
     On drawn weights and a drawn gradient: the output, the gradients of inputs and weights, and what
     the layer remembers. Before, on plain arrays: their precision stays, and so do the arguments.
+    What Keras draws at random is handed to the twin. With ``in_graph`` Keras's half is compiled.
     The twin that comes back holds the gradients with their noise.
     """
 
     def drawn(weight: Any) -> np.ndarray:
         w = generator.normal(size=weight.shape).astype(ruler.precision)
-        return np.abs(w) if weight.name.endswith(("variance", "stddev")) else w
+        return np.abs(w) if is_spread(weight.name) else w
 
-    def hold(layer: Any, *xs: np.ndarray, **options: Any) -> Any:
+    def hold(layer: Any, *xs: np.ndarray, in_graph: bool = False, **options: Any) -> Any:
         by_hand = twin_of(layer, *(x.shape for x in xs))
         weights = [drawn(weight) for weight in layer.weights]
         layer.set_weights(weights)
@@ -175,10 +223,15 @@ def hold_layer(
         def call(*tensors: Any) -> Any:
             return called(layer, tensors, options)
 
+        replayed = drawn_by(layer, xs, options)
         if compiled(layer, ruler.precision):
             call = tf.function(call, jit_compile=True)
+        elif in_graph:
+            call = tf.function(call)
         y, actual = on_tape(call, xs, dy, [weight.value for weight in layer.trainable_variables])
         loaded(by_hand, weights, ruler.exact)
+        if replayed:
+            by_hand.draws.replay([ruler.exact(array) for array in replayed])
         expected, saved = by_hand_called(by_hand, [ruler.exact(x) for x in xs], options)
         ruler.agrees(y, expected, "output")
         dxs = gradients_of(by_hand, ruler.exact(dy), saved)
@@ -191,6 +244,8 @@ def hold_layer(
             by_hand.update_state(saved)
         for weight, parameter in zip(layer.weights, by_hand.parameters, strict=True):
             ruler.agrees(weight.numpy(), parameter.value, parameter.name)
+        if options.get("mask") is not None or by_hand.makes_mask:
+            passes_the_same_mask(layer, by_hand, xs, options)
         return by_hand
 
     return hold
@@ -217,7 +272,8 @@ def layer_derivative(
     """Return a function that holds a row's derivative against differences of its forward map.
 
     Of a weight whose gradient is zero (a key bias before a softmax) no such check can be sharp: it
-    has to be zero within the noise of what cancels. Their names are given as ``zero``.
+    has to be zero within the noise of what cancels. Their names are given as ``zero``. ``agree``
+    says how the numbers are moved.
     """
     exact = differences.exact
 
@@ -228,14 +284,16 @@ def layer_derivative(
         *,
         scale: float = 1.0,
         zero: Sequence[str] = (),
+        agree: Callable[..., None] = differences.agree,
     ) -> None:
         shapes = shapes if isinstance(shapes, list) else [shapes]
         by_hand = twin_of(make(), *shapes)
         xs = [scale * smooth_points(*shape) for shape in shapes]
         weights: list[Any] = [scale * smooth_points(*one.shape) for one in by_hand.parameters]
+        state = by_hand.draws.state
         moving = []
         for place, one in enumerate(by_hand.parameters):
-            if "variance" in one.name:
+            if is_spread(one.name):
                 weights[place] = np.abs(weights[place])
             if one.trainable and one.name not in zero:
                 moving.append(place)
@@ -245,6 +303,7 @@ def layer_derivative(
             for place, point in zip(moving, points[len(xs) :], strict=True):
                 moved[place] = point
             loaded(by_hand, moved, exact)
+            by_hand.draws.state = state
             return by_hand_called(by_hand, points[: len(xs)], options)
 
         points = [*xs, *(weights[place] for place in moving)]
@@ -260,6 +319,6 @@ def layer_derivative(
         left = {one.name: one.gradient for one in by_hand.parameters if one.name in zero}
         for gradient in left.values():
             assert (np.abs(gradient.value) <= BOUND * gradient.unit * gradient.noise).all()
-        differences.agree(function, points, gradients)
+        agree(function, points, gradients)
 
     return check

@@ -11,8 +11,8 @@ import pytest
 
 from compare.judge import BOUND
 from compare.noise import careful
-from manual.layers import Input, MultiHeadAttention
-from manual.registry import NoTwin, twin
+from manual.layers import GroupQueryAttention, Input, MultiHeadAttention
+from manual.registry import NoTwin
 
 Shapes = list[tuple[int, ...]]
 QV: Shapes = [(2, 3, 2), (2, 4, 2)]
@@ -153,12 +153,13 @@ def test_dropout_of_the_weights_is_replayed() -> None:
 
 
 def test_what_has_no_twin_is_refused() -> None:
-    with pytest.raises(NoTwin, match="use_gate=True has no hand-derived twin"):
-        twin("layer", "MultiHeadAttention").from_config(MHA(2, 3, use_gate=True).get_config())
-    with pytest.raises(NoTwin, match="layer 'a': attention along other axes than the steps"):
-        MultiHeadAttention(2, 3, attention_axes=(1, 2), name="a")
-    with pytest.raises(NoTwin, match=r"layer 'a': attention over other inputs.*\(2, 3, 4\)"):
-        MultiHeadAttention(2, 3, name="a")(Input((2, 3, 4)), Input((2, 3, 4)))
+    grouped = GroupQueryAttention(2, 2, 1, name="a")
+    with pytest.raises(NoTwin, match=r"layer 'a': attention of grouped heads.*\(2, 3, 4\)"):
+        grouped(Input((2, 3, 4)), Input((2, 3, 4)))
+    layer = MultiHeadAttention(2, 3, name="a")
+    layer(Input((2, 3, 4)), Input((2, 3, 4)))
+    with pytest.raises(NoTwin, match="layer 'a': a mask of the steps, a causal one"):
+        layer.forward([np.zeros((1, 2, 3, 4))] * 2, use_causal_mask=True)
     with pytest.raises(NoTwin, match="layer 'a': it is called with return_attention_scores"):
         MultiHeadAttention(2, 3, name="a")(
             Input((3, 4)), Input((3, 4)), return_attention_scores=True

@@ -148,8 +148,19 @@ def test_masks_are_joined_as_in_keras() -> None:
     assert Concatenate().compute_mask(x, [None, None]) is None
 
 
+def test_what_a_mask_leaves_out_is_no_factor_and_no_extreme() -> None:
+    x = [np.array([[[2.0], [3.0], [4.0]]]), np.array([[[5.0], [7.0], [1.0]]])]
+    mask = [np.array([[True, False, False]]), np.array([[True, True, False]])]
+    for layer, expected in (
+        (Multiply(), [10.0, 7.0, 0.0]),
+        (Maximum(), [5.0, 7.0, 4.0]),
+        (Minimum(), [2.0, 7.0, 4.0]),
+    ):
+        np.testing.assert_array_equal(layer.forward(x, mask=mask)[0].ravel(), expected)
+
+
 @pytest.mark.parametrize("layer", [Multiply, Maximum, Minimum])
-def test_masks_that_change_the_numbers_are_refused(layer: Any) -> None:
-    x, mask = [np.ones((1, 3, 2))] * 2, [np.ones((1, 3), bool), None]
-    with pytest.raises(NoTwin, match="layer 'join': Keras leaves masked steps out of a"):
+def test_masks_of_images_are_refused(layer: Any) -> None:
+    x, mask = [np.ones((1, 3, 2, 2))] * 2, [np.ones((1, 3), bool), None]
+    with pytest.raises(NoTwin, match="layer 'join': masks of inputs with other axes"):
         layer(name="join").forward(x, mask=mask)

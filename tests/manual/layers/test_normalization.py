@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from manual.layers import BatchNormalization, GroupNormalization, Input, LayerNormalization
+from manual.layers.batch_normalization import BatchRenormalization
 from manual.registry import NoTwin
 
 pytestmark = pytest.mark.filterwarnings("ignore:You passed `rms_scaling=True`:UserWarning")
@@ -171,32 +172,36 @@ def test_a_vector_of_zeros(name: str, hold_layer: Any, twin_of: Any, ruler: Any)
         by_hand.backward(x, by_hand.forward(x)[1])
 
 
-def test_renormalization_under_a_mask(layer_equals_keras: Any) -> None:
-    mask = np.arange(5) < np.array([[5], [3], [1], [2]])
-    for options in ({"renorm": True}, {"synchronized": True}):
-        layer_equals_keras(
-            lambda options=options: keras.layers.BatchNormalization(**options),
-            (4, 5, 3),
-            training=True,
-            mask=mask,
-        )
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("mask", [None, np.array([[1, 1, 0], [1, 0, 1], [1, 1, 1]], bool)])
+def test_renormalization_has_the_derivative_with_its_corrections_held(
+    scale: bool, center: bool, mask: Any, layer_derivative: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    held = np.array([[[1.5, 0.75]]]), np.array([[[0.25, -0.5]]])
+    monkeypatch.setattr(BatchRenormalization, "corrections", lambda self, of: held)
+    options = {"training": True} if mask is None else {"training": True, "mask": mask}
+    layer_derivative(
+        lambda: keras.layers.BatchNormalization(renorm=True, center=center, scale=scale),
+        (3, 3, 2),
+        options,
+    )
 
 
-def test_a_batch_renormalized_by_hand() -> None:
-    """Two samples, 1 and 3: s = 1, twice as much as before, and μ = 2, which was 1."""
-    layer = BatchNormalization(momentum=0.75, epsilon=0.0, renorm=True, renorm_momentum=0.5)
-    layer(Input((1,)))
-    layer.renorm_mean.value[...], layer.renorm_stddev.value[...] = 1.0, 0.5
-    y, saved = layer.forward(np.array([[1.0], [3.0]]), training=True)
-    np.testing.assert_array_equal(y, [[-1.0 * 2 + 2], [1.0 * 2 + 2]])
-    layer.gamma.gradient = np.zeros(1)
-    np.testing.assert_array_equal(layer.backward(np.array([[1.0], [0.0]]), saved), [[0.0], [0.0]])
-    np.testing.assert_array_equal(layer.gamma.gradient, [0.0])  # dγ = Σ dy · (x̂ r + d)
-    layer.update_state(saved)
-    np.testing.assert_array_equal(layer.renorm_mean.value, [1.5])
-    np.testing.assert_array_equal(layer.renorm_stddev.value, [0.75])
-    np.testing.assert_array_equal(layer.moving_stddev.value, [1.0])
-    np.testing.assert_array_equal(layer.moving_variance.value, [1.0])
+def test_renormalization_far_off_its_averages_gives_other_numbers_unless_they_are_clipped() -> None:
+    """What a twin that forgot r and d would give is another result."""
+    x = np.array([[1.0], [3.0]])
+    plain = BatchNormalization(epsilon=0.0)
+    free = BatchRenormalization(epsilon=0.0)
+    bound = BatchRenormalization(
+        epsilon=0.0, renorm_clipping={"rmin": 1.0, "rmax": 1.0, "dmax": 0.0}
+    )
+    for layer in (plain, free, bound):
+        layer(Input((1,)))
+    np.testing.assert_array_equal(plain.forward(x, training=True)[0], [[-1.0], [1.0]])
+    free.renorm_mean.value[...], free.renorm_stddev.value[...] = 1.0, 4.0
+    np.testing.assert_array_equal(free.forward(x, training=True)[0], [[0.0], [0.5]])
+    np.testing.assert_array_equal(bound.forward(x, training=True)[0], [[-1.0], [1.0]])
 
 
 def test_statistics_over_the_samples_have_no_twin() -> None:
