@@ -84,7 +84,7 @@ class StepCheck(UpdateCheck):
 
     def run(self, own_loss: float | None = None) -> tuple[list[Comparison], Pass]:
         reference, record = self.reference, self.record
-        reference.load(record.before)
+        reference.load(record.before, record.slots_before)
         drawn = self.places.drawn_in_step
         whole, whole_loss = reference.whole(record.x, record.y, record.sample_weight, drawn)
         whole_gradients, self.whole = reference.gradients(), whole

@@ -342,7 +342,7 @@ class _Lockstep:
         assert optimizer is not None
         where = location_of(type(optimizer).new_slots)
         by = Derivation("the optimizer's memory", "s₀, the same on both sides", where)
-        facts = Facts(1, 1, record.learning_rate)
+        facts = Facts(1, 1, record.rate)
         for slot, array in network.slots.items():
             for tensor in optimizer.layout(slot, network.tensors):
                 name = f"{tensor.name}/{slot}"

@@ -186,12 +186,12 @@ class EpochCheck:
                     (group, self._validation(record, in_training=group[1])[metric].result)
                     for group in changing(self.reference.network.layers)
                 ]
-            facts = Facts(samples, samples, record.learning_rate)
+            facts = Facts(samples, samples, record.rate)
             around = {"as_in_training": others}
             found = judged(Place("metric", name, mean.result, None, around, facts), actual, None)
             if found.causes:
                 return found
-        facts = Facts(samples, samples, record.learning_rate)
+        facts = Facts(samples, samples, record.rate)
         return Diagnosis(BY_HAND, tuple(self._of_samples(name, actual, mean, facts)[:TOLD]), None)
 
     def _of_samples(self, name: str, actual: np.ndarray, mean: _Sums, facts: Facts) -> list[Cause]:

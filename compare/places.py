@@ -14,7 +14,6 @@ from compare.reference import Reference
 from compare.surroundings import Inputs, Surroundings
 from keras_models.recorder import StepRecord
 from manual.heads import Head, of_each
-from manual.layers import Embedding
 from manual.optimizers import Muon
 
 Trace = dict[str, dict[str, np.ndarray]]
@@ -47,7 +46,7 @@ class Places(Surroundings):
     ) -> None:
         inputs = record.x if isinstance(record.x, (list, tuple)) else [record.x]
         samples = len(inputs[0])
-        facts = Facts(samples, max(batch_size, samples), record.learning_rate)
+        facts = Facts(samples, max(batch_size, samples), record.rate)
         super().__init__(reference.network, facts, record.sample_weight)
         self.reference, self.record, self.tape = reference, record, tape
         self.previous, self.loss_weights = previous, loss_weights
@@ -219,7 +218,7 @@ class Places(Surroundings):
             g if isinstance(g, Noisy) else exact(g),
             slots,
             self._update(),
-            record.learning_rate,
+            record.rate,
             self._settings(weight),
             processed=exact(processed[weight]) if processed else None,
             name=weight,
@@ -231,7 +230,6 @@ class Places(Surroundings):
             decays=weight not in optimizer.excluded_from_weight_decay,
             constraint=self.network.parameters[weight].constraint,
             starts=optimizer.starts,
-            squares=self._squares_of_occurrences(weight),
         )
         previous = self.previous
         inputs: Inputs = {
@@ -242,7 +240,7 @@ class Places(Surroundings):
         }
         if previous is not None and weight in previous.gradients:
             inputs["previous_gradient"] = exact(previous.gradients[weight])
-            inputs["previous_rate"] = previous.learning_rate
+            inputs["previous_rate"] = previous.rate
         return inputs
 
     def of_frozen(self, name: str) -> Inputs:
@@ -255,26 +253,11 @@ class Places(Surroundings):
             self.reference.exact(weight.gradient.value),
             {slot: nothing + optimizer.starts.get(slot, 0.0) for slot in optimizer.rule_slots},
             self._update(),
-            self.record.learning_rate,
+            self.record.rate,
             numbers_of(optimizer),
             name=name,
         )
         return {"frozen": state}
-
-    def _squares_of_occurrences(self, weight: str) -> Any:
-        """Add up, for each row of an embedding, the squared gradients of its occurrences."""
-        owner = self.network.owners[weight]
-        calls = [i for i, node in enumerate(self.network.nodes) if node.layer is owner]
-        if len(calls) != 1 or not isinstance(self.network.nodes[calls[0]].layer, Embedding):
-            return None
-        (index,) = calls
-        dz = self.gradient(index)
-        if dz is None:
-            return None
-        rows = self.value(self.network.nodes[index].inputs[0]).astype(np.intp).reshape(-1)
-        squares = self.reference.exact(np.zeros(self.network.parameters[weight].shape))
-        np.add.at(squares, rows, (dz * dz).reshape(len(rows), -1))
-        return squares
 
     def _update(self) -> float:
         """Return the number of this update, counted from 1."""

@@ -35,7 +35,7 @@ Key = tuple[str, ...]
 Quantity = tuple[str, str, str]
 """Phase, name and source."""
 
-NEVER_JUDGED = ("draw", "mask")
+NEVER_JUDGED = ("draw", "mask", "row number", "row")
 """What a trace holds that is only taken over."""
 GRADIENT_OF_OWN_STEP = "gradient of the own step"
 

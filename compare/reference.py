@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from compare.gathered import Gathered
 from compare.noise import Noisy
 from compare.working_precision import UNIT_ROUNDOFF
 from manual.graph import Node
 from manual.heads import Head, as_target
 from manual.layers import Layer
 from manual.network import Network, Pass
-from manual.optimizers import Step, tensors_of
+from manual.optimizers import MultiOptimizer, Scattered, Step, Tensor, summed, tensors_of
 from manual.recording import Recorded
 
 Named = Mapping[str, Any]
@@ -145,8 +146,11 @@ class Reference:
             found.variance = expected.variance
         return found
 
-    def load(self, weights: Named) -> None:
-        """Take over Keras's weights."""
+    def load(self, weights: Named, slots: Mapping[str, Named] | None = None) -> None:
+        """Take over Keras's weights, and the loss scale where it is among the slots."""
+        scale = (slots or {}).get("dynamic_scale")
+        if scale is not None:
+            self.network.slots["dynamic_scale"] = np.reshape(scale["all weights"], 1)
         for name, parameter in self.network.parameters.items():
             value = self.exact(weights[name])
             parameter.value = value.in_unit(self.unit_of(self.network.owners[name]))
@@ -162,6 +166,7 @@ class Reference:
         for parameter in self.network.parameters.values():
             zeros = np.zeros_like(parameter.value)
             parameter.gradient = zeros if isinstance(zeros, Noisy) else self.exact(zeros)
+            parameter.rows.clear()
 
     def replay(self, drawn: Named) -> None:
         """Let the stochastic layers use, in their next forward pass, what Keras drew."""
@@ -257,12 +262,23 @@ class Reference:
         return after
 
     def gradients(self) -> dict[str, Noisy]:
-        """Return the gradients of the trainable weights as they have added up."""
+        """Return the gradients of the trainable weights as they have added up.
+
+        That of a table knows of which rows it is the sum.
+        """
         return {
-            name: self.handed(None, parameter.gradient)
+            name: self.gathered(self.handed(None, parameter.gradient), parameter.gathered())
             for name, parameter in self.network.parameters.items()
             if parameter.trainable
         }
+
+    def gathered(self, gradient: Any, rows: tuple[Any, Any] | None) -> Any:
+        """Let a table's gradient know of which rows it is the sum."""
+        if rows is None:
+            return gradient
+        numbers, given = rows
+        noisy = self.handed(None, given) if isinstance(given, Noisy) else self.exact(given)
+        return Gathered(np.asarray(numbers, np.intp), noisy, gradient.shape)
 
     # ------------------------------------------------------------------ the update
 
@@ -297,28 +313,73 @@ class Reference:
             slot: self._flat(slots[slot], [one.name for one in layout])
             for slot, layout in layouts.items()
         }
-        w, g = self._flat(weights, names), self._flat(gradients, names)
-        moving = expected = optimizer.processed(g, flat, tensors, step)
-        if moving is not None and processed:
-            moving = self._flat(processed, names)
+        w, g = self._flat(weights, names), self._scattered(gradients, names, tensors)
+        named = {slot: ([one.name for one in layouts[slot]], flat[slot]) for slot in flat}
+        if optimizer.skips(g, flat):
+            return Update(names, None, named, w, skipped=True)
+        moving = optimizer.processed(g, flat, tensors, step)
+        expected = None if moving is None else summed(moving)
+        if expected is not None and processed:
+            given = self._flat(processed, names)
+            rows = moving.tables if isinstance(moving, Scattered) else {}
+            moving = Scattered.added_up(given, rows) if rows else given
         optimizer.move(w, moving, flat, tensors, step)
+        self._add_row_by_row(w, flat, layouts, gradients)
         for tensor in tensors:
             constraint = network.parameters[tensor.name].constraint
             if constraint is not None:
                 constrained = w[tensor.place].reshape(tensor.shape)
                 constraint.apply(constrained)
                 w[tensor.place] = constrained.reshape(-1)
-        named = {slot: ([one.name for one in layouts[slot]], flat[slot]) for slot in flat}
         return Update(names, expected, named, w)
 
-    def learning_rate(self, iterations: int) -> Noisy | None:
-        """Return the rate of a schedule, with the noise of float32: Keras has it in no other."""
+    def _scattered(self, gradients: Named, names: list[str], tensors: Sequence[Tensor]) -> Any:
+        tables = {
+            one.name: (one, (gradient.numbers, gradient.rows))
+            for one in tensors
+            if isinstance(gradient := gradients[one.name], Gathered)
+        }
+        flat = self._flat(gradients, names)
+        return Scattered.added_up(flat, tables) if tables else flat
+
+    def _add_row_by_row(
+        self,
+        w: Noisy,
+        slots: Mapping[str, Noisy],
+        layouts: Mapping[str, Sequence[Tensor]],
+        gradients: Named,
+    ) -> None:
+        """Add the roundings of a table to which Keras adds one row after the other.
+
+        So do rules whose step is linear in the gradient, and Adagrad's sum of squares.
+        """
+        tensors = tensors_of((name, np.shape(gradients[name])) for name in gradients)
+        where = [(w, one) for one in tensors]
+        where += [
+            (slots[one], two) for one in slots if one == "accumulator" for two in layouts[one]
+        ]
+        for array, tensor in where:
+            gradient = gradients[tensor.name]
+            if isinstance(gradient, Gathered):
+                part = array[tensor.place].reshape(tensor.shape)
+                array[tensor.place] = gradient.one_after_the_other(part).reshape(-1)
+
+    def learning_rate(self, iterations: int, given: Any) -> Noisy | None:
+        """Return the rates of schedules, with the noise of float32: Keras has them in no other.
+
+        Where one of several optimizers has no schedule, its rate is the given one.
+        """
         optimizer = self.network.optimizer
         assert optimizer is not None
-        if optimizer.schedule is None:
-            return None
         steps = Noisy(iterations * 1.0, unit=UNIT_ROUNDOFF["float32"])
-        return optimizer.schedule.rate(steps)  # type: ignore[no-any-return]
+        if isinstance(optimizer, MultiOptimizer):
+            rates = [
+                self.exact(given)[i] if one is None else one.rate(steps)
+                for i, one in enumerate(optimizer.schedules)
+            ]
+            together: Any = np.concatenate([rate.reshape(1) for rate in rates])
+            return together  # type: ignore[no-any-return]
+        return optimizer.schedule.rate(steps) if optimizer.schedule is not None else None
 
     def _flat(self, arrays: Named, names: list[str]) -> Noisy:
         flat = np.concatenate([np.ravel(arrays[name]) for name in names])
@@ -337,9 +398,12 @@ class Update:
         What entered the rule; None while gradients are added up.
     slots : dict of slot to (names, flat array)
     weights : flat array
+    skipped : bool
+        Whether nothing was updated, because the gradient isn't finite.
     """
 
     names: list[str]
     processed: Noisy | None
     slots: dict[str, tuple[list[str], Noisy]]
     weights: Noisy
+    skipped: bool = False

@@ -15,6 +15,7 @@ import numpy as np
 
 from compare.working_precision import (
     CAREFUL,
+    LARGEST,
     RESOLVED,
     SMALLEST,
     UNIT_ROUNDOFF,
@@ -286,6 +287,7 @@ RULES: dict[np.ufunc, Rule] = {
     np.less_equal: _comparison(np.less_equal),
     np.equal: _comparison(np.equal),
     np.not_equal: _comparison(np.not_equal),
+    np.isfinite: lambda unit, a, va: (np.abs(a) <= LARGEST[unit], None),
     np.logical_not: _exact(np.logical_not),
     np.logical_and: _logical(np.logical_and),
     np.bitwise_and: _logical(np.bitwise_and),

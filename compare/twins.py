@@ -13,6 +13,7 @@ from compare.errors import BadInput
 from compare.working_precision import UNIT_ROUNDOFF
 from keras_models import functions, naming
 from keras_models.losses import loss_config
+from keras_models.optimizers import config_of
 from manual.configuration import Otherwise
 from manual.functions import Lambda
 from manual.heads import Head, of_each
@@ -149,20 +150,20 @@ def compile_like(
     """Give the network the loss and optimizer that the Keras model was compiled with."""
     if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
-    optimizer = keras.optimizers.serialize(model.optimizer)
-    if isinstance(optimizer["config"].get("learning_rate"), float):  # else it is a schedule
-        exact = float(np.asarray(model.optimizer.learning_rate))  # the configuration rounds it
-        optimizer["config"]["learning_rate"] = exact
-    by_hand = from_keras("optimizer", optimizer)
-    by_hand.excluded_from_weight_decay = frozenset(naming.without_weight_decay(model))
+    if isinstance(
+        getattr(model.optimizer, "inner_optimizer", None), keras.optimizers.MultiOptimizer
+    ):
+        raise NoTwin("A LossScaleOptimizer around a MultiOptimizer has no hand-derived twin yet.")
     loss = _per_output("loss", model.loss, model)
     if y is not None and len(loss) == len(y):
         loss = [_named(*each) for each in zip(loss, y, model.outputs, strict=True)]
     network.compile(
         [None if one is None else loss_config(keras.losses.get(one)) for one in loss],
-        by_hand,
+        config_of(model),
         loss_weights=_loss_weights(model),
     )
+    assert network.optimizer is not None
+    network.optimizer.excluded_from_weight_decay = frozenset(naming.without_weight_decay(model))
     if y is not None:
         network.heads = [
             head

@@ -7,13 +7,14 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from compare.carried import Carried
-from compare.collecting import FIT, OWN, TAPE, Collector, Origin
+from compare.collecting import FIT, OWN, TAPE, Collector, Origin, Trace
 from compare.noise import Noisy
 from compare.reference import Derivation, location_of
 from compare.surroundings import Inputs
 from keras_models.alone import Alone
-from manual.layers import Embedding
 from manual.network import Network, Pass
 
 
@@ -26,11 +27,13 @@ class UpdateCheck(Collector):
         ways = {
             TAPE: (
                 self.tape["weight gradient"],
+                rows_of(self.tape),
                 self.tape.get("optimizer slot", {}),
                 self.tape["weight"],
             ),
             FIT: (
                 record.gradients,
+                record.rows,
                 {
                     f"{name}/{slot}": array
                     for slot, named in record.slots_after.items()
@@ -41,9 +44,9 @@ class UpdateCheck(Collector):
         }
         reference, optimizer = self.reference, self.network.optimizer
         self.learning_rate()
-        for source, (gradients, slots, weights) in ways.items():
+        for source, (gradients, rows, slots, weights) in ways.items():
             processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
-            arrived = self.arrived(gradients)
+            arrived = self.arrived(gradients, rows)
             update = reference.update(
                 weights_before,
                 arrived,
@@ -57,7 +60,7 @@ class UpdateCheck(Collector):
                 by = reference.derivation(optimizer, "processed gradient", "processed")
                 phase, expected = "processed gradient", update.processed
                 around = partial(self.places.of_update, arrived, {})
-                alone = partial(self.update_alone, gradients)
+                alone = partial(self.update_alone, gradients, rows)
                 origins = [
                     Origin(
                         by,
@@ -70,7 +73,7 @@ class UpdateCheck(Collector):
                 ]
                 self.compare_all(phase, names, processed, expected, origins, source)
             around = partial(self.places.of_update, arrived, processed)
-            alone = partial(self.update_alone, gradients)
+            alone = partial(self.update_alone, gradients, rows)
             for slot, (owners, expected) in update.slots.items():
                 by = reference.derivation(optimizer, slot, "update")
                 slot_names = [f"{name}/{slot}" for name in owners]
@@ -103,32 +106,29 @@ class UpdateCheck(Collector):
                     before = reference.exact(record.before[name])
                     self.compare("weight", name, weights[name], before, still, source)
 
-    def arrived(self, gradients: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return the gradients as the optimizer gets them.
-
-        An embedding's comes as one slice for each occurrence of an index. They are added up only
-        after the learning rate has been multiplied in, so that the sum carries noise of its own.
-        """
-        local = self.reference.gradients()
+    def arrived(self, gradients: Mapping[str, Any], rows: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the gradients as the optimizer gets them: those of tables as lists of rows."""
         return {
-            name: Noisy(array, local[name].noise, unit=local[name].unit)
-            if isinstance(self.owner(name)[0], Embedding)
-            else array
+            name: self.reference.gathered(array, rows.get(name))
             for name, array in gradients.items()
         }
 
-    def update_alone(self, gradients: Mapping[str, Any], name: str, alone: Alone) -> Any:
+    def update_alone(
+        self, gradients: Mapping[str, Any], rows: Mapping[str, Any], name: str, alone: Alone
+    ) -> Any:
         record = self.record
-        return alone.update(
-            record.before, gradients, record.slots_before, record.iterations, record.learning_rate
-        )[name]
+        slots, when = record.slots_before, (record.iterations, record.learning_rate)
+        return alone.update(record.before, gradients, slots, *when, rows)[name]
 
     def learning_rate(self) -> None:
         """Compare the rate that a schedule gives for this step."""
-        expected = self.reference.learning_rate(self.record.iterations)
+        expected = self.reference.learning_rate(self.record.iterations, self.record.learning_rate)
         if expected is not None:
             schedule = self.network.optimizer.schedule  # type: ignore[union-attr]
-            by = self.reference.derivation(schedule, "learning_rate", "rate")
+            if schedule is None:  # there are several
+                by, schedule = Derivation("learning rates", "", ""), self.network.optimizer
+            else:
+                by = self.reference.derivation(schedule, "learning_rate", "rate")
             origin = Origin(by, schedule, self.places.of_schedule)
             actual = self.record.learning_rate
             self.compare("optimizer slot", "learning_rate", actual, expected, origin, FIT)
@@ -193,9 +193,15 @@ class UpdateCheck(Collector):
                 before = reference.exact(record.before[name])
                 self.compare("weight", name, actual[name], before, origin, OWN)
         origin = Origin(replace(by, formula="n⁺ = n + 1"), optimizer, self.places.of_schedule)
-        expected = reference.exact(record.iterations + 1.0)
+        expected = reference.exact(record.iterations + (0.0 if update.skipped else 1.0))
         self.compare("state", "iterations", own.iterations, expected, origin, OWN)
 
     def owner(self, name: str) -> tuple[Any, str]:
         owner = self.network.owners[name]
         return owner, name.removeprefix(f"{owner.name}/")
+
+
+def rows_of(tape: Trace) -> dict[str, tuple[Any, Any]]:
+    """Return what the gradients of tables came as in a step under ``GradientTape``."""
+    numbers = tape.get("row number", {})
+    return {name: (array.astype(np.intp), tape["row"][name]) for name, array in numbers.items()}

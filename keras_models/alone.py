@@ -7,9 +7,11 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from keras_models import naming
 from keras_models.copies import CannotRun, computing_in, copied
+from keras_models.optimizers import copy_into, set_state
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -91,6 +93,7 @@ class Alone:
         slots: Mapping[str, Arrays],
         iterations: int,
         learning_rate: float,
+        rows: Mapping[str, tuple[np.ndarray, np.ndarray]],
     ) -> dict[str, np.ndarray]:
         """Return what one update makes of the state, all by name.
 
@@ -103,15 +106,11 @@ class Alone:
             for slot, variables in named.items():
                 for name, variable in variables.items():
                     variable.assign(slots[slot][name])
-            optimizer._iterations.assign(iterations)  # iterations itself counts updates
-            if isinstance(optimizer._learning_rate, keras.Variable):
-                optimizer._learning_rate.assign(learning_rate)
+            set_state(model, iterations, learning_rate)
             variables = dict(
                 zip(naming.trainable_names(model), model.trainable_variables, strict=True)
             )
-            arrived = [
-                keras.ops.convert_to_tensor(gradients[name], "float64") for name in gradients
-            ]
+            arrived = [_arrived(gradient, rows.get(name)) for name, gradient in gradients.items()]
             own, entered = optimizer._clip_gradients, list(arrived)
 
             def clip(unclipped: Any) -> Any:
@@ -125,7 +124,7 @@ class Alone:
                 del optimizer._clip_gradients
             after = {name: np.asarray(variable) for name, variable in naming.weights(model).items()}
             for name, gradient in zip(gradients, entered, strict=True):
-                after[f"{name}/processed gradient"] = np.asarray(gradient)
+                after[f"{name}/processed gradient"] = np.asarray(tf.convert_to_tensor(gradient))
             for slot, moved in named.items():
                 after |= {f"{name}/{slot}": np.asarray(one) for name, one in moved.items()}
             return after
@@ -134,8 +133,9 @@ class Alone:
         """Return the copy in float64, with the given weights."""
         if self._copy is None:
             self._copy = copied(self._model, "float64")
-            self._copy.compile_from_config(self._model.get_compile_config())
-            self._copy.optimizer.build(self._copy.trainable_variables)
+            config = {**self._model.get_compile_config(), "optimizer": "sgd"}
+            self._copy.compile_from_config(config)
+            self._copy.optimizer = copy_into(self._copy, self._model)
         for name, variable in naming.weights(self._copy).items():
             variable.assign(weights[name])
         return self._copy
@@ -150,6 +150,14 @@ def _operation(call: Any, inputs: Sequence[np.ndarray], output: int) -> np.ndarr
     args, kwargs = call.arguments.fill_in(taken)
     made = call.operation.call(*args, **kwargs)
     return np.asarray(keras.tree.flatten(made)[output], np.float64)
+
+
+def _arrived(gradient: np.ndarray, rows: tuple[np.ndarray, np.ndarray] | None) -> Any:
+    """Return a gradient as the optimizer gets it: that of a table as a list of rows."""
+    if rows is None:
+        return keras.ops.convert_to_tensor(gradient, "float64")
+    values = keras.ops.convert_to_tensor(rows[1], "float64")
+    return tf.IndexedSlices(values, rows[0], tf.constant(gradient.shape))
 
 
 def _masks(mask: Any, tensors: Sequence[Any], named: Sequence[str]) -> dict[str, Any]:

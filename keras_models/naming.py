@@ -89,9 +89,39 @@ def slots(model: keras.Model) -> dict[str, dict[str, Any]]:
     it doesn't name like that goes by its attribute: Adafactor's rows ``r`` and columns ``c``, which
     only weights with two axes or more have, and Nadam's ``u_product``, one for ``"all weights"``.
     """
-    optimizer = model.optimizer
-    optimizer.build(model.trainable_variables)
+    outer = model.optimizer
+    rules = rules_of(model)
+    found: dict[str, dict[str, Any]] = {}
+    for place, (rule, named) in enumerate(rules, 1):
+        all_weights = "all weights" if len(rules) == 1 else f"all weights {place}"
+        for slot, variables in _slots_of(rule, named, all_weights).items():
+            found.setdefault(slot, {}).update(variables)
+    if hasattr(outer, "inner_optimizer"):
+        for slot in ("step_counter", "dynamic_scale"):
+            found[slot] = {"all weights": getattr(outer, slot)}
+    return found
+
+
+def rules_of(model: keras.Model) -> list[tuple[Any, dict[str, Any]]]:
+    """Return the optimizers that move the weights, each with the weights that it moves."""
+    outer = model.optimizer
+    if not outer.built:  # to build twice would double what belongs to no weight
+        outer.build(model.trainable_variables)
     named = dict(zip(trainable_names(model), model.trainable_variables, strict=True))
+    if not isinstance(outer, keras.optimizers.MultiOptimizer):
+        return [(getattr(outer, "inner_optimizer", outer), named)]
+    places = {
+        name: outer._var_to_optimizer_idx[outer._var_key(variable)]
+        for name, variable in named.items()
+    }
+    return [
+        (rule, {name: named[name] for name, place in places.items() if place == index})
+        for index, rule in enumerate(outer.optimizers)
+        if index in places.values()
+    ]
+
+
+def _slots_of(optimizer: Any, named: dict[str, Any], all_weights: str) -> dict[str, dict[str, Any]]:
     prefixes: dict[str, list[str]] = {}
     for name, variable in named.items():
         prefixes.setdefault(variable.path.replace("/", "_") + "_", []).append(name)
@@ -111,7 +141,7 @@ def slots(model: keras.Model) -> dict[str, dict[str, Any]]:
                 if len(weight.shape) > 1
             }
     if isinstance(optimizer, keras.optimizers.Nadam):
-        found["u_product"] = {"all weights": optimizer._u_product}
+        found["u_product"] = {all_weights: optimizer._u_product}
     return found
 
 
@@ -119,8 +149,9 @@ def without_weight_decay(model: keras.Model) -> list[str]:
     """Return the names of the weights that were excluded from weight decay."""
     return [
         name
-        for name, variable in zip(trainable_names(model), model.trainable_variables, strict=True)
-        if not model.optimizer._use_weight_decay(variable.value)
+        for rule, named in rules_of(model)
+        for name, variable in named.items()
+        if not rule._use_weight_decay(variable.value)
     ]
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models import naming
+from keras_models.optimizers import learning_rate, rule_of
 
 
 @dataclass(frozen=True)
@@ -47,13 +48,15 @@ class StepRecord:
     iterations : int
         Training steps before this one (with accumulated gradients, fewer updates than that).
     learning_rate : float
-        Of this step, also where a schedule gives it.
+        Of this step, also where a schedule gives it; of several optimizers, an array.
     seeds : list of array
         The states of the model's random generators before the step.
     gradients : dict of name to array
         As the optimizer received them: of the scaled loss, where it has a loss scale.
     loss : array
         Of this batch, before the update: one number, or all values if they aren't reduced.
+    rows : dict of name to (numbers, rows)
+        What the gradients of tables came as: the numbers that were looked up, and a row for each.
     tensors : Tensors, optional
         Weights, slots and batch once more. None where the weights have several dtypes.
     """
@@ -68,11 +71,18 @@ class StepRecord:
     slots_before: dict[str, dict[str, np.ndarray]]
     slots_after: dict[str, dict[str, np.ndarray]]
     iterations: int
-    learning_rate: float
+    learning_rate: Any
     seeds: list[np.ndarray]
     gradients: dict[str, np.ndarray]
     loss: np.ndarray
+    rows: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
     tensors: Tensors | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def rate(self) -> float:
+        """The learning rate; of several optimizers, that of the first."""
+        one = self.learning_rate
+        return float(one[0]) if isinstance(one, np.ndarray) and one.ndim else one
 
 
 _Key = tuple[str, str]
@@ -125,7 +135,7 @@ class Recorder(keras.callbacks.Callback):
             else:
                 returned = own_train_function(iterator)
                 batch = returned["batch"]
-            self._returned = batch, returned["packed"]
+            self._returned = batch, returned["packed"], returned["rows"]
             return returned["logs"]
 
         model.train_function = train_function
@@ -150,7 +160,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
-        data, packed = self._returned
+        data, packed, rows = self._returned
         state, arrays = self._state_of(packed), self._unpacked(packed)
         after = self._state(arrays)
         weights_before, slots_before, iterations, seeds = self._before
@@ -169,10 +179,11 @@ class Recorder(keras.callbacks.Callback):
             slots_before=slots_before,
             slots_after=after[1],
             iterations=iterations,
-            learning_rate=float(arrays["learning rate", ""]),
+            learning_rate=as_rate(arrays["learning rate", ""]),
             seeds=seeds,
             gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
             loss=arrays["loss", "total"],
+            rows={name: tuple(part.numpy() for part in parts) for name, parts in rows.items()},
             tensors=None if self._state_before is None else Tensors(self._state_before, parts),
         )
         self._before, self._state_before = after, state
@@ -187,7 +198,7 @@ class Recorder(keras.callbacks.Callback):
                 for slot, named in self._slots.items()
                 for name, variable in named.items()
             },
-            ("iterations", ""): self.model.optimizer._iterations,
+            ("iterations", ""): rule_of(self.model.optimizer)._iterations,
             **{("seed", str(index)): seed for index, seed in enumerate(self._seeds)},
         }
 
@@ -226,13 +237,16 @@ class Recorder(keras.callbacks.Callback):
         """Run the model's own training step; return what passes through it beside its logs."""
         model, optimizer = self.model, self.model.optimizer
         own_apply, own_compute_loss = optimizer.apply, model.compute_loss
-        rate = tf.convert_to_tensor(optimizer.learning_rate)  # callbacks may have changed it
+        rate = learning_rate(model)  # callbacks may have changed it
         seen: dict[_Key, tuple[Any, Any]] = {}
+        rows: dict[str, tuple[Any, Any]] = {}
 
         def apply(gradients: Any, trainable_variables: Any = None) -> Any:
             for name, gradient in zip(self._names, gradients, strict=True):
                 if gradient is not None:  # (the graph may not know the shape of every gradient)
                     seen["gradient", name] = gradient, self._weights[name].shape
+                if isinstance(gradient, tf.IndexedSlices):
+                    rows[name] = gradient.indices, gradient.values
             return own_apply(gradients, trainable_variables)
 
         def compute_loss(*args: Any, **kwargs: Any) -> Any:
@@ -248,8 +262,8 @@ class Recorder(keras.callbacks.Callback):
         finally:
             del optimizer.apply, model.compute_loss
         after = {key: (one.value, one.shape) for key, one in self._variables().items()}
-        seen = {**after, **seen, ("learning rate", ""): (rate, ())}
-        returned = {"logs": logs, "packed": self._packed(seen)}
+        seen = {**after, **seen, ("learning rate", ""): (rate, rate.shape)}
+        returned = {"logs": logs, "packed": self._packed(seen), "rows": rows}
         return returned if self._hand_feed else {**returned, "batch": data}
 
     def _packed(self, seen: Mapping[_Key, tuple[Any, Any]]) -> dict[str, Any]:
@@ -266,3 +280,8 @@ class Recorder(keras.callbacks.Callback):
             place = key, tuple(shape), None if -1 in shape else math.prod(shape)
             self._layout.setdefault(group, []).append(place)
         return {group: tf.concat(flat, axis=0) for group, flat in parts.items()}
+
+
+def as_rate(rate: np.ndarray) -> Any:
+    """Return a learning rate as a number, or several as an array."""
+    return rate if rate.ndim else float(rate)

@@ -20,6 +20,7 @@ from keras_models import naming
 from keras_models.copies import copied
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
+from keras_models.optimizers import copy_into, rule_of, set_state
 from keras_models.recorder import Tensors
 
 Trace = dict[str, dict[str, np.ndarray]]
@@ -40,11 +41,9 @@ class Stepper:
         config = model.get_compile_config()
         config["loss"] = with_all_options(config["loss"], model.loss)
         config["metrics"] = config["weighted_metrics"] = None  # nobody asks the copy for them
+        config["optimizer"] = "sgd"  # for now
         self.model.compile_from_config(config)
-        excluded = naming.without_weight_decay(model)
-        if excluded:  # the configuration doesn't say so
-            named = naming.weights(self.model)
-            self.model.optimizer.exclude_from_weight_decay([named[name] for name in excluded])
+        self.model.optimizer = copy_into(self.model, model)
         self.names = list(naming.weights(self.model))
         self.trainable_names = naming.trainable_names(self.model)
         self._weights = list(naming.weights(self.model).values())
@@ -91,12 +90,13 @@ class Stepper:
         Returns
         -------
         Trace
-            With three phases beside the others: ``"draw"``, the random numbers that each layer
+            With some phases beside the others: ``"draw"``, the random numbers that each layer
             drew, as they came from the generator, under ``layer/0``, ``layer/1`` …; ``"mask"``, the
             masks that layers were called with, 1 where a step counts, and under ``loss/0`` … those
-            that the losses see; and ``"processed gradient"``, what is left of a gradient after
-            unscaling and clipping. That is missing where nothing is done to it, and where gradients
-            are accumulated: there it is made inside a branch of the graph, which can't be read from
+            that the losses see; ``"row number"`` and ``"row"``, what the gradients of tables came
+            as; and ``"processed gradient"``, what is left of a gradient after unscaling
+            and clipping. That is missing where nothing is done to it, and where gradients are
+            accumulated: there it is made inside a branch of the graph, which can't be read from
             outside, but the accumulators are slots and tell as much.
         """
         dtype = self._weights[0].dtype
@@ -110,7 +110,7 @@ class Stepper:
             flat, batch = tensors.state, tensors.batch
         state = (
             tf.convert_to_tensor(flat),
-            tf.constant(iterations, self.model.optimizer._iterations.dtype),
+            tf.constant(iterations, rule_of(self.model.optimizer)._iterations.dtype),
             self._constant(np.array(learning_rate, dtype)),
             self._constant(np.array(seeds, np.int64).reshape(-1, 2)),
         )
@@ -162,8 +162,7 @@ class Stepper:
             variable.assign(weights[name])
         for variable in self._slot_variables:
             variable.assign(tf.zeros(variable.shape, variable.dtype))
-        self.model.optimizer._iterations.assign(0)
-        self._set_learning_rate(learning_rate)
+        set_state(self.model, 0, learning_rate)
 
     def _compiled_for(self, state: Any, batch: Any) -> Callable[..., Any]:
         """Compile the step once, for batches of any size.
@@ -210,8 +209,7 @@ class Stepper:
         parts = tf.split(state, [math.prod(variable.shape) for variable in variables])
         for variable, part in zip(variables, parts, strict=True):
             variable.assign(tf.cast(tf.reshape(part, variable.shape), variable.dtype))
-        optimizer._iterations.assign(iterations)
-        self._set_learning_rate(learning_rate)
+        set_state(model, iterations, learning_rate)
         for index, seed in enumerate(self._seeds):
             seed.assign(seeds[index])
         with tf.GradientTape() as tape, self._recording() as (seen, drawn, masks):
@@ -241,16 +239,20 @@ class Stepper:
         for name, gradient in zip(self.trainable_names, of_weights, strict=True):
             if gradient is not None:
                 numbers["weight gradient", name] = gradient
+            if isinstance(gradient, tf.IndexedSlices):
+                numbers["row number", name] = tf.cast(gradient.indices, loss.dtype)
+                numbers["row", name] = gradient.values
         of_names = dict(zip(self.trainable_names, of_weights, strict=True))
         trained = [name for name, gradient in of_names.items() if gradient is not None]
         if processed:
             for name, gradient in zip(trained, processed, strict=True):
-                numbers["processed gradient", name] = gradient
+                numbers["processed gradient", name] = tf.convert_to_tensor(gradient)
         for slot, named in self._slots.items():
             for name, variable in named.items():
-                numbers["optimizer slot", f"{name}/{slot}"] = tf.identity(variable)
+                numbers["optimizer slot", f"{name}/{slot}"] = tf.cast(variable, loss.dtype)
         for name, variable in zip(self.names, self._weights, strict=True):
             numbers["weight", name] = tf.identity(variable)
+        numbers = {key: tf.convert_to_tensor(number) for key, number in numbers.items()}
         self._layout = [(*key, number.shape.rank) for key, number in numbers.items()]
         # Among narrower numbers, whole ones, and a yes or no, an operation may give float64.
         wide = any(number.dtype == tf.float64 for number in numbers.values())
@@ -260,11 +262,6 @@ class Stepper:
             tf.concat(flat, axis=0),
             tf.concat([tf.shape(number) for number in numbers.values()], axis=0),
         )
-
-    def _set_learning_rate(self, learning_rate: Any) -> None:
-        """Set the rate, unless the optimizer works it out itself, from a schedule."""
-        if isinstance(self.model.optimizer._learning_rate, keras.Variable):
-            self.model.optimizer._learning_rate.assign(learning_rate)
 
     def _activations(self, x: Any) -> dict[str, Any]:
         with self._recording() as (seen, _, _):

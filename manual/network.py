@@ -16,7 +16,7 @@ from manual.graph import Node, in_causal_order, nodes_of
 from manual.heads import Head, as_target, attached, of_each
 from manual.layers import Layer, Parameter, Symbol
 from manual.layers.base import Shape
-from manual.optimizers import Optimizer, Tensor
+from manual.optimizers import LossScaleOptimizer, Optimizer, Scattered, Tensor
 from manual.registry import from_keras
 from manual.replay import Rehearsed
 
@@ -326,7 +326,7 @@ class Network:
     @property
     def loss_scale(self) -> float:
         """What the loss is multiplied by before it is differentiated."""
-        return (self.optimizer.loss_scale_factor if self.optimizer is not None else None) or 1.0
+        return 1.0 if self.optimizer is None else self.optimizer.loss_scale(self.slots)
 
     def regularization_loss(self) -> Array:
         """Return what the weights themselves cost, all together."""
@@ -354,9 +354,11 @@ class Network:
         loss_weights : sequence of float, optional
         """
         self.heads = attached(loss, loss_weights, self.nodes, self.outputs, self.precision)
-        self.optimizer = (
-            optimizer if isinstance(optimizer, Optimizer) else from_keras("optimizer", optimizer)
-        )
+        if isinstance(optimizer, (str, Mapping)):
+            optimizer = from_keras("optimizer", optimizer)
+        if isinstance(optimizer, LossScaleOptimizer):
+            optimizer = optimizer.inner_optimizer
+        self.optimizer = optimizer
         self.slots = self.optimizer.new_slots(self.values, self.tensors)
         self.iterations = 0
 
@@ -435,6 +437,8 @@ class Network:
     def clear_gradients(self) -> None:
         """Set every gradient to zero, so that the next `backward` starts afresh."""
         self._all_gradients.fill(0.0)
+        for parameter in self.parameters.values():
+            parameter.rows.clear()
 
     def update_state(self, run: Pass) -> None:
         """Change what layers remember of a forward pass in training: moving averages."""
@@ -445,7 +449,15 @@ class Network:
         """Move all weights along the gradients, then project the constrained ones."""
         assert self.optimizer is not None, "compile the network first"
         step = self.optimizer.step(self.iterations)
-        self.optimizer.apply(self.values, self.gradients, self.slots, self.tensors, step)
+        tables = {
+            one.name: (one, rows)
+            for one in self.tensors
+            if (rows := self.parameters[one.name].gathered()) is not None
+        }
+        g = Scattered(self.gradients, tables) if tables else self.gradients
+        if self.optimizer.skips(g, self.slots):
+            return
+        self.optimizer.apply(self.values, g, self.slots, self.tensors, step)
         self.iterations += 1
         for parameter in self.constrained:
             assert parameter.constraint is not None
@@ -486,8 +498,8 @@ class Network:
             history.append(total / samples)
             if on_epoch is not None:
                 on_epoch(epoch, history[-1])
-        if self.optimizer is not None and self.optimizer.use_ema:  # as Keras does in the end
-            self.values[...] = self.slots["average"]
+        if self.optimizer is not None:
+            self.optimizer.finish(self.values, self.slots, self.tensors)
         return history
 
     def predict(self, x: Array | Sequence[Array]) -> Array:

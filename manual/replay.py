@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Batch = Sequence[Array]
 """Inputs, or targets: one array for each."""
+_Alike = tuple[int, float]
+"""What steps have in common that are computed alike: the size of the batch, the loss scale."""
 PAGE, LINE = 4096, 64
 """Bytes of a page of memory, and of a line of the cache."""
 
@@ -42,6 +44,13 @@ class Program:
             loss = network.differentiate(batch[: len(x)], batch[len(x) :])
         result = tape.lasting_array(self.loss)
         tape.put(result, result.value, loss)
+        self.rows = [
+            (one, [(_kept(tape, numbers), _kept(tape, rows)) for numbers, rows in one.rows])
+            for one in network.parameters.values()
+            if one.trainable and one.rows
+        ]
+        for table, rows in self.rows:
+            table.rows[:] = rows
         self.zeros = [one.value for one in gradients if one.held.key in tape.unwritten]
         self.calls = tape.program()
 
@@ -51,7 +60,18 @@ class Program:
             array.fill(0.0)
         for function, arguments in self.calls:
             function(*arguments)
+        for table, rows in self.rows:
+            table.rows[:] = rows
         return self.loss
+
+
+def _kept(tape: Tape, array: Any) -> Array:
+    """Let an array be there after each replay."""
+    if not isinstance(array, Recorded):
+        return array
+    place = np.empty(array.shape, array.dtype)
+    tape.put(tape.lasting_array(place), place, array)
+    return place
 
 
 def _with_gaps(batch: Array) -> Array:
@@ -119,13 +139,13 @@ class Rehearsed:
 
     def __init__(self, network: Network) -> None:
         self.network = network
-        self.seen: dict[int, int] = {}
-        self.recorded: dict[int, Program] = {}
-        self.trusted: dict[int, Program] = {}
+        self.seen: dict[_Alike, int] = {}
+        self.recorded: dict[_Alike, Program] = {}
+        self.trusted: dict[_Alike, Program] = {}
 
     def differentiate(self, x: Batch, y: Batch, rows: Array) -> Array:
         """Fill the gradients from these rows of all arrays; return their loss."""
-        size = len(rows)
+        size = len(rows), self.network.loss_scale
         program = self.trusted.get(size)
         if program is not None:
             for place, array in zip(program.places, (*x, *y), strict=True):
@@ -140,7 +160,7 @@ class Rehearsed:
             self.trusted[size] = program
         return self.network.differentiate(x, y)
 
-    def _recorded(self, size: int, x: Batch, y: Batch) -> Array:
+    def _recorded(self, size: _Alike, x: Batch, y: Batch) -> Array:
         before = self._memory()
         try:
             program = self.recorded[size] = Program(self.network, x, y)

@@ -1,7 +1,8 @@
-"""What Keras on TensorFlow does to the gradient of an embedding whose indices repeat.
+"""What Keras on TensorFlow does to the gradient of a table that was looked up twice in one place.
 
-The gradient arrives as one slice for each occurrence of an index. Whatever isn't linear in it (a
-square, a norm) has to add them up first. Keras squares, and takes norms of, the slices as they are.
+The gradient arrives as one row for each number that was looked up. Whatever isn't linear in it (a
+square, a norm), Keras does to each row by itself, and so does the hand-written half. Who adds up
+the rows of a number first, as the papers do, has other moments and norms.
 """
 
 from __future__ import annotations
@@ -11,40 +12,46 @@ from collections.abc import Iterator
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
+from compare.gathered import Gathered
+from compare.noise import Noisy
 
-EACH = "each occurrence of a repeated index is squared by itself"
+TOGETHER = "the rows of a repeated index are added up first; Keras squares each by itself"
 
 
 @hypothesis("optimizer slot")
-def squared_apart(place: Place) -> Iterator[Candidate]:
-    """Propose moments of Σ gᵢ² over the occurrences of an index in place of (Σ gᵢ)²."""
+def squared_together(place: Place) -> Iterator[Candidate]:
+    """Propose moments of (Σ gᵢ)² over the occurrences of an index in place of Σ gᵢ²."""
     state, quantity = place.inputs.get("state"), place.inputs.get("quantity")
-    if state is None or state.squares is None or quantity not in SHARES:
+    if state is None or not isinstance(state.g, Gathered) or quantity not in SHARES:
         return
     share = SHARES[quantity](state.settings)
     if share is not None:
-        more = state.squares - state.g * state.g
-        yield Candidate(EACH, place.right + more * share, "v⁺ of Σ gᵢ² instead of (Σ gᵢ)²")
+        g = state.g.summed()
+        more = g * g - state.g * state.g
+        yield Candidate(TOGETHER, place.right + more * share, "v⁺ of (Σ gᵢ)² instead of Σ gᵢ²")
 
 
 @hypothesis("processed gradient")
-def norm_apart(place: Place) -> Iterator[Candidate]:
-    """Propose clipping by the norm of all slices in place of that of their sums."""
+def norm_together(place: Place) -> Iterator[Candidate]:
+    """Propose clipping by the norm of the sums in place of that of all rows."""
     state = place.inputs.get("state")
-    if state is None or state.squares is None:
+    if state is None or not any(isinstance(one, Gathered) for one in state.gradients.values()):
         return
-    formula = "|g|² = Σ gᵢ² over the occurrences"
-    own = state.squares.sum()
-    if state.settings.get("clipnorm"):
-        bound = state.settings["clipnorm"]
-        clipped = state.g * bound / np.maximum(np.sqrt(own), bound)
-        yield Candidate(EACH, clipped, formula)
-    if state.settings.get("global_clipnorm"):
-        bound = state.settings["global_clipnorm"]
-        others = [g for name, g in state.gradients.items() if name != state.name]
-        for other in others:
-            own = own + (other * other).sum()
-        yield Candidate(EACH, state.g * bound / np.maximum(np.sqrt(own), bound), formula)
+    summed = {
+        name: one.summed() if isinstance(one, Gathered) else one
+        for name, one in state.gradients.items()
+    }
+    g, formula = summed[state.name], "|g|² = Σ (Σ gᵢ)² instead of Σ gᵢ² over the occurrences"
+    of_one, of_all = (state.settings.get(bound) for bound in ("clipnorm", "global_clipnorm"))
+    if of_one:
+        yield Candidate(TOGETHER, _within(g, of_one, (g * g).sum()), formula)
+    if of_all:
+        squares = sum((one * one).sum() for one in summed.values())
+        yield Candidate(TOGETHER, _within(g, of_all, squares), formula)
+
+
+def _within(g: Noisy, bound: float, squares: Noisy) -> Noisy:
+    return g * bound / np.maximum(np.sqrt(squares), bound)  # type: ignore[no-any-return]
 
 
 SHARES = {

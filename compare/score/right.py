@@ -48,7 +48,7 @@ def network(draw: Generator, at_kinks: bool) -> tuple[keras.Model, np.ndarray, n
         for variable in layer.trainable_variables:
             if variable.name == "bias":
                 variable.assign(scale * draw.normal(size=variable.shape))
-    names = list(LINEAR if kind == "tokens" else OPTIMIZERS)
+    names = list(OF_TABLES if kind == "tokens" else OPTIMIZERS)
     optimizer = OPTIMIZERS[str(draw.choice(names))]()
     model.compile(optimizer, loss, run_eagerly=True)
     shape = (int(draw.integers(9, 17)), *inputs.shape[1:])
@@ -204,7 +204,6 @@ OPTIMIZERS: dict[str, Callable[[], Any]] = {
     "Nadam": lambda: keras.optimizers.Nadam(0.01),
     "averaged": lambda: keras.optimizers.SGD(0.05, momentum=0.9, use_ema=True),
 }
-LINEAR = ("SGD", "averaged")
-"""What an Embedding is trained with. Where a token occurs twice in a batch, Keras on TensorFlow
-squares each occurrence's gradient before it adds them up, and so has other moments, and norms, than
-their sum has: a finding about Keras, and no false alarm."""
+OF_TABLES = [name for name in OPTIMIZERS if name != "RMSprop"]
+"""What an Embedding is trained with. Where a token occurs often in a batch, Keras's centered
+RMSprop takes the root of a negative number, v of Σ gᵢ² less the square of a mean, and stops."""

@@ -77,7 +77,8 @@ class Updated:
         return moved
 
     def at(self, name: str, index: Index, gradients: Noisy) -> Noisy | None:
-        if not self.by_element or self.reference.network.parameters[name].constraint is not None:
+        weight = self.reference.network.parameters[name]
+        if not self.by_element or weight.rows or weight.constraint is not None:
             return None
         record, times = self.record, gradients.shape
         update = self.reference.update(

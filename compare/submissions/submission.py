@@ -27,8 +27,11 @@ from compare.submissions.movers import Mover, Unmoved, Updated, exact_mover
 from compare.submissions.returned import Arrays, Returns, Step, called, checked_submission
 from compare.submissions.slips import Slips
 from compare.twins import model_config, twin_network, working_dtype
+from compare.updates import rows_of
 from keras_models import naming
-from keras_models.recorder import StepRecord
+from keras_models.optimizers import learning_rate as learning_rates
+from keras_models.optimizers import rule_of
+from keras_models.recorder import StepRecord, as_rate
 from keras_models.stepper import Stepper
 
 THE_SUBMISSION = "the submission"
@@ -203,8 +206,8 @@ def _right_step(
         slot: {name: variable.numpy() for name, variable in found.items()}
         for slot, found in naming.slots(model).items()
     }
-    iterations = int(model.optimizer._iterations.numpy())
-    learning_rate = float(np.asarray(model.optimizer.learning_rate))
+    iterations = int(rule_of(model.optimizer)._iterations.numpy())
+    learning_rate = as_rate(np.asarray(learning_rates(model)))
     sample_weight = weighted[0] if weighted else None
     seeds = [variable.numpy() for variable in naming.seeds(model)]
     state = before, slots, iterations, learning_rate
@@ -228,5 +231,6 @@ def _right_step(
         seeds=seeds,
         gradients=tape["weight gradient"],
         loss=tape["loss"]["total"],
+        rows=rows_of(tape),
     )
     return record, tape

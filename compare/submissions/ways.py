@@ -189,6 +189,7 @@ def _step(network: Network, x: Any, y: Any, way: Way) -> None:
             if parameter in network.constrained and parameter.constraint is not None:
                 parameter.constraint.apply(parameter.value)
             parameter.gradient[...] = 0.0
+            parameter.rows.clear()
         return dy
 
     network.backward(run, upstream, altered=update_first)

@@ -33,6 +33,8 @@ class Parameter:
         Whether that changes it *before* the gradient does: a kernel that is normalized in place.
     used : array, or None
         What the last forward pass had in its place, if it is one of these: that is regularized.
+    rows : list of (numbers, rows)
+        Of a table: what its gradient is the sum of. An optimizer may look at each row by itself.
     """
 
     is_prepared = False
@@ -55,6 +57,22 @@ class Parameter:
         self.regularizer = regularizer
         self.trainable = trainable
         self.is_state = is_state
+        self.rows: list[tuple[Array, Array]] = []
+
+    def add_rows(self, numbers: Array, rows: Array) -> None:
+        """Add rows to the gradient's rows of these numbers."""
+        np.add.at(self.gradient, numbers, rows)
+        self.rows.append((numbers, rows))
+
+    def gathered(self) -> tuple[Array, Array] | None:
+        """Return the numbers and the rows of all calls; None if the gradient is no sum of rows.
+
+        It isn't where a regularizer adds to every row: there Keras adds all up first.
+        """
+        if not self.rows or self.regularizer is not None:
+            return None
+        numbers, rows = zip(*self.rows, strict=True)
+        return np.concatenate(numbers), np.concatenate(rows)
 
     @property
     def size(self) -> int:

@@ -69,8 +69,7 @@ class Embedding(Layer):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         numbers, x = saved
-        rows = dy.reshape(-1, self.output_dim)
-        np.add.at(self.embeddings.gradient, numbers.reshape(-1), rows)
+        self.embeddings.add_rows(numbers.reshape(-1), dy.reshape(-1, self.output_dim))
         return np.zeros_like(x, dtype=dy.dtype)
 
 

@@ -15,7 +15,11 @@ from manual.optimizers.base import (
     as_float32,
     tensors_of,
 )
+from manual.optimizers.dynamic_scale import DynamicScale
+from manual.optimizers.loss_scale import LossScaleOptimizer
 from manual.optimizers.momentum import SGD, Lion
+from manual.optimizers.multiple import MultiOptimizer
+from manual.optimizers.scattered import Rows, Scattered, summed
 from manual.optimizers.tensors import Adafactor, Lamb, Muon
 
 __all__ = [
@@ -27,17 +31,23 @@ __all__ = [
     "Adam",
     "AdamW",
     "Adamax",
+    "DynamicScale",
     "Ftrl",
     "Lamb",
     "Lion",
+    "LossScaleOptimizer",
+    "MultiOptimizer",
     "Muon",
     "Nadam",
     "Optimizer",
     "OptimizerPerTensor",
     "RMSprop",
+    "Rows",
+    "Scattered",
     "ScheduleFreeAdamW",
     "Step",
     "Tensor",
     "as_float32",
+    "summed",
     "tensors_of",
 ]

@@ -95,7 +95,7 @@ class Adamax(Optimizer):
     def update(self, w: Array, g: Array, slots: Slots, t: int, learning_rate: float) -> None:
         m, u = slots["momentum"], slots["norm"]
         m += (g - m) * (1.0 - self.beta_1)
-        np.maximum(u * self.beta_2, np.abs(g), out=u)
+        np.maximum(u * self.beta_2, abs(g), out=u)
         correction = 1.0 - as_float32(self.beta_1) ** t
         w -= learning_rate * m / (correction * (u + self.epsilon))
 

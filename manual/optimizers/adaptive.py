@@ -123,10 +123,10 @@ class Adadelta(Optimizer):
         squares, deltas = slots["accumulated_grad"], slots["accumulated_delta_var"]
         squares *= self.rho
         squares += (1.0 - self.rho) * (g * g)
-        delta = -(np.sqrt(deltas + self.epsilon) * g / np.sqrt(squares + self.epsilon))
+        ratio = np.sqrt(deltas + self.epsilon) / np.sqrt(squares + self.epsilon)
         deltas *= self.rho
-        deltas += (1.0 - self.rho) * (delta * delta)
-        w += learning_rate * delta
+        deltas += (1.0 - self.rho) * (ratio * ratio * (g * g))
+        w -= learning_rate * (ratio * g)
 
 
 @twin_of("Ftrl")
@@ -169,6 +169,7 @@ class Ftrl(Optimizer):
         n += g * g
         after = n**self.power
         z += g + (2.0 * self.shrinkage) * w - (after - before) / learning_rate * w
-        penalty = self.l2 + self.beta / (2.0 * learning_rate)
+        # An array, because a schedule may end at a rate of 0.
+        penalty = self.l2 + self.beta * np.ones_like(n[:1]) / (2.0 * learning_rate)
         clipped = np.minimum(np.maximum(z, -self.l1), self.l1)
         w[...] = (clipped - z) / (after / learning_rate + 2.0 * penalty)

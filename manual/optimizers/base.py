@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from manual.arrays import Array
+from manual.optimizers.dynamic_scale import DynamicScale
+from manual.optimizers.scattered import Scattered, Tensor, summed
 from manual.registry import NoTwin, from_keras
 from manual.schedules import Schedule
 
@@ -21,15 +22,6 @@ ALL_WEIGHTS = "all weights"
 
 BLOCK = 2**14
 """How many weights an element-wise rule moves at a time."""
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """One weight's place in a flat array."""
-
-    name: str
-    place: slice
-    shape: Shape
 
 
 def tensors_of(shapes: Iterable[tuple[str, Shape]]) -> list[Tensor]:
@@ -66,6 +58,9 @@ PROCESSING = {
     "gradient_accumulator": "A⁺ = A + g; every k-th step: g ← (g + A) / k, A⁺ = 0",
     "average": "w̄⁺ = μ w̄ + (1 − μ) w⁺, and w̄⁺ = w⁺ in the first update",
     "learning_rate": "η of the schedule, after this many steps",
+    **DynamicScale.derivation,
+    "gradient of a table": "g² = Σ gᵢ², |g| = Σ |gᵢ| over all places where a number occurs, and so "
+    "for norms and bounds: each row by itself (the papers: g = Σ gᵢ first)",
 }
 
 
@@ -100,6 +95,8 @@ class Optimizer:
         What a slot holds before the first update, where that isn't 0.
     shared : tuple of str
         The slots that exist once for all weights.
+    scaling : DynamicScale, optional
+        Of the loss, where this optimizer is inside a `LossScaleOptimizer`.
     """
 
     kind: ClassVar[str] = "optimizer"
@@ -145,6 +142,7 @@ class Optimizer:
         self.loss_scale_factor = loss_scale_factor
         self.gradient_accumulation_steps = gradient_accumulation_steps
         self.excluded_from_weight_decay: frozenset[str] = frozenset()
+        self.scaling: DynamicScale | None = None
 
     # ------------------------------------------------------------------ the rule
 
@@ -169,7 +167,7 @@ class Optimizer:
         Many weights are taken in blocks, so that what the rule works out on the way stays in the
         cache. A slot that exists once for all of them can't be moved once for each block.
         """
-        if w.size <= BLOCK or self.shared:
+        if w.size <= BLOCK or self.shared or isinstance(g, Scattered):
             self.update(w, g, slots, step.t, step.learning_rate)
             return
         for start in range(0, w.size, BLOCK):
@@ -191,21 +189,40 @@ class Optimizer:
         """Return how many updates there were in so many steps of training."""
         return iterations // (self.gradient_accumulation_steps or 1)
 
+    def loss_scale(self, slots: Mapping[str, Array]) -> float:
+        """Return what the loss is multiplied by before it is differentiated."""
+        if self.scaling is not None:
+            return float(slots["dynamic_scale"][0])
+        return self.loss_scale_factor or 1.0
+
+    def skips(self, g: Array, slots: Slots) -> bool:
+        """Say whether a step is left out, because its scaled gradient isn't finite."""
+        if self.scaling is None or bool(np.isfinite(summed(g)).all()):
+            return False
+        self.scaling.shrink(slots)
+        return True
+
     def apply(
         self, w: Array, g: Array, slots: Slots, tensors: Sequence[Tensor], step: Step
     ) -> None:
-        """Take one training step in place, from the gradient of the (scaled) loss."""
+        """Take one training step in place, from the gradient of the (scaled) loss.
+
+        Where weights are tables of which rows were looked up, the gradient is `Scattered`.
+        """
         self.move(w, self.processed(g, slots, tensors, step), slots, tensors, step)
 
     def processed(
         self, g: Array, slots: Slots, tensors: Sequence[Tensor], step: Step
     ) -> Array | None:
         """Return the gradient that the rule gets; None while gradients are still added up."""
-        if self.loss_scale_factor is not None:
-            g = g / self.loss_scale_factor
+        scale = self.loss_scale_factor if self.scaling is None else slots["dynamic_scale"]
+        if isinstance(g, Scattered) and scale is not None:
+            g = g.each(lambda part: part / scale, tensors)
+        elif scale is not None:
+            g = g / scale
         k = self.gradient_accumulation_steps
         if k:
-            total = slots["gradient_accumulator"]
+            g, total = summed(g), slots["gradient_accumulator"]
             if (step.iterations + 1) % k:
                 total += g
                 return None
@@ -215,18 +232,25 @@ class Optimizer:
 
     def clipped(self, g: Array, tensors: Sequence[Tensor]) -> Array:
         """Return the gradient within its bounds."""
+        scattered = isinstance(g, Scattered)
         if self.clipnorm:
-            parts = [g[tensor.place] for tensor in tensors]
             c = self.clipnorm
-            return np.concatenate([part * c / np.maximum(norm(part), c) for part in parts])
+            return each(lambda part: part * c / np.maximum(norm(part), c), g, tensors)
         if self.global_clipnorm:
-            squares = np.concatenate([(g[one.place] ** 2).sum().reshape(1) for one in tensors])
+            squares, whole = g * g, summed(g)
+            parts = np.concatenate([squares[one.place].sum().reshape(1) for one in tensors])
             with np.errstate(divide="ignore"):
-                reciprocal = 1.0 / np.sqrt(squares.sum())
-            return g * (np.minimum(reciprocal, 1.0 / self.global_clipnorm) * self.global_clipnorm)
+                reciprocal = 1.0 / np.sqrt(parts.sum())
+            scale = np.minimum(reciprocal, 1.0 / self.global_clipnorm) * self.global_clipnorm
+            return whole * scale
         if self.clipvalue:
-            return np.minimum(np.maximum(g, -self.clipvalue), self.clipvalue)
+            return each(self.within_bounds, g, tensors) if scattered else self.within_bounds(g)
         return g
+
+    def within_bounds(self, g: Array) -> Array:
+        """Return the gradient with every element between −c and c."""
+        c = self.clipvalue or np.inf
+        return np.minimum(np.maximum(g, -c), c)
 
     def move(
         self, w: Array, g: Array | None, slots: Slots, tensors: Sequence[Tensor], step: Step
@@ -244,6 +268,13 @@ class Optimizer:
             every = self.ema_overwrite_frequency
             if every and (updates + 1) % every == 0:
                 w[...] = average
+        if self.scaling is not None:
+            self.scaling.grow(slots)
+
+    def finish(self, w: Array, slots: Slots, tensors: Sequence[Tensor]) -> None:
+        """Put the average, if there is one, in the place of the weights: training is over."""
+        if self.use_ema:
+            w[...] = slots["average"]
 
     def decay(self, w: Array, tensors: Sequence[Tensor], learning_rate: Any) -> None:
         """Shrink the weights in place, whatever the gradient: weight decay, decoupled from it."""
@@ -275,7 +306,9 @@ class Optimizer:
     def slot_names(self) -> tuple[str, ...]:
         """Everything that is remembered: by the rule, and by what surrounds it."""
         accumulator = ("gradient_accumulator",) if self.gradient_accumulation_steps else ()
-        return (*self.rule_slots, *accumulator, *(("average",) if self.use_ema else ()))
+        average = ("average",) if self.use_ema else ()
+        scaling = DynamicScale.slots if self.scaling is not None else ()
+        return (*self.rule_slots, *accumulator, *average, *scaling)
 
     def slot_shape(self, slot: str, tensor: Tensor) -> Shape | None:
         """Return the shape of what a slot holds for a weight; None if it holds nothing for it."""
@@ -283,7 +316,7 @@ class Optimizer:
 
     def layout(self, slot: str, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Say where in its flat array a slot holds what belongs to each weight."""
-        if slot in self.shared:
+        if slot in self.shared or slot in DynamicScale.slots:
             return tensors_of([(ALL_WEIGHTS, ())])
         if slot not in self.rule_slots:
             return list(tensors)
@@ -292,8 +325,9 @@ class Optimizer:
 
     def new_slots(self, w: Array, tensors: Sequence[Tensor]) -> dict[str, Array]:
         """Return the memory before the first update of the weights ``w``."""
+        starts = {**self.starts, **(self.scaling.starts if self.scaling is not None else {})}
         return {
-            slot: np.full(size_of(self.layout(slot, tensors)), self.starts.get(slot, 0.0), w.dtype)
+            slot: np.full(size_of(self.layout(slot, tensors)), starts.get(slot, 0.0), w.dtype)
             for slot in self.slot_names
         }
 
@@ -313,11 +347,19 @@ class OptimizerPerTensor(Optimizer):
                 if tensor.name in layout:
                     where = layout[tensor.name]
                     own[slot] = slots[slot][where.place].reshape(where.shape)
-            slope = g[tensor.place].reshape(tensor.shape)
+            scattered = isinstance(g, Scattered)
+            slope = g.of(tensor) if scattered else g[tensor.place].reshape(tensor.shape)
             self.update(part, slope, own, step.t, step.learning_rate)
             w[tensor.place] = part.reshape(-1)
             for slot, array in own.items():
                 slots[slot][layouts[slot][tensor.name].place] = array.reshape(-1)
+
+
+def each(function: Callable[[Array], Array], g: Array, tensors: Sequence[Tensor]) -> Array:
+    """Change each weight's gradient by itself; of a table, the list of its rows."""
+    if isinstance(g, Scattered):
+        return g.each(function, tensors)
+    return np.concatenate([function(g[tensor.place]) for tensor in tensors])
 
 
 def norm(array: Array) -> Array:

@@ -113,8 +113,8 @@ class Adafactor(OptimizerPerTensor):
             v[...] = rows[..., None] * c[..., None, :]
         else:
             v[...] = beta * v + (1.0 - beta) * squares
-        u = g / np.sqrt(v)
-        w -= alpha * (u / np.maximum(root_mean_square(u) / self.clip_threshold, 1.0))
+        size = np.sqrt((g * g / v).mean())  # of u; of a table, of all its rows
+        w -= alpha * (g / np.sqrt(v) / np.maximum(size / self.clip_threshold, 1.0))
 
 
 @twin_of("Muon")

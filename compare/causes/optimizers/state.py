@@ -43,9 +43,6 @@ class State:
         What projects the updated weight.
     starts : mapping of str to float
         What a slot holds before the first update, where that isn't 0.
-    squares : array, optional
-        Of an embedding: the squares of what each occurrence of an index adds to its gradient,
-        added up.
     """
 
     w: Any
@@ -62,7 +59,6 @@ class State:
     decays: bool = True
     constraint: Any = None
     starts: Mapping[str, float] = field(default_factory=dict)
-    squares: Any = None
 
 
 def rounded(number: float) -> float:
@@ -104,5 +100,4 @@ def without_noise(s: State) -> State:
         processed=numbers(s.processed),
         gradients=plain(s.gradients),
         accumulators=plain(s.accumulators),
-        squares=numbers(s.squares),
     )

