@@ -150,13 +150,13 @@ def compile_like(
     """Give the network the loss and optimizer that the Keras model was compiled with."""
     if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
+    loss = _per_output("loss", model.loss, model)
+    if y is not None and len(loss) == len(y):
+        loss = [_named(*each) for each in zip(loss, y, model.outputs, strict=True)]
     if isinstance(
         getattr(model.optimizer, "inner_optimizer", None), keras.optimizers.MultiOptimizer
     ):
         raise NoTwin("A LossScaleOptimizer around a MultiOptimizer has no hand-derived twin yet.")
-    loss = _per_output("loss", model.loss, model)
-    if y is not None and len(loss) == len(y):
-        loss = [_named(*each) for each in zip(loss, y, model.outputs, strict=True)]
     network.compile(
         [None if one is None else loss_config(keras.losses.get(one)) for one in loss],
         config_of(model),

@@ -141,6 +141,14 @@ class Alone:
         return self._copy
 
 
+def _arrived(gradient: np.ndarray, rows: tuple[np.ndarray, np.ndarray] | None) -> Any:
+    """Return a gradient as the optimizer gets it: that of a table as a list of rows."""
+    if rows is None:
+        return keras.ops.convert_to_tensor(gradient, "float64")
+    values = keras.ops.convert_to_tensor(rows[1], "float64")
+    return tf.IndexedSlices(values, rows[0], tf.constant(gradient.shape))
+
+
 def _operation(call: Any, inputs: Sequence[np.ndarray], output: int) -> np.ndarray:
     """Call an operation with other tensors, and with its own constants."""
     taken = {
@@ -150,14 +158,6 @@ def _operation(call: Any, inputs: Sequence[np.ndarray], output: int) -> np.ndarr
     args, kwargs = call.arguments.fill_in(taken)
     made = call.operation.call(*args, **kwargs)
     return np.asarray(keras.tree.flatten(made)[output], np.float64)
-
-
-def _arrived(gradient: np.ndarray, rows: tuple[np.ndarray, np.ndarray] | None) -> Any:
-    """Return a gradient as the optimizer gets it: that of a table as a list of rows."""
-    if rows is None:
-        return keras.ops.convert_to_tensor(gradient, "float64")
-    values = keras.ops.convert_to_tensor(rows[1], "float64")
-    return tf.IndexedSlices(values, rows[0], tf.constant(gradient.shape))
 
 
 def _masks(mask: Any, tensors: Sequence[Any], named: Sequence[str]) -> dict[str, Any]:

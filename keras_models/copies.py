@@ -26,8 +26,8 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     dtype : str, optional
         What its layers compute in; by default what the model's do.
     """
-    compiled, model.compiled = model.compiled, False  # or Keras would try to copy the optimizer,
-    try:  # and to read a metric's configuration, which it can't always: AUC with label_weights
+    compiled, model.compiled = model.compiled, False  # the copy shall not be, and a metric's
+    try:  # configuration can't always be read back: that of AUC with label_weights
         remade = partial(_remade, dtype=dtype)
         copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     finally:

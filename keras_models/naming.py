@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -60,7 +61,12 @@ def is_graph(layer: Any) -> bool:
 def named_weights(layer: Any) -> Iterator[tuple[str, Any]]:
     """Yield the weights of a layer with their names within it, in Keras's order."""
     times = Counter(variable.name for variable in layer.weights)
+    nameless = 0
     for variable in layer.weights:
+        if re.fullmatch(r"variable(_\d+)?", variable.name):  # counted by Keras over all models
+            yield "variable" + (f"_{nameless}" if nameless else ""), variable
+            nameless += 1
+            continue
         # The layer's name may be missing, or have the model's before it.
         within = f"/{variable.path}".rpartition(f"/{layer.name}/")[-1].removeprefix("/")
         yield (variable.name if times[variable.name] == 1 else within), variable

@@ -40,8 +40,8 @@ class Stepper:
         self.model = copied(model)
         config = model.get_compile_config()
         config["loss"] = with_all_options(config["loss"], model.loss)
-        config["metrics"] = config["weighted_metrics"] = None  # nobody asks the copy for them
         config["optimizer"] = "sgd"  # for now
+        config["metrics"] = config["weighted_metrics"] = None  # nobody asks the copy for them
         self.model.compile_from_config(config)
         self.model.optimizer = copy_into(self.model, model)
         self.names = list(naming.weights(self.model))
@@ -240,7 +240,7 @@ class Stepper:
             if gradient is not None:
                 numbers["weight gradient", name] = gradient
             if isinstance(gradient, tf.IndexedSlices):
-                numbers["row number", name] = tf.cast(gradient.indices, loss.dtype)
+                numbers["row number", name] = gradient.indices
                 numbers["row", name] = gradient.values
         of_names = dict(zip(self.trainable_names, of_weights, strict=True))
         trained = [name for name, gradient in of_names.items() if gradient is not None]
@@ -249,7 +249,7 @@ class Stepper:
                 numbers["processed gradient", name] = tf.convert_to_tensor(gradient)
         for slot, named in self._slots.items():
             for name, variable in named.items():
-                numbers["optimizer slot", f"{name}/{slot}"] = tf.cast(variable, loss.dtype)
+                numbers["optimizer slot", f"{name}/{slot}"] = tf.identity(variable)
         for name, variable in zip(self.names, self._weights, strict=True):
             numbers["weight", name] = tf.identity(variable)
         numbers = {key: tf.convert_to_tensor(number) for key, number in numbers.items()}

@@ -45,7 +45,7 @@ class Program:
         result = tape.lasting_array(self.loss)
         tape.put(result, result.value, loss)
         self.rows = [
-            (one, [(_kept(tape, numbers), _kept(tape, rows)) for numbers, rows in one.rows])
+            (one, [rows and (_kept(tape, rows[0]), _kept(tape, rows[1])) for rows in one.rows])
             for one in network.parameters.values()
             if one.trainable and one.rows
         ]

@@ -33,8 +33,9 @@ class Parameter:
         Whether that changes it *before* the gradient does: a kernel that is normalized in place.
     used : array, or None
         What the last forward pass had in its place, if it is one of these: that is regularized.
-    rows : list of (numbers, rows)
+    rows : list of (numbers, rows) or None
         Of a table: what its gradient is the sum of. An optimizer may look at each row by itself.
+        None stands for what came whole.
     """
 
     is_prepared = False
@@ -57,21 +58,28 @@ class Parameter:
         self.regularizer = regularizer
         self.trainable = trainable
         self.is_state = is_state
-        self.rows: list[tuple[Array, Array]] = []
+        self.rows: list[tuple[Array, Array] | None] = []
 
     def add_rows(self, numbers: Array, rows: Array) -> None:
         """Add rows to the gradient's rows of these numbers."""
         np.add.at(self.gradient, numbers, rows)
         self.rows.append((numbers, rows))
 
+    def add_whole(self, gradient: Array) -> None:
+        """Add to the gradient of a table what isn't a list of rows."""
+        self.gradient += gradient
+        self.rows.append(None)
+
     def gathered(self) -> tuple[Array, Array] | None:
         """Return the numbers and the rows of all calls; None if the gradient is no sum of rows.
 
-        It isn't where a regularizer adds to every row: there Keras adds all up first.
+        It isn't where a regularizer, or another use of the table, adds to every row: there Keras
+        adds all up first.
         """
-        if not self.rows or self.regularizer is not None:
+        found = [rows for rows in self.rows if rows is not None]
+        if not found or len(found) < len(self.rows) or self.regularizer is not None:
             return None
-        numbers, rows = zip(*self.rows, strict=True)
+        numbers, rows = zip(*found, strict=True)
         return np.concatenate(numbers), np.concatenate(rows)
 
     @property

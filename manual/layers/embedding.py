@@ -149,7 +149,7 @@ class ReversibleEmbedding(Embedding):
         dz = dy if self.logit_soft_cap is None else self.uncapped(dy, z, self.logit_soft_cap)
         rows, dz_rows = x.reshape(-1, self.output_dim), dz.reshape(-1, self.input_dim)
         if self.tie_weights:
-            self.embeddings.gradient += self.product(dz_rows.T, rows)
+            self.embeddings.add_whole(self.product(dz_rows.T, rows))
         else:
             self.reverse_embeddings.gradient += self.product(rows.T, dz_rows)
         return self.product(dz, kernel.T)

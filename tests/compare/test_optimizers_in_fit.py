@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from compare import BadInput, Report, lockstep
+from compare import Report, lockstep
 from manual.optimizers import DynamicScale, MultiOptimizer, Optimizer
 from tests.compare import drawn_optimizers
 
@@ -165,12 +165,6 @@ def test_weights_that_are_mapped_to_another_are_found(
     monkeypatch.setattr(MultiOptimizer, "rule_of", lambda self, name: 1 - right(self, name))
     report = trained(by_layer(rules.SGD(0.1), rules.SGD(0.2)))
     assert report.first is not None and report.first.phase == "weight"
-
-
-def test_a_scale_around_several_is_refused() -> None:
-    several = rules.MultiOptimizer(rules.OptimizerMap(rules.Adam(0.01)))
-    with pytest.raises(BadInput, match="LossScaleOptimizer around a MultiOptimizer"):
-        trained(rules.LossScaleOptimizer(several))
 
 
 # ---------------------------------------------------------------------- rates that change

@@ -302,7 +302,7 @@ def test_a_recording_that_is_wrong_is_not_used() -> None:
     rehearsed = Rehearsed(network)
     for _ in range(rehearsed.AT + 1):
         rehearsed.differentiate([inputs], [targets], rows)
-    assert isinstance(rehearsed.recorded[4], Program)
+    assert isinstance(rehearsed.recorded[4, 1.0], Program)
     rehearsed.differentiate([inputs], [targets], rows)
     assert not rehearsed.recorded and not rehearsed.trusted
 
