@@ -62,6 +62,11 @@ def named_weights(layer: Any) -> Iterator[tuple[str, Any]]:
     """Yield the weights of a layer with their names within it, in Keras's order."""
     times = Counter(variable.name for variable in layer.weights)
     nameless = 0
+    paths = {
+        id(variable): f"{part.name}/{name}"
+        for part in _parts(layer)
+        for name, variable in _by_path(part)
+    }
     for variable in layer.weights:
         if re.fullmatch(r"variable(_\d+)?", variable.name):  # counted by Keras over all models
             yield "variable" + (f"_{nameless}" if nameless else ""), variable
@@ -69,7 +74,34 @@ def named_weights(layer: Any) -> Iterator[tuple[str, Any]]:
             continue
         # The layer's name may be missing, or have the model's before it.
         within = f"/{variable.path}".rpartition(f"/{layer.name}/")[-1].removeprefix("/")
-        yield (variable.name if times[variable.name] == 1 else within), variable
+        name = variable.name if times[variable.name] == 1 else paths.get(id(variable), within)
+        yield name, variable
+
+
+def _by_path(layer: Any) -> Iterator[tuple[str, Any]]:
+    parts = _parts(layer)
+    if not parts:
+        yield from named_weights(layer)
+    for part in parts:
+        for name, variable in _by_path(part):
+            yield f"{part.name}/{name}", variable
+
+
+def _parts(layer: Any) -> list[Any]:
+    """Return the layers that a wrapper, or a recurrent layer, is made of.
+
+    In a copy they were built by themselves, and the paths of their weights begin with them.
+    """
+    parts: list[Any] = []
+    if isinstance(layer, keras.layers.Bidirectional):
+        parts = [layer.forward_layer, layer.backward_layer]
+    elif isinstance(layer, keras.layers.StackedRNNCells):
+        parts = list(layer.cells)
+    elif isinstance(layer, keras.layers.RNN):
+        parts = [layer.cell]
+    elif isinstance(layer, keras.layers.TimeDistributed):
+        parts = [layer.layer]
+    return [part for part in parts if isinstance(part, keras.layers.Layer)]
 
 
 def seeds(model: keras.Model) -> list[Any]:

@@ -311,8 +311,9 @@ def _arguments(
         args += [given.pop(name) for name in part.tensor_arguments if _is_listed(given.get(name))]
     flat = [one for value in args for one in _flat(value)]
     if isinstance(part, Layer) and "initial_state" in part.tensor_arguments:
-        if len(flat) > 1 and inbound_node["kwargs"].get("mask") is not None:
-            given["mask"] = True  # which Keras hands on beside a state only if it is asked to
+        stated = len(flat) > 1 or "initial_state" in given
+        if stated and inbound_node["kwargs"].get("mask") is not None:
+            given["masked"] = True  # Keras hands on a mask beside a state only if it is told to
         if not all(isinstance(one, _Tensor) for one in flat):
             given["initial_state"] = "numbers"
     return [one.history for one in flat if isinstance(one, _Tensor)], given

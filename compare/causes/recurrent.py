@@ -22,7 +22,7 @@ def setting_of(place: Place) -> Setting | None:
     layer = place.map
     if not isinstance(layer, SimpleRNN | LSTM | GRU) or layer.return_state or layer.stateful:
         return None
-    if not place.has("x", "dz", "W", "recurrent_kernel"):
+    if not place.has("x", "dz", "W", "recurrent_kernel") or isinstance(place.inputs["x"], list):
         return None
     cell: Cell = (
         Lstm()

@@ -40,6 +40,7 @@ class Bidirectional(Wrapper):
     }
     takes_mask = True
     tensor_arguments = ("sequences", "initial_state")
+    call_options = frozenset({"masked"})
 
     def __init__(
         self,
@@ -117,14 +118,15 @@ class Bidirectional(Wrapper):
             outputs += [None for one in self.both for _ in one.carries]
         return outputs if len(outputs) > 1 else mask
 
-    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+    def forward(
+        self, x: Any, *, training: bool = False, mask: Any = None, masked: bool = False
+    ) -> tuple[Any, Any]:
         x, *given = x if isinstance(x, list) else [x]
-        mask = None if given else mask  # Keras hands none on beside states
         starts = [given[: len(given) // 2], given[len(given) // 2 :]]
         ((h, *state), kept), ((h_back, *state_back), kept_back) = (
             (made if isinstance(made, list) else [made], kept)
             for made, kept in (
-                one.forward([x, *start], training=training, mask=mask)
+                one.forward([x, *start], training=training, mask=mask, masked=masked)
                 for one, start in zip(self.both, starts, strict=True)
             )
         )

@@ -30,8 +30,8 @@ class OverTime(Layer):
     before. A step that the mask leaves out carries the state on unchanged; its output is the last
     one again (zero, if there is none yet), or zero with ``zero_output_for_mask``. With
     ``go_backwards`` time runs from the end, and the outputs stand in the order in which they were
-    computed. Where an initial state is given, Keras hands the layer no mask: all steps count,
-    though the mask goes on to the layers that follow.
+    computed. Where an initial state is given, Keras hands the layer a mask only if the call says so
+    (``masked``): else all steps count, though the mask goes on to the layers that follow.
 
     Parameters
     ----------
@@ -43,6 +43,7 @@ class OverTime(Layer):
 
     takes_mask = True
     tensor_arguments = ("sequences", "initial_state")
+    call_options = frozenset({"masked"})
 
     def __init__(
         self,
@@ -90,7 +91,9 @@ class OverTime(Layer):
         y = (time, *shape) if self.return_sequences else shape
         return [y, *self.carries] if self.return_state else y
 
-    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+    def forward(
+        self, x: Any, *, training: bool = False, mask: Any = None, masked: bool = False
+    ) -> tuple[Any, Any]:
         raise NotImplementedError
 
     def parts(self) -> list[tuple[str, Layer]]:
@@ -105,10 +108,6 @@ class OverTime(Layer):
         """Return the input's mask where there is still a time axis (never turned round)."""
         mask = first(mask) if self.return_sequences else None
         return [mask, *(None for _ in self.carries)] if self.return_state else mask
-
-    def heeded(self, mask: Any, given: Sequence[Array]) -> Any:
-        """Return the mask that the steps heed: none beside a state that is given."""
-        return None if given else mask
 
     def started(self, given: Sequence[Array]) -> Sequence[Array]:
         """Return the state to start from: nothing stands for zeros."""
@@ -140,11 +139,17 @@ class Recurrent(OverTime):
         self.remember()
 
     def forward(
-        self, x: Any, *, training: bool = False, mask: Any = None, written: Any = None
+        self,
+        x: Any,
+        *,
+        training: bool = False,
+        mask: Any = None,
+        masked: bool = False,
+        written: Any = None,
     ) -> tuple[Any, Any]:
         """Run through time; ``written`` is the mask before time was turned, if it was before."""
         x, *given = x if isinstance(x, list) else [x]
-        mask, cell = self.heeded(mask, given), self.cell
+        mask, cell = first(mask) if masked or not given else None, self.cell
         drop, recurrent_drop = cell._drawn(x) if training else (None, None)
         written = mask if written is None else written
         if self.go_backwards:
@@ -246,9 +251,6 @@ class Loop(Recurrent):
     @property
     def cell(self) -> Cell:
         return self._cell
-
-    def heeded(self, mask: Any, given: Sequence[Array]) -> Any:
-        return mask
 
 
 def chosen(counts: Array, these: State, others: State) -> State:

@@ -87,14 +87,16 @@ class RNN(OverTime, Wrapper):
         adopted(self, self.cells)
         self.remember()
 
-    def forward(self, x: Any, *, training: bool = False, mask: Any = None) -> tuple[Any, Any]:
+    def forward(
+        self, x: Any, *, training: bool = False, mask: Any = None, masked: bool = False
+    ) -> tuple[Any, Any]:
         x, *given = x if isinstance(x, list) else [x]
-        mask, start = self.heeded(mask, given), list(self.started(given))
+        mask, start = first(mask) if masked or not given else None, list(self.started(given))
         kept, last, written = [], [], mask
         for loop in self.loops:
             own, start = start[: loop.cell.carried], start[loop.cell.carried :]
             (x, *state), saved = loop.forward(
-                [x, *own], training=training, mask=mask, written=written
+                [x, *own], training=training, mask=mask, masked=True, written=written
             )
             if loop.go_backwards and mask is not None:
                 mask = mask[:, ::-1]

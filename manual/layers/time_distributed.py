@@ -49,8 +49,13 @@ class TimeDistributed(Wrapper):
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         self.layer.build(input_shape[1:], generator)
-        self.parameters = self.layer.parameters
         formulas = {what: how for what, how in self.layer.derivation.items() if what != "forward"}
+        self.parameters = self.layer.parameters
+        for parameter in self.parameters:
+            if "/" in parameter.name:  # it goes by its path, which begins at the layer
+                own = f"{self.layer.name}/{parameter.name}"
+                formulas[f"{own} gradient"] = formulas.pop(f"{parameter.name} gradient")
+                parameter.name = own
         vars(self)["derivation"] = {**formulas, **self.derivation}
 
     def output_shape(self, input_shape: Shape) -> Shape:

@@ -19,7 +19,7 @@ from compare.judge import BOUND
 from compare.noise import Noisy
 from keras_models.hooks import DRAWING, record_draws
 from manual.activations import Linear
-from manual.layers import Input
+from manual.layers import InputLayer
 from manual.recording import Recorded, Tape
 from manual.registry import twin
 from manual.replay import on_tape_of
@@ -39,6 +39,10 @@ def called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
 
     A mask comes as from a layer before: it hangs on the tensor.
     """
+    return side_by_side(_called(layer, tensors, options), tf)
+
+
+def _called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
     options = dict(options)
     masks = options.pop("mask", None)
     for tensor, mask in zip(tensors, masks if isinstance(masks, list) else [masks], strict=False):
@@ -46,29 +50,53 @@ def called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
             tensor._keras_mask = tf.constant(mask)
     if len(tensors) == 1:
         return layer(tensors[0], **options)
+    if {"states", "initial_state"} & signature(layer.call).parameters.keys():
+        x, *states = tensors
+        sizes = getattr(layer, "state_size", None)
+        if np.size(keras.tree.flatten(sizes)) == len(states) > 1:
+            states = keras.tree.pack_sequence_as(sizes, states)
+        return layer(x, states, **options)
     if "key" in signature(layer.call).parameters:
         query, value, key = (*tensors, None)[:3]
         return layer(query, value, key=key, **options)
     return layer(list(tensors), **options)
 
 
+def side_by_side(outputs: Any, with_: Any) -> Any:
+    """Lay several outputs of each sample in one row: so they have one gradient, in one piece."""
+    if not isinstance(outputs, (list, tuple)):
+        return outputs
+    outputs = keras.tree.flatten(outputs) if with_ is tf else outputs
+    rows = [with_.reshape(one, (one.shape[0], -1)) for one in outputs]
+    return tf.concat(rows, 1) if with_ is tf else np.concatenate(rows, 1)
+
+
 def by_hand_called(by_hand: Any, xs: Sequence[Any], options: Options) -> tuple[Any, Any]:
-    """Return the layer's output, its activation included, and what `gradients_of` needs."""
+    """Return the layer's output, its activation included, and what `gradients_of` needs.
+
+    What is saved also says how several outputs lie side by side.
+    """
     if not by_hand.takes_mask:
         options = {name: value for name, value in options.items() if name != "mask"}
-    z, saved = by_hand.forward(xs[0] if len(xs) == 1 else list(xs), **options)
+    y, saved = by_hand.forward(xs[0] if len(xs) == 1 else list(xs), **options)
+    shapes = [one.shape for one in y] if isinstance(y, list) else None
+    z = side_by_side(y, np)
     if isinstance(by_hand.activation, Linear):
-        return z, saved
+        return z, (saved, shapes, None)
     a = by_hand.activation.forward(z)
-    return a, (saved, z, a)
+    return a, (saved, shapes, (z, a))
 
 
 def gradients_of(by_hand: Any, dy: Any, saved: Any) -> list[Any]:
     """Return the gradients for all inputs."""
-    if not isinstance(by_hand.activation, Linear):
-        saved, z, a = saved
-        dy = by_hand.activation.backward(dy, z, a)
-    dx = by_hand.backward(dy, saved)
+    kept, shapes, of_activation = saved
+    if of_activation is not None:
+        dy = by_hand.activation.backward(dy, *of_activation)
+    if shapes is not None:
+        ends = np.cumsum([np.prod(shape[1:]) for shape in shapes])[:-1]
+        parts = np.split(dy, [int(end) for end in ends], axis=1)
+        dy = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+    dx = by_hand.backward(dy, kept)
     return dx if isinstance(dx, list) else [dx]
 
 
@@ -77,7 +105,8 @@ def drawn_by(layer: Any, xs: Sequence[Any], options: Options) -> list[np.ndarray
     states = [one for one in layer.variables if one.name == "seed_generator_state"]
     if not states:
         return []
-    before = [one.numpy() for one in layer.variables]
+    variables = [*layer.variables, *variables_of(layer)]
+    before = [one.numpy() for one in variables]
     drawn: dict[str, Any] = {}
     undo = [record_draws(operation, drawn, ["layer"]) for operation in DRAWING]
     try:
@@ -85,9 +114,14 @@ def drawn_by(layer: Any, xs: Sequence[Any], options: Options) -> list[np.ndarray
     finally:
         for restore in undo:
             restore()
-        for variable, value in zip(layer.variables, before, strict=True):
+        for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
     return [array.numpy() for array in drawn.values()]
+
+
+def variables_of(layer: Any) -> list[Any]:
+    """Return the weights of a Keras layer, and what it carries from batch to batch."""
+    return [*layer.weights, *keras.tree.flatten(getattr(layer, "states", None) or [])]
 
 
 def compiled(layer: Any, precision: str) -> bool:
@@ -98,7 +132,7 @@ def compiled(layer: Any, precision: str) -> bool:
     """
     if hasattr(layer, "kernel_size") and layer.data_format == "channels_first":
         return True
-    pools = len(getattr(layer, "pool_size", getattr(layer, "output_size", ()))) == 3
+    pools = np.size(getattr(layer, "pool_size", getattr(layer, "output_size", ()))) == 3
     spreads = hasattr(layer, "output_padding") and max(layer.dilation_rate) > 1
     return (pools or spreads) and precision == "float64"
 
@@ -111,14 +145,23 @@ def twin_of() -> Callable[..., Any]:
         if compiled(layer, layer.dtype):
             layer.build(*shapes)
             shape = layer.compute_output_shape(*shapes)
+            if isinstance(shape[0], tuple):
+                shape = (shape[0][0], sum(int(np.prod(one[1:])) for one in shape))
         else:
             shape = called(layer, [tf.zeros(shape, layer.dtype) for shape in shapes], {}).shape
         name = keras.layers.serialize(layer)["class_name"]
         by_hand = twin("layer", name).from_config(layer.get_config())
-        ours = by_hand(*(Input(shape[1:]) for shape in shapes))
-        assert ours.shape == tuple(shape)[1:]
-        for weight, parameter in zip(layer.weights, by_hand.parameters, strict=True):
-            assert weight.path.endswith(f"/{parameter.name}")
+        inputs = [InputLayer(batch_shape=shape).of_size(shape[1:]) for shape in shapes]
+        ours = by_hand(*inputs)
+        if isinstance(ours, list):
+            assert sum(int(np.prod(one.shape)) for one in ours) == shape[1]
+        else:
+            assert ours.shape == tuple(shape)[1:]
+        for weight, parameter in zip(variables_of(layer), by_hand.parameters, strict=True):
+            name = (
+                "rnn_state" if parameter.is_state and "rnn_state" in weight.path else parameter.name
+            )
+            assert weight.path.endswith(f"/{name}")
         return by_hand
 
     return build
@@ -140,7 +183,7 @@ def replay_gives_the_same(
     def run(arrays: Sequence[Any], dy: Any) -> list[Any]:
         y, saved = by_hand_called(by_hand, arrays, options)
         dxs = gradients_of(by_hand, dy, saved)
-        by_hand.update_state(saved)
+        by_hand.update_state(saved[0])
         return [y, *dxs]
 
     def load(values: Sequence[Any]) -> None:
@@ -181,11 +224,14 @@ def passes_the_same_mask(layer: Any, by_hand: Any, xs: Sequence[Any], options: O
     mask = options.get("mask")
     if isinstance(mask, np.ndarray) and mask.ndim == xs[0].ndim:
         return  # a mask of numbers, as Softmax takes it, and not of steps
-    theirs = getattr(called(layer, [tf.constant(x) for x in xs], options), "_keras_mask", None)
-    ours = by_hand.compute_mask(xs[0] if len(xs) == 1 else list(xs), mask)
-    assert (theirs is None) == (ours is None), f"masks: Keras has {theirs}, by hand {ours}"
-    if ours is not None:
-        np.testing.assert_array_equal(theirs, ours)
+    outputs = keras.tree.flatten(_called(layer, [tf.constant(x) for x in xs], options))
+    made = by_hand.compute_mask(xs[0] if len(xs) == 1 else list(xs), mask)
+    each = made if len(outputs) > 1 and made is not None else [made] * len(outputs)
+    for output, ours in zip(outputs, each, strict=True):
+        theirs = getattr(output, "_keras_mask", None)
+        assert (theirs is None) == (ours is None), f"masks: Keras has {theirs}, by hand {ours}"
+        if ours is not None:
+            np.testing.assert_array_equal(theirs, ours)
 
 
 @pytest.fixture
@@ -206,14 +252,15 @@ def hold_layer(
 
     def hold(layer: Any, *xs: np.ndarray, in_graph: bool = False, **options: Any) -> Any:
         by_hand = twin_of(layer, *(x.shape for x in xs))
-        weights = [drawn(weight) for weight in layer.weights]
-        layer.set_weights(weights)
+        weights = [drawn(weight) for weight in variables_of(layer)]
+        for variable, weight in zip(variables_of(layer), weights, strict=True):
+            variable.assign(weight)
         loaded(by_hand, weights, lambda array: np.array(array, ruler.precision))
         y, saved = by_hand_called(by_hand, xs, {"training": True, **options})
         dy = generator.normal(size=y.shape).astype(ruler.precision)
         kept = [array.copy() for array in (*xs, dy)]
         arrays = [y, *gradients_of(by_hand, dy, saved)]
-        by_hand.update_state(saved)
+        by_hand.update_state(saved[0])
         arrays += [one for p in by_hand.parameters for one in (p.value, p.gradient)]
         assert {array.dtype.name for array in arrays} == {ruler.precision}
         for before, after in zip(kept, (*xs, dy), strict=True):
@@ -241,8 +288,8 @@ def hold_layer(
         for what, theirs, ours in zip(whats, actual, found, strict=True):
             ruler.agrees(theirs, ours, f"gradient of {what}")
         if options.get("training") and layer.trainable:
-            by_hand.update_state(saved)
-        for weight, parameter in zip(layer.weights, by_hand.parameters, strict=True):
+            by_hand.update_state(saved[0])
+        for weight, parameter in zip(variables_of(layer), by_hand.parameters, strict=True):
             ruler.agrees(weight.numpy(), parameter.value, parameter.name)
         if options.get("mask") is not None or by_hand.makes_mask:
             passes_the_same_mask(layer, by_hand, xs, options)

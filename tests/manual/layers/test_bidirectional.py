@@ -16,10 +16,14 @@ BATCH, LENGTH, INPUTS, UNITS = 3, 4, 3, 2
 MASK = np.array([[1, 1, 1, 1], [0, 1, 0, 1], [1, 1, 0, 0]], bool)
 
 
-def both_ways(kind: str, merge: str = "concat", **options: Any) -> Any:
+def both_ways(kind: str, merge: str | None = "concat", **options: Any) -> Any:
     return keras.layers.Bidirectional(
         getattr(keras.layers, kind)(UNITS, **options), merge_mode=merge
     )
+
+
+def cells() -> Any:
+    return [keras.layers.LSTMCell(3), keras.layers.GRUCell(UNITS)]
 
 
 def unlike() -> Any:
@@ -36,6 +40,14 @@ LAYERS: dict[str, tuple[Any, bool]] = {
     "LSTM, mean": (lambda: both_ways("LSTM", "ave"), False),
     "GRU, product": (lambda: both_ways("GRU", "mul", return_sequences=True), False),
     "unlike": (unlike, False),
+    "both apart": (lambda: both_ways("LSTM", None, return_sequences=True), False),
+    "states": (lambda: both_ways("GRU", return_state=True), False),
+    "states apart, masked": (
+        lambda: both_ways("LSTM", None, return_sequences=True, return_state=True),
+        True,
+    ),
+    "cells": (lambda: keras.layers.Bidirectional(keras.layers.RNN(cells()), "mul"), True),
+    "carried": (lambda: both_ways("LSTM", stateful=True, return_sequences=True), False),
     "masked": (lambda: both_ways("LSTM"), True),
     "masked sequences": (lambda: both_ways("GRU", "sum", return_sequences=True), True),
 }
@@ -44,7 +56,24 @@ LAYERS: dict[str, tuple[Any, bool]] = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_equals_keras(name: str, layer_equals_keras: Any) -> None:
     made, masked = LAYERS[name]
-    layer_equals_keras(made, (BATCH, LENGTH, INPUTS), {"mask": MASK} if masked else {})
+    mask = {"mask": MASK} if masked else {}
+    layer_equals_keras(made, (BATCH, LENGTH, INPUTS), {"training": True, **mask})
+
+
+@pytest.mark.parametrize("kind", ["GRU", "LSTM"])
+def test_initial_states_are_halved(kind: str, layer_equals_keras: Any) -> None:
+    states = [(BATCH, UNITS)] * (4 if kind == "LSTM" else 2)
+    layer_equals_keras(lambda: both_ways(kind, "ave"), [(BATCH, LENGTH, INPUTS), *states])
+
+
+def test_convolutional_layers_in_both_directions(layer_equals_keras: Any) -> None:
+    layer_equals_keras(
+        lambda: keras.layers.Bidirectional(
+            keras.layers.ConvLSTM1D(2, 2, padding="same", return_sequences=True)
+        ),
+        (BATCH, LENGTH, 3, 2),
+        {"mask": MASK},
+    )
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -88,9 +117,6 @@ def test_each_weight_has_the_formula_of_its_layer() -> None:
 
 
 def test_what_has_no_twin_is_refused() -> None:
-    lstm = keras.layers.LSTM(2).get_config()
-    with pytest.raises(NoTwin, match="layer 'both': merge_mode=None has no twin yet"):
-        Bidirectional({"class_name": "LSTM", "config": lstm}, merge_mode=None, name="both")
     dense = {"class_name": "Dense", "config": keras.layers.Dense(2).get_config()}
-    with pytest.raises(NoTwin, match="layer 'both': within Bidirectional only SimpleRNN, LSTM"):
+    with pytest.raises(NoTwin, match="layer 'both': within Bidirectional only recurrent"):
         Bidirectional(dense, name="both")

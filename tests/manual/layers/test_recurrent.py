@@ -140,12 +140,6 @@ def test_a_mask_goes_on_only_with_a_time_axis() -> None:
     assert LSTM(2, return_sequences=True, go_backwards=True).compute_mask(None, MASK) is MASK
 
 
-@pytest.mark.parametrize("option", ["return_state", "stateful"])
-def test_an_option_without_a_twin_is_refused_by_name(option: str) -> None:
-    with pytest.raises(NoTwin, match=f"layer 'memory': the option {option}=True"):
-        GRU(2, name="memory", **{option: True})
-
-
 def test_a_dropout_of_everything_is_refused() -> None:
     with pytest.raises(NoTwin, match="a dropout of everything"):
         GRU(2, recurrent_dropout=1.0)

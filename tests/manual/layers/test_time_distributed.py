@@ -22,6 +22,18 @@ LAYERS: dict[str, tuple[Any, tuple[int, ...]]] = {
         (2, 2, 3, 3, 2),
     ),
     "LSTM": (lambda: keras.layers.TimeDistributed(keras.layers.LSTM(2)), (2, 3, 4, 2)),
+    "Bidirectional": (
+        lambda: keras.layers.TimeDistributed(
+            keras.layers.Bidirectional(keras.layers.GRU(2)), name="steps"
+        ),
+        (2, 2, 3, 2),
+    ),
+    "TimeDistributed": (
+        lambda: keras.layers.TimeDistributed(
+            keras.layers.TimeDistributed(keras.layers.Dense(2, activation="tanh"))
+        ),
+        (2, 2, 3, 2),
+    ),
     "Flatten": (lambda: keras.layers.TimeDistributed(keras.layers.Flatten()), (2, 3, 2, 2)),
 }
 
