@@ -78,6 +78,16 @@ def test_a_table_that_is_looked_up_twice(precision: str) -> None:
     lockstep(model, REPEATED, np.ones((3, 1)), batch_size=3, epochs=5).raise_if_different()
 
 
+def test_a_table_that_leads_back_has_its_rows_added_up_first(precision: str) -> None:
+    """What comes from the way back is no list of rows, and Keras adds both up."""
+    inputs, table = keras.Input((2,), dtype="int32"), keras.layers.ReversibleEmbedding(5, 3)
+    h = keras.layers.Dense(3, "tanh")(table(inputs))
+    model = keras.Model(inputs, table(h, reverse=True))
+    model.compile("adam", "mse")
+    y = np.random.default_rng(0).normal(size=(3, 2, 5))
+    lockstep(model, REPEATED, y, batch_size=3, epochs=3).raise_if_different()
+
+
 @pytest.mark.parametrize(
     ("precision", "eagerly"), [("float32", False), ("float64", True)], indirect=["precision"]
 )

@@ -161,7 +161,7 @@ def test_a_masked_loss_is_the_mean_over_the_steps_that_count() -> None:
     np.testing.assert_array_equal(words.embeddings.gradient[:, 0], np.array([0, 1, 1, 3, 0]) * 0.8)
 
 
-def test_replayed_training_hands_on_the_rows_of_each_batch() -> None:
+def test_fit_hands_on_the_rows_of_each_batch() -> None:
     """Adam squares each row by itself: rows of an earlier batch would show in the weights."""
 
     def built() -> Any:
@@ -172,10 +172,10 @@ def test_replayed_training_hands_on_the_rows_of_each_batch() -> None:
 
     draw = np.random.default_rng(0)
     x, y = draw.integers(0, 3, (24, 4)), draw.normal(size=(24, 8))
-    replayed, by_steps = built(), built()
-    replayed.fit(x, y, batch_size=3, epochs=2, shuffle=False)
+    by_fit, by_steps = built(), built()
+    by_fit.fit(x, y, batch_size=3, epochs=2, shuffle=False)
     for _ in range(2):
         for start in range(0, 24, 3):
             by_steps.train_step(x[start : start + 3], y[start : start + 3])
-    assert any(table.rows for table in replayed.parameters.values())
-    np.testing.assert_array_equal(replayed.values, by_steps.values)
+    assert any(table.rows for table in by_fit.parameters.values())
+    np.testing.assert_array_equal(by_fit.values, by_steps.values)
