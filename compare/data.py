@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from compare.errors import BadInput
 from manual.heads import as_target, of_each
+from manual.layers.base import Shape
 from manual.losses import CTC, BinaryCrossentropy, Circle, Loss, SparseCategoricalCrossentropy
 from manual.network import Network
 
@@ -16,50 +19,71 @@ TRIED = 7
 """On how many samples a loss is tried, to see whether weights are of a shape that it takes."""
 
 
+def as_arrays(name: str, data: Any) -> Any:
+    """Return the data with every list of numbers made an array; all else stays as it is.
+
+    A list holds either several arrays or numbers, rows of them, ….
+    """
+    if isinstance(data, Mapping):
+        return {key: as_arrays(f"{name}[{key!r}]", part) for key, part in data.items()}
+    if isinstance(data, (list, tuple)):
+        if data and all(isinstance(one, (bool, int, float)) for one in keras.tree.flatten(data)):
+            try:
+                return np.asarray(data)
+            except ValueError:
+                told = f"{name} can't be made an array: its rows have different lengths."
+                raise BadInput(told) from None
+        return type(data)([as_arrays(f"{name}[{n}]", part) for n, part in enumerate(data)])
+    return data
+
+
+def named_parts(name: str, data: Any) -> dict[str, Any]:
+    """Take data apart; return each array by what leads to it: ``x['left']``, ``x[0]``."""
+    return {
+        name + "".join(f"[{step!r}]" for step in path): part
+        for path, part in keras.tree.flatten_with_path(data)
+        if part is not None
+    }
+
+
 def checked_arrays(name: str, data: Any, dtype: str) -> list[np.ndarray]:
     """Return the data as a list of finite arrays with one row per sample.
 
     Whole-number arrays stay as they are (class numbers); all others take the model's dtype.
     """
-    arrays = []
-    for part in data if isinstance(data, (list, tuple)) else [data]:
-        try:
-            array = np.asarray(part)
-        except ValueError:
+    parts = named_parts(name, as_arrays(name, data))
+    return [checked_array(where, part, dtype) for where, part in parts.items()]
+
+
+def checked_array(name: str, data: Any, dtype: str) -> np.ndarray:
+    """Return an array of finite numbers with one row per sample."""
+    if hasattr(data, "toarray") or isinstance(data, (tf.SparseTensor, tf.RaggedTensor)):
+        raise BadInput(f"{name} must be a dense array. Received: {type(data).__name__}.")
+    array = np.asarray(data)
+    if array.dtype.kind not in "biuf":
+        raise BadInput(f"{name} must hold numbers. Received: dtype {array.dtype}.")
+    if array.ndim == 0 or len(array) == 0:
+        raise BadInput(f"{name} holds no samples. Received: shape {array.shape}.")
+    if array.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # what is too large for the dtype is reported below
+            array = array.astype(dtype)
+        wrong = np.argwhere(~np.isfinite(array))
+        if len(wrong):
+            index = tuple(int(i) for i in wrong[0])
             raise BadInput(
-                f"{name} can't be made an array: its rows have different lengths."
-            ) from None
-        if array.dtype.kind not in "biuf":
-            raise BadInput(f"{name} must hold numbers. Received: dtype {array.dtype}.")
-        if array.ndim == 0 or len(array) == 0:
-            raise BadInput(f"{name} holds no samples. Received: shape {array.shape}.")
-        if array.dtype.kind == "f":
-            with np.errstate(over="ignore"):  # what is too large for the dtype is reported below
-                array = array.astype(dtype)
-            wrong = np.argwhere(~np.isfinite(array))
-            if len(wrong):
-                index = tuple(int(i) for i in wrong[0])
-                raise BadInput(
-                    f"{name}{list(index)} is {array[index]}: {len(wrong)} of {array.size} values "
-                    "are not finite. Remove or replace them before training."
-                )
-        arrays.append(array)
-    return arrays
+                f"{name}{list(index)} is {array[index]}: {len(wrong)} of {array.size} values "
+                "are not finite. Remove or replace them before training."
+            )
+    return array
 
 
-def check_lengths(named: dict[str, list[np.ndarray]], batch_size: int) -> int:
+def check_lengths(arrays: Mapping[str, Any]) -> int:
     """Return the number of samples, which all arrays must share."""
-    lengths = {name: len(array) for name, arrays in named.items() for array in arrays}
-    samples = next(iter(lengths.values()))
+    lengths = {name: len(array) for name, array in arrays.items()}
     if len(set(lengths.values())) > 1:
         told = ", ".join(f"{name} {length}" for name, length in lengths.items())
         raise BadInput(f"Every array needs one row per sample. Received: {told} rows.")
-    if not 1 <= batch_size <= samples:
-        raise BadInput(
-            f"The batch size must lie between 1 and the {samples} samples there are. "
-            f"Received: {batch_size}."
-        )
-    return samples
+    return next(iter(lengths.values()))
 
 
 def check_labels(loss: Loss, y: np.ndarray, classes: int) -> None:
@@ -83,49 +107,81 @@ def check_labels(loss: Loss, y: np.ndarray, classes: int) -> None:
         )
 
 
-def check_inputs(model: keras.Model, xs: list[np.ndarray]) -> None:
-    """Refuse inputs of other shapes than the model takes; what it leaves open may be anything."""
+def check_class_weight(class_weight: Any, batch: tuple[Any, Any, Any]) -> None:
+    """Refuse weights of classes that ``fit`` can't make weights of samples of."""
+    if not class_weight:
+        return
+    _, y, sample_weight = batch
+    if sample_weight is not None or keras.tree.is_nested(y):
+        raise BadInput("class_weight needs a single output, and no sample_weight beside it.")
+    if not isinstance(class_weight, Mapping) or not all(
+        isinstance(one, (int, np.integer)) and np.isfinite(weight)
+        for one, weight in class_weight.items()
+    ):
+        raise BadInput(
+            f"class_weight must give each class number a finite weight. Received: {class_weight}."
+        )
+
+
+def check_inputs(model: keras.Model, xs: Sequence[np.ndarray]) -> list[Shape]:
+    """Return the shape of a sample at each input, where data has a shape that the model takes.
+
+    Like Keras, take an axis of one for given or for absent at the end. What the model leaves open
+    may be anything.
+    """
+    shapes: list[Shape] = []
     for array, tensor in zip(xs, model.inputs, strict=False):  # how many there are, is checked
         wanted, found = tuple(tensor.shape[1:]), array.shape[1:]
-        fits = len(wanted) == len(found) and all(
-            size in (None, given) for size, given in zip(wanted, found, strict=True)
+        shape: Shape = found
+        if len(found) == len(wanted) + 1 and found[-1] == 1:
+            shape = found[:-1]
+        elif len(found) == len(wanted) - 1 and wanted[-1] == 1:
+            shape = (*found, 1)
+        fits = len(wanted) == len(shape) and all(
+            size in (None, given) for size, given in zip(wanted, shape, strict=True)
         )
         if not fits:
             raise BadInput(
                 f"The input {tensor.name!r} takes samples of shape {wanted}. Received: {found}."
             )
+        shapes.append(shape)
+    return shapes
 
 
 def check_fit(
-    network: Network,
-    model: keras.Model,
-    xs: list[np.ndarray],
-    ys: list[np.ndarray],
-    sample_weight: list[np.ndarray] | None,
+    network: Network, model: keras.Model, xs: Sequence[Any], y: Any, sample_weight: Any
 ) -> None:
-    """Refuse data that the model has no room for, before anything is trained."""
-    targets = {len(network.outputs), len(network.heads)}  # some outputs may have no loss
-    if len(xs) != len(network.inputs) or len(ys) not in targets:
+    """Refuse data that the model has no room for, before anything is trained.
+
+    Parameters
+    ----------
+    network : manual.Network
+    model : keras.Model
+    xs : sequence of arrays, one for each input
+    y : array, or list with one for each output, or for each with a loss
+    sample_weight : likewise, or None
+    """
+    ys = y if isinstance(y, list) else [y]
+    if len(xs) != len(network.inputs) or len(ys) not in {len(network.outputs), len(network.heads)}:
         raise BadInput(
             f"The model has {len(network.inputs)} inputs and {len(network.outputs)} outputs. "
             f"Received: {len(xs)} arrays for x and {len(ys)} for y."
         )
     check_inputs(model, xs)
-    weights: list[np.ndarray | None] = [*sample_weight] if sample_weight else [None]
-    if len(weights) == 1 < len(ys):
-        if weights[0] is not None and weights[0][0].size > 1:
+    if isinstance(sample_weight, list):
+        if len(sample_weight) != len(ys):
             raise BadInput(
-                "Several outputs share a sample_weight only if it has one number per sample. "
-                f"Received: {weights[0].shape}."
+                f"sample_weight is one array, or one for each of the {len(ys)} of y. "
+                f"Received: {len(sample_weight)} arrays."
             )
-        weights = weights * len(ys)
-    if len(weights) != len(ys):
+    elif sample_weight is not None and len(ys) > 1 and sample_weight[0].size > 1:
         raise BadInput(
-            f"sample_weight is one array, or one for each of the {len(ys)} of y. "
-            f"Received: {len(weights)} arrays."
+            "Several outputs share a sample_weight only if it has one number per sample. "
+            f"Received: {sample_weight.shape}."
         )
     heads = network.heads
-    for head, array, weight in zip(heads, of_each(heads, ys), of_each(heads, weights), strict=True):
+    targets, weights = of_each(heads, ys), of_each(heads, sample_weight)
+    for head, array, weight in zip(heads, targets, weights, strict=True):
         name = network.nodes[head.output].name
         wanted = tuple(network.output_shapes[head.place])
         check_target(head.loss, name, array, wanted)

@@ -2,60 +2,57 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from compare.carried import carried_by_keras, try_out
-from compare.causes import Facts, Place
-from compare.checks import compare_step
-from compare.collecting import Comparison
-from compare.data import check_fit, check_inputs, check_lengths, checked_arrays
-from compare.diagnosis import judged
-from compare.drift import OwnSteps, first_non_finite
-from compare.epochs import EpochCheck, seen_in
-from compare.errors import BadInput
-from compare.judge import judge
-from compare.noise import Noisy
-from compare.recorded_steps import RecordedSteps
-from compare.reference import Derivation, Reference, location_of
-from compare.report import EpochPair, Report
+from compare.data import check_class_weight, check_fit, check_inputs
+from compare.ends import Ends
+from compare.errors import BadInput, in_a_sentence
+from compare.following import EpochEnd, Follower, OtherWay
+from compare.report import Report
+from compare.sources import Batch, Source, Whole, check_batch, source_of
 from compare.twins import (
     array_dtype,
+    check_model,
     check_same_weights,
-    loss_names,
-    loss_weights,
     model_config,
     policy_name,
-    twin_metrics,
     twin_network,
 )
-from keras_models.alone import Alone
-from keras_models.recorder import Recorder, StepRecord
+from keras_models.graphs import NoGraph, build_for, graph_of, tells_graph
+from keras_models.recorder import Recorder
 from keras_models.stepper import Stepper
 from manual.network import Network
 
-OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
-"""Another way of computing the weights' gradients by name, from the weights, x and y."""
+DEFAULT_BATCH_SIZE = 32
+"""What ``fit`` cuts arrays into."""
 
 
 def lockstep(
     model: keras.Model,
     x: Any,
-    y: Any,
+    y: Any = None,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     epochs: int = 1,
     steps: int | None = None,
     sample_weight: Any = None,
     class_weight: Mapping[int, float] | None = None,
     shuffle: bool = True,
-    validation_data: tuple[Any, ...] | None = None,
+    validation_data: Any = None,
     validation_split: float = 0.0,
+    initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
+    validation_batch_size: int | None = None,
+    validation_freq: int = 1,
     strict: bool = False,
     network: Network | None = None,
     stepper: Stepper | None = None,
@@ -67,26 +64,34 @@ def lockstep(
 ) -> Report:
     """Train a Keras model and its hand-written twin in lock-step, and compare every step.
 
-    The model is trained by its own ``fit``, exactly as it would be alone. What each batch did is
-    taken from inside the running ``fit``; a ``GradientTape`` step on a copy adds every activation
-    and activation gradient. Each map of the hand-written half is then run on Keras's own inputs.
+    The model is trained by its own ``fit``, exactly as it would be alone, and takes what ``fit``
+    takes. What each batch did is taken from inside the running ``fit``; a ``GradientTape`` step on
+    a copy adds every activation and activation gradient. Each map of the hand-written half is then
+    run on Keras's own inputs.
 
     Parameters
     ----------
     model : keras.Model
-        Sequential or Functional, compiled. It is trained.
-    x, y : array, or list of arrays for several inputs or outputs
-    batch_size, epochs : int
+        Compiled. Sequential, Functional, or subclassed if its ``call`` only calls layers and
+        Keras's operations. It is trained.
+    x, y : arrays, nested as the model takes them
+        Or ``x`` alone: a ``tf.data.Dataset``, ``keras.utils.PyDataset``, generator or torch
+        ``DataLoader`` that gives ``(x, y)`` or ``(x, y, sample_weight)``.
+    batch_size : int, optional
+        32 by default, where ``x`` doesn't come in batches.
+    epochs : int
     steps : int, optional
         Stop after this many batches.
-    sample_weight : array, optional
+    sample_weight : arrays, optional
     class_weight : mapping of class to float, optional
         As in ``fit``, which makes a weight for each sample of it.
     shuffle : bool
         As in ``fit``.
-    validation_data : (x, y) or (x, y, sample_weight), optional
+    validation_data : (x, y), (x, y, sample_weight), or what gives such batches, optional
     validation_split : float
         The last part of the data, kept for validation, as in ``fit``.
+    initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq : int
+        As in ``fit``.
     strict : bool
         Refuse layers that have no twin. Else Keras itself carries them, everything around them is
         verified, and the report says which they were.
@@ -121,257 +126,214 @@ def lockstep(
     >>> report = compare.lockstep(model, x, y, batch_size=32, epochs=2)  # doctest: +SKIP
     >>> report.raise_if_different()  # doctest: +SKIP
     """
-    model_config(model)
+    check_model(model)
     dtype = array_dtype(model)
-    if epochs < 1 or (steps is not None and steps < 1):
-        name, value = ("epochs", epochs) if epochs < 1 else ("steps", steps)
-        raise BadInput(f"{name} must be at least 1. Received: {value}.")
-    xs, ys = checked_arrays("x", x, dtype), checked_arrays("y", y, dtype)
-    named = {"x": xs, "y": ys}
-    if class_weight and (sample_weight is not None or len(ys) > 1):
-        raise BadInput("class_weight needs a single output, and no sample_weight beside it.")
-    if sample_weight is not None:
-        named["sample_weight"] = checked_arrays("sample_weight", sample_weight, dtype)
-    held_out: dict[str, list[np.ndarray]] = {}
-    if validation_data is not None:
-        if not isinstance(validation_data, (list, tuple)) or len(validation_data) not in (2, 3):
-            raise BadInput("validation_data must be (x, y), or (x, y, sample_weight).")
-        for name, part in zip(("x", "y", "sample_weight"), validation_data, strict=False):
-            held_out[name] = checked_arrays(f"validation {name}", part, dtype)
-        check_lengths({f"validation {name}": parts for name, parts in held_out.items()}, 1)
-    elif validation_split:
-        samples = check_lengths(named, 1)
-        kept = math.floor(samples * (1.0 - validation_split))
-        if not 0 < kept < samples:
-            raise BadInput(
-                f"validation_split must leave samples on both sides of the {samples} there are. "
-                f"Received: {validation_split}."
-            )
-        held_out = {name: [part[kept:] for part in parts] for name, parts in named.items()}
-        named = {name: [part[:kept] for part in parts] for name, parts in named.items()}
-    check_lengths(named, batch_size)
+    for name, value in (
+        ("epochs", epochs),
+        ("steps", steps),
+        ("batch_size", batch_size),
+        ("steps_per_epoch", steps_per_epoch),
+        ("validation_steps", validation_steps),
+        ("validation_batch_size", validation_batch_size),
+    ):
+        if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
+            raise BadInput(f"{name} must be at least 1. Received: {value}.")
+    if not 0 <= initial_epoch < epochs:
+        raise BadInput(f"initial_epoch must lie below epochs={epochs}. Received: {initial_epoch}.")
+    source = source_of(x, y, sample_weight, dtype, class_weight=class_weight)
+    check_class_weight(class_weight, source.example)
+    held_out = _held_out(validation_data, validation_split, source, dtype)
+    for data, ends_after, told in (
+        (source, steps or steps_per_epoch, "steps_per_epoch"),
+        (held_out, validation_steps, "validation_steps"),
+    ):
+        if data is not None and data.endless and ends_after is None:
+            raise BadInput(f"The data never ends: say how much of it to take, by {told}.")
+
+    _build(model, source.example[0])
+    drawing = random.getstate()  # what fit shuffles a PyDataset by, and copies of layers draw from
+    graph = _graph(model, source.example[0])
+    ends = Ends(graph, dtype)
+    xs = ends.of_inputs(source.example[0])
+    shapes = check_inputs(graph, xs)
     if network is None:
-        check_inputs(model, named["x"])
-        otherwise = None if strict else carried_by_keras(model)
-        shapes = [array.shape[1:] for array in xs] if len(xs) == len(model.inputs) else None
-        network = twin_network(model, otherwise, shapes, named["y"])
-    check_same_weights(network, model)
+        otherwise = None if strict else carried_by_keras(graph)
+        network = twin_network(graph, otherwise, shapes, ends.of_outputs(source.example[1]))
+    check_same_weights(network, graph)
     if network.dtype != dtype:
         raise BadInput(
             f"The network computes in {network.dtype} and the model in {dtype}: build both in one."
         )
-    check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
-    carried = try_out(network, named["x"])
-    if held_out:
-        check_fit(network, model, held_out["x"], held_out["y"], held_out.get("sample_weight"))
+
+    def look(batch: Batch) -> None:
+        check_batch(batch, dtype)
+        fitting(batch)
+
+    def fitting(batch: Batch) -> None:
+        x, y, weights = ends.laid_out(*batch)
+        check_fit(network, graph, x if isinstance(x, list) else [x], y, weights)
+
+    for data in (source, held_out):
+        if data is not None:
+            fitting(data.example)
+            data.look = look
+    carried = try_out(network, [np.zeros((1, *shape), dtype) for shape in shapes])
 
     report = Report("", dtype) if report is None else report
-    report.label, report.dtype = label or model.name, policy_name(model)
+    report.label, report.dtype = label or model.name, policy_name(graph)
     for layer in carried:
         report.unverified.append(layer.name)
         report.notes.append(f"not independently verified: {layer}, carried by Keras itself")
+    whole = isinstance(source, Whole)
     if not report.reproduce:
-        once = "" if shuffle else ", shuffle=False"
-        report.reproduce = (
-            f"compare.lockstep(model, x, y, batch_size={batch_size}{once}, steps={{step}})"
-        )
-    stepper = Stepper(model) if stepper is None else stepper
-    follower = _Lockstep(model, network, stepper, report, batch_size, held_out, other_ways or {})
-    follower.steps, follower.on_step = steps, on_step
-    recorder = Recorder(follower.step)
-    targets = _one if len(network.outputs) == 1 else list  # some outputs may have no loss, and no y
-    held_out_data = tuple(
-        targets(parts) if name == "y" else _one(parts) for name, parts in held_out.items()
-    )
-    try:
-        model.fit(
-            _one(named["x"]),
-            targets(named["y"]),
-            sample_weight=_one(named["sample_weight"]) if sample_weight is not None else None,
-            class_weight=dict(class_weight) if class_weight else None,
-            batch_size=batch_size,
-            epochs=epochs,
+        report.reproduce = _reproduce(
+            batch_size or DEFAULT_BATCH_SIZE if whole and not steps_per_epoch else batch_size,
+            whole=whole,
+            sample_weight=sample_weight is not None,
+            class_weight=bool(class_weight),
             shuffle=shuffle,
-            validation_data=held_out_data or None,
-            verbose=0,
-            callbacks=[recorder, _EpochEnd(follower), *(callbacks or [])],
+            steps_per_epoch=steps_per_epoch,
         )
-    finally:
-        recorder.restore()
+    full = min(batch_size or DEFAULT_BATCH_SIZE, source.samples) if source.samples else 0
+    stepper = Stepper(graph) if stepper is None else stepper
+    follower = Follower(model, network, stepper, ends, report, full, other_ways or {})
+    follower.steps, follower.on_step = steps, on_step
+    follower.look = look if source.unseen else None
+    recorder = Recorder(
+        follower.step,
+        follower.validation if held_out is not None or validation_split else None,
+        None if graph is model else graph,
+    )
+    random.setstate(drawing)
+    with _one_step_at_a_time(model, report), _told_in_a_sentence(follower, source, held_out):
+        try:
+            model.fit(
+                source.x,
+                source.y,
+                sample_weight=source.sample_weight,
+                class_weight=dict(class_weight) if class_weight else None,
+                batch_size=batch_size,
+                epochs=epochs,
+                initial_epoch=initial_epoch,
+                steps_per_epoch=steps_per_epoch,
+                shuffle=shuffle and (whole or isinstance(x, keras.utils.PyDataset)),
+                validation_split=validation_split,
+                validation_data=_for_fit(held_out),
+                validation_steps=validation_steps,
+                validation_batch_size=validation_batch_size,
+                validation_freq=validation_freq,
+                verbose=0,
+                callbacks=[recorder, EpochEnd(follower), *(callbacks or [])],
+            )
+        finally:
+            recorder.restore()
+    wanted = (epochs - initial_epoch) * (steps_per_epoch or 0)
+    if report.steps < wanted and not model.stop_training:
+        report.notes.append(f"the data ran out after {report.steps} of {wanted} steps")
     return report
 
 
-class _EpochEnd(keras.callbacks.Callback):
-    """Tells the lock-step that an epoch is over."""
-
-    def __init__(self, follower: _Lockstep) -> None:
-        super().__init__()
-        self.follower = follower
-
-    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-        self.follower.epoch_end(dict(logs or {}))
-
-
-class _Lockstep:
-    """Follows a running ``fit`` step by step."""
-
-    def __init__(
-        self,
-        model: keras.Model,
-        network: Network,
-        stepper: Stepper,
-        report: Report,
-        batch_size: int,
-        held_out: dict[str, list[np.ndarray]],
-        other_ways: Mapping[str, OtherWay],
-    ) -> None:
-        self.model, self.report = model, report
-        self.own = OwnSteps(network)
-        report.drift = self.own.drift
-        fused = model.jit_compile is True
-        self.reference = Reference(network, fused=fused)
-        self.recorded = RecordedSteps(Reference(network, fused=fused), self.own.single)
-        self.stepper = stepper
-        self.alone = Alone(stepper.model)
-        self.loss_weights = loss_weights(model)
-        self.held_out, self.batch_size = held_out, batch_size
-        self.other_ways = other_ways
-        self.epoch = EpochCheck(self.reference, batch_size, held_out)
-        self.steps: int | None = None
-        self.on_step: Callable[[Report], None] | None = None
-        self.manual_total = 0.0
-        self.last: StepRecord | None = None
-
-    def step(self, record: StepRecord) -> None:
-        """Compare one step, then let the hand-written half take it on its own."""
-        if record.step == 1:
-            self._start(record)
-        tape = self.stepper.step(
-            record.before,
-            record.slots_before,
-            record.iterations,
-            record.learning_rate,
-            record.x,
-            record.y,
-            record.sample_weight,
-            seeds=record.seeds,
-            tensors=record.tensors,
-        )
-        with np.errstate(all="ignore"):
-            own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
-        agreement = self.recorded.agreement(record, tape, own_loss)
-        comparisons: list[Comparison] = []
-        if agreement is None:
-            comparisons, run = compare_step(
-                self.reference,
-                record,
-                tape,
-                batch_size=self.batch_size,
-                previous=self.last,
-                own=self.own.single,
-                own_loss=own_loss,
-                alone=self.alone,
-                loss_weights=self.loss_weights,
+def _held_out(given: Any, split: float, source: Source, dtype: str) -> Source | None:
+    """Return where the batches of validations come from, if they don't come from the data."""
+    if given is None:
+        if split and source.samples is None:
+            raise BadInput("validation_split is for arrays: give validation_data instead.")
+        kept = int(np.floor((source.samples or 1) * (1.0 - split)))
+        if split and not 0 < kept < (source.samples or 1):
+            raise BadInput(
+                f"validation_split must leave samples on both sides of the {source.samples} there "
+                f"are. Received: {split}."
             )
-            self.recorded.learn(record, tape, own_loss, comparisons)
-            seen = seen_in(self.reference.network, run)
+        return None
+    if not isinstance(given, (list, tuple)):
+        held_out = source_of(given, None, None, dtype, "validation ")
+        if isinstance(held_out, Whole):
+            given = ()
         else:
-            self.report.agree(record.step, agreement.distances)
-            seen = agreement.seen
-        with np.errstate(all="ignore"):
-            comparisons += self._other_ways(record)
-            self.own.note(record, comparisons)
-        for comparison in comparisons:
-            self.report.add(record.epoch, record.step, comparison)
-        if not self.epoch.metrics_known:
-            twins, without = twin_metrics(self.model)
-            losses = loss_names(self.model)
-            if losses and self.model.jit_compile:  # how they are weighed depends on what is traced
-                without, losses = [*losses, *without], []
-            self.epoch.know_metrics(twins, losses, by_size=self.model.run_eagerly)
-            if without:
-                told = ", ".join(without)
-                self.report.notes.append(f"metrics without a twin, passed over: {told}")
-        samples = len(record.x[0] if isinstance(record.x, (list, tuple)) else record.x)
-        self.epoch.batch(record, seen, samples)
-        self.manual_total += self.manual_loss * samples
-        self.report.steps, self.report.epochs = record.step, record.epoch
-        self.last = record
-        if self.on_step is not None:
-            self.on_step(self.report)
-        if self._both_burst(record):
-            where = first_non_finite(tape, record)
-            self.report.notes.append(
-                f"both halves became non-finite at step {record.step}, first {where}"
-            )
-            self.model.stop_training = True
-        if record.step == self.steps:
-            self.model.stop_training = True
-
-    def epoch_end(self, logs: dict[str, float]) -> None:
-        """Compare what ``fit`` prints, and note how far the two trainings have drifted apart."""
-        assert self.last is not None
-        for comparison in self.epoch.end(self.last, logs):
-            self.report.add(self.last.epoch, self.last.step, comparison)
-        by_hand = {"loss": self.manual_total / max(self.epoch.samples, 1)}
-        if self.held_out:
-            with np.errstate(all="ignore"):
-                by_hand.update(self.epoch.evaluate(self.own.free))
-        numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
-        drift = self.own.drift.now
-        self.report.history.append(EpochPair(self.last.epoch, numbers, by_hand, drift))
-        self.manual_total = 0.0
-        self.epoch.begin()
-
-    def _start(self, record: StepRecord) -> None:
-        """Compare the initial weights, and take over what the optimizer already remembers."""
-        first_slots = [] if record.iterations else self._first_slots(record)
-        self.own.start(record)
-        here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
-        for name, parameter in self.own.free.parameters.items():
-            verdict = judge(record.before[name], self.reference.exact(parameter.value))
-            one = Comparison("input", name, "model.fit", here, verdict)
-            self.report.add(record.epoch, 0, one)
-        for one in first_slots:
-            self.report.add(record.epoch, 0, one)
-
-    def _first_slots(self, record: StepRecord) -> list[Comparison]:
-        """Compare what the optimizer remembers before it has made an update."""
-        network, found = self.own.free, []
-        optimizer = network.optimizer
-        assert optimizer is not None
-        where = location_of(type(optimizer).new_slots)
-        by = Derivation("the optimizer's memory", "s₀, the same on both sides", where)
-        facts = Facts(1, 1, record.rate)
-        for slot, array in network.slots.items():
-            for tensor in optimizer.layout(slot, network.tensors):
-                name = f"{tensor.name}/{slot}"
-                actual = record.slots_before[slot][tensor.name]
-                expected = self.reference.exact(array[tensor.place].reshape(tensor.shape))
-                verdict = judge(actual, expected)
-                inputs = {"w_first": self.reference.exact(record.before.get(tensor.name, 0.0))}
-                place = Place("optimizer slot", name, expected, optimizer, inputs, facts)
-                diagnose = partial(judged, place, actual, None)
-                found.append(Comparison("optimizer slot", name, "model.fit", by, verdict, diagnose))
-        return found
-
-    def _other_ways(self, record: StepRecord) -> list[Comparison]:
-        found, exact = [], self.reference.exact
-        for way, gradients in self.other_ways.items():
-            weights = {name: exact(array) for name, array in record.before.items()}
-            expected = gradients(weights, exact(record.x), record.y)
-            about = (gradients.__doc__ or way).strip().splitlines()[0]
-            by = Derivation(way, about, location_of(gradients))
-            for name, one in expected.items():
-                verdict = judge(record.gradients[name], one)
-                found.append(Comparison("weight gradient", name, way, by, verdict))
-        return found
-
-    def _both_burst(self, record: StepRecord) -> bool:
-        keras_half = all(np.isfinite(array).all() for array in record.after.values())
-        by_hand = bool(np.isfinite(self.own.free.values).all())
-        return not keras_half and not by_hand
+            return held_out
+    if not 2 <= len(given) <= 3:
+        raise BadInput(
+            "validation_data must be (x, y) or (x, y, sample_weight), or give such batches."
+        )
+    x, y, sample_weight = (*given, None)[:3]
+    return source_of(x, y, sample_weight, dtype, "validation ")
 
 
-def _one(arrays: list[Any]) -> Any:
-    return arrays[0] if len(arrays) == 1 else arrays
+def _for_fit(held_out: Source | None) -> Any:
+    if held_out is None or not isinstance(held_out, Whole):
+        return None if held_out is None else held_out.x
+    weights = () if held_out.sample_weight is None else (held_out.sample_weight,)
+    return held_out.x, held_out.y, *weights
+
+
+def _build(model: keras.Model, x: Any) -> None:
+    try:
+        build_for(model, x)
+    except Exception as error:  # whatever its own code says of such inputs
+        raise BadInput(
+            f"The model {model.name!r} can't be built for the data: {in_a_sentence(error)}"
+        ) from error
+
+
+def _graph(model: keras.Model, x: Any) -> keras.Model:
+    """Return the model, or the graph of it where it is subclassed."""
+    if not tells_graph(model):
+        try:
+            graph = graph_of(model, x)
+        except NoGraph as error:
+            raise BadInput(
+                f"The subclassed model {model.name!r} ({type(model).__name__}) {error}. Write it "
+                "as a Sequential or Functional model, or let its call only call layers."
+            ) from None
+        model_config(graph)
+        return graph
+    model_config(model)
+    return model
+
+
+def _reproduce(batch_size: int | None, *, whole: bool, **options: Any) -> str:
+    """Return the call that gives the same again, up to a step."""
+    told = ["model", "x", "y"] if whole else ["model", "x"]
+    told += [] if batch_size is None else [f"batch_size={batch_size}"]
+    for name, value in options.items():
+        if name == "shuffle":
+            told += [] if value else ["shuffle=False"]
+        elif value is True:
+            told.append(f"{name}={name}")
+        elif value:
+            told.append(f"{name}={value}")
+    return f"compare.lockstep({', '.join(told)}, steps={{step}})"
+
+
+@contextmanager
+def _one_step_at_a_time(model: keras.Model, report: Report) -> Iterator[None]:
+    """Let ``fit`` hand over after every step, which gives the same numbers to the last bit."""
+    together = model.steps_per_execution
+    if together != 1:
+        report.notes.append(
+            f"trained with steps_per_execution=1 in place of {together}, to see every step"
+        )
+    model.steps_per_execution = 1
+    try:
+        yield
+    finally:
+        model.steps_per_execution = together
+
+
+@contextmanager
+def _told_in_a_sentence(follower: Follower, *sources: Source | None) -> Iterator[None]:
+    """Turn what Keras and TensorFlow say of bad data into one sentence."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except Exception as error:
+        for source in sources:
+            if source is not None and source.error is not None:
+                raise source.error from None
+        if isinstance(error, tf.errors.OpError):
+            when = f"at step {follower.report.steps + 1}"
+            raise BadInput(f"Keras's fit failed {when}: {in_a_sentence(error)}") from error
+        if not follower.begun:  # else it is a mistake of ours, or of a callback
+            raise BadInput(f"Keras's fit refuses this: {in_a_sentence(error)}") from error
+        raise

@@ -20,7 +20,7 @@ from compare.noise import Noisy, careful
 from compare.referee import BY_HAND
 from compare.reference import Derivation, Reference, location_of
 from compare.twins import TwinMetric
-from keras_models.recorder import StepRecord
+from keras_models.recorder import Batch, StepRecord
 from manual.heads import as_target, of_each
 from manual.layers import Activation, Layer
 from manual.metrics import Mean
@@ -94,16 +94,15 @@ class EpochCheck:
     Parameters
     ----------
     reference : Reference
-    batch_size : int
-        Of the validation.
-    held_out : dict of str to list of arrays
-        The validation data, ``x``, ``y`` and perhaps ``sample_weight``; empty if there is none.
+
+    Attributes
+    ----------
+    held_out : list of (x, y, sample_weight)
+        The batches of the epoch's validation, as the twin takes them; empty if there was none.
     """
 
-    def __init__(
-        self, reference: Reference, batch_size: int, held_out: dict[str, list[np.ndarray]]
-    ) -> None:
-        self.reference, self.batch_size, self.held_out = reference, batch_size, held_out
+    def __init__(self, reference: Reference) -> None:
+        self.reference = reference
         self.network = reference.network
         self.metrics: dict[str, TwinMetric] = {}
         self.losses: list[str] = []
@@ -135,6 +134,7 @@ class EpochCheck:
     def begin(self) -> None:
         self.samples = 0
         self._means: dict[str, _Sums] = {}
+        self.held_out: list[Batch] = []
 
     def batch(self, record: StepRecord, seen: Seen, samples: int) -> None:
         """Take in one training batch: Keras's loss of it, and the metrics of its outputs."""
@@ -179,7 +179,7 @@ class EpochCheck:
         """Find out whether layers went on as in training, or each sample's value is wrong."""
         samples = self.samples
         if name.startswith("val_"):
-            samples = len(self.held_out["x"][0])
+            samples = sum(map(samples_in, self.held_out))
             metric = name.removeprefix("val_")
             with np.errstate(all="ignore"):
                 others = [
@@ -214,18 +214,19 @@ class EpochCheck:
 
     def evaluate(self, network: Network) -> dict[str, float]:
         """Return the loss and metrics of a network on the validation data, as plain numbers."""
-        xs, ys = self.held_out["x"], self.held_out["y"]
         draw_alone(network)
-        run = network.forward(xs)
-        weights = self.held_out.get("sample_weight")
-        numbers = {"val_loss": one_number(network.loss(run, ys, _for_heads(weights))[0])}
-        seen = seen_in(network, run)
-        for name, metric in self.metrics.items():
-            y, p, options = self._looked_at(metric, seen, ys, weights)
-            result = metric.metric.result(*metric.metric.sums(y, p, **options))
-            if np.ndim(result) == 0:
-                numbers[f"val_{name}"] = float(result)
-        return numbers
+        total, found = 0.0, {name: _Sums(one.metric.result) for name, one in self.metrics.items()}
+        for batch in self.held_out:
+            x, y, weights = batch
+            run = network.forward(x)
+            total += one_number(network.loss(run, y, weights)[0]) * samples_in(batch)
+            seen = seen_in(network, run)
+            for name, twin in self.metrics.items():
+                target, p, options = self._looked_at(twin, seen, y, weights)
+                found[name].terms.append(twin.metric.sums(target, p, **options))
+        numbers = {"val_loss": total / sum(map(samples_in, self.held_out))}
+        results = {f"val_{name}": np.asarray(sums.result) for name, sums in found.items()}
+        return numbers | {name: float(one) for name, one in results.items() if one.ndim == 0}
 
     def _looked_at(
         self, twin: TwinMetric, seen: Seen, y: Any, sample_weight: Any
@@ -307,20 +308,18 @@ class EpochCheck:
         return means
 
     def _evaluate(self, means: dict[str, _Sums]) -> None:
-        network, xs, ys = self.reference.network, self.held_out["x"], self.held_out["y"]
-        for start in range(0, len(xs[0]), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            run = network.forward([self.reference.exact(x[rows]) for x in xs])
-            y = [part[rows] for part in ys]
-            weights = self.held_out.get("sample_weight")
-            weights = None if weights is None else _for_heads([part[rows] for part in weights])
+        network, exact = self.reference.network, self.reference.exact
+        for batch in self.held_out:
+            x, y, weights = batch
+            run = network.forward([exact(one) for one in (x if isinstance(x, list) else [x])])
             loss, _ = network.loss(run, y, weights)
-            self._add(means, loss, seen_in(network, run), y, weights, len(y[0]))
+            self._add(means, loss, seen_in(network, run), y, weights, samples_in(batch))
 
 
-def _for_heads(weights: list[Any] | None) -> Any:
-    """Return sample weights as they are for all heads: one array, or a list of one for each."""
-    return weights[0] if weights is not None and len(weights) == 1 else weights
+def samples_in(batch: Batch) -> int:
+    """Return how many samples there are in a batch."""
+    x = batch[0]
+    return len(x[0] if isinstance(x, (list, tuple)) else x)
 
 
 def _plain(array: Any) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 
 class BadInput(ValueError):
     """Something that was asked for can't be compared; the message is one clear sentence."""
@@ -9,3 +11,28 @@ class BadInput(ValueError):
 
 class Disagreement(AssertionError):
     """The two halves differ by more than rounding; the message is the first finding."""
+
+
+def in_a_sentence(error: Exception) -> str:
+    """Return what Keras's or TensorFlow's error says, of all its lines the one that tells."""
+    text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
+    told = [
+        line.strip()
+        for line in text.splitlines()
+        if line[:1].strip() and not line.startswith(_AROUND) and not line.rstrip().endswith(":")
+    ]
+    # Of what went wrong inside a graph, the lines before say where; else the first says what.
+    line = (told or [type(error).__name__])[-1 if text.startswith("Graph execution") else 0]
+    return line.rstrip(".") + "."
+
+
+_AROUND = (
+    "Exception encountered",
+    "Graph execution error",
+    "Detected at",
+    "File",
+    "<",
+    "Stack",
+    "[",
+)
+"""How lines begin that say where in Keras something went wrong."""

@@ -79,18 +79,35 @@ def copy_constants(network: Network, model: keras.Model) -> None:
                 layers[path].given = given  # type: ignore[attr-defined]
 
 
-def model_config(model: Any) -> dict[str, Any]:
-    """Return the configuration of a Sequential or Functional model."""
+def check_model(model: Any) -> None:
+    """Refuse what isn't a compiled model that Keras itself trains, on one device."""
     if not isinstance(model, keras.Model):
         raise BadInput(f"A Keras model is needed. Received: {type(model).__name__}.")
+    if not getattr(model, "compiled", False) or model.optimizer is None:
+        raise BadInput(
+            f"The model {model.name!r} isn't compiled: call model.compile(optimizer, loss) first."
+        )
+    for name in ("train_step", "compute_loss", "make_train_function"):
+        own = name in vars(model) or getattr(type(model), name) is not getattr(keras.Model, name)
+        if own:
+            raise BadInput(
+                f"The model {model.name!r} has a {name} of its own, of which there is no twin: "
+                "only what Keras's own does can be compared."
+            )
+    replicas = model.distribute_strategy.num_replicas_in_sync
+    if replicas > 1 or keras.distribution.distribution() is not None:
+        raise BadInput(
+            f"The model {model.name!r} is spread over several devices: build it on one of them."
+        )
+
+
+def model_config(model: Any) -> dict[str, Any]:
+    """Return the configuration of a Sequential or Functional model."""
+    check_model(model)
     if not isinstance(model, (keras.Sequential, keras.src.models.Functional)):
         raise BadInput(
             f"The model {model.name!r} ({type(model).__name__}) is a subclassed model, whose "
             "graph Keras doesn't know. Write it as a Sequential or Functional model."
-        )
-    if not getattr(model, "compiled", False) or model.optimizer is None:
-        raise BadInput(
-            f"The model {model.name!r} isn't compiled: call model.compile(optimizer, loss) first."
         )
     if not model.built:
         raise BadInput(
@@ -103,11 +120,6 @@ def model_config(model: Any) -> dict[str, Any]:
         raise BadInput(
             f"The layer {twice!r} lies in several of the models that {model.name!r} is made of, "
             "which its configuration doesn't tell: use it in one of them."
-        )
-    if model.steps_per_execution != 1:
-        raise BadInput(
-            "Steps can be looked at one by one only with steps_per_execution=1. "
-            f"Received: {model.steps_per_execution}."
         )
     config: dict[str, Any] = model.get_config()
     return config
@@ -150,7 +162,7 @@ def compile_like(
     """Give the network the loss and optimizer that the Keras model was compiled with."""
     if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
-    loss = _per_output("loss", model.loss, model)
+    loss = per_output("loss", model.loss, model)
     if y is not None and len(loss) == len(y):
         loss = [_named(*each) for each in zip(loss, y, model.outputs, strict=True)]
     if isinstance(
@@ -194,14 +206,14 @@ def _named(loss: Any, y: np.ndarray, output: Any) -> Any:
 
 def loss_weights(model: keras.Model) -> list[float]:
     """Return what the loss of each output that has one is multiplied by."""
-    losses = _per_output("loss", model.loss, model)
+    losses = per_output("loss", model.loss, model)
     pairs = zip(losses, _loss_weights(model), strict=True)
     return [weight for loss, weight in pairs if loss is not None]
 
 
 def _loss_weights(model: keras.Model) -> list[float]:
     weights = model.get_compile_config().get("loss_weights")
-    given = _per_output("loss_weights", weights, model)
+    given = per_output("loss_weights", weights, model)
     return [1.0 if weight is None else weight for weight in given]
 
 
@@ -298,14 +310,24 @@ def _plain(options: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def loss_names(model: keras.Model) -> list[str]:
-    """Return under which names ``fit`` prints the losses of several outputs, in their order."""
+def loss_names(model: keras.Model, outputs: Sequence[str]) -> list[str]:
+    """Return under which names ``fit`` prints the losses of several outputs, in their order.
+
+    Keras has them in the order in which the losses were given.
+    """
     compiled = model._compile_loss
-    return [metric.name for metric in getattr(compiled, "metrics", [])]
+    metrics = getattr(compiled, "metrics", [])
+    if not metrics:
+        return []
+    ends = [one.path[-1] for one in compiled._flat_losses]
+    places = [outputs.index(end) if isinstance(end, str) else end for end in ends]
+    pairs = sorted(zip(places, metrics, strict=True), key=lambda pair: pair[0])
+    return [metric.name for _, metric in pairs]
 
 
-def _per_output(what: str, given: Any, model: keras.Model) -> list[Any]:
-    outputs = getattr(model, "_functional", model).output_names
+def per_output(what: str, given: Any, model: keras.Model) -> list[Any]:
+    """Return what was given for all outputs, by their names or in their order, one by one."""
+    outputs = naming.output_keys(model)
     if isinstance(given, dict):
         if not given.keys() <= set(outputs):
             raise BadInput(

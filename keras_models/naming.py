@@ -53,6 +53,16 @@ def in_several_models(model: keras.Model) -> str | None:
     return None
 
 
+def output_keys(model: keras.Model) -> list[str]:
+    """Return what data, losses and metrics call a model's outputs by, in the order of these.
+
+    The keys where it was made of a dict, which Keras sorts; else the names of the layers.
+    """
+    functional = getattr(model, "_functional", model)
+    given = functional._outputs_struct
+    return sorted(given) if isinstance(given, dict) else list(functional.output_names)
+
+
 def is_graph(layer: Any) -> bool:
     """Say whether a layer is a model whose graph Keras knows."""
     return isinstance(layer, (keras.Sequential, keras.src.models.Functional))

@@ -85,6 +85,8 @@ class StepRecord:
         return float(one[0]) if isinstance(one, np.ndarray) and one.ndim else one
 
 
+Batch = tuple[Any, Any, Any]
+"""x, y, and sample weights or None, nested as the model takes them."""
 _Key = tuple[str, str]
 """What an array is (a weight, a slot, a gradient …), and its name."""
 _State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, list[np.ndarray]]
@@ -95,6 +97,14 @@ def as_numpy(tensor: Any) -> np.ndarray:
     """Return a tensor's numbers; those of a narrow precision in float32, which holds them all."""
     array = np.asarray(tensor)
     return array.astype(np.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else array
+
+
+def _in_numpy(data: Any) -> Batch:
+    """Return a batch as arrays: x, y, and sample weights or None."""
+    batch: Batch = keras.utils.unpack_x_y_sample_weight(
+        tf.nest.map_structure(lambda one: one if one is None else as_numpy(one), data)
+    )
+    return batch
 
 
 class Recorder(keras.callbacks.Callback):
@@ -109,12 +119,23 @@ class Recorder(keras.callbacks.Callback):
     ----------
     on_step : callable
         Receives a `StepRecord` after every batch.
+    on_validation : callable, optional
+        Receives the batches of every validation, each as x, y and sample weights.
+    graph : keras.Model, optional
+        The Functional model of what a subclassed model does, by which its weights are named.
     """
 
-    def __init__(self, on_step: Callable[[StepRecord], None]) -> None:
+    def __init__(
+        self,
+        on_step: Callable[[StepRecord], None],
+        on_validation: Callable[[list[Batch]], None] | None = None,
+        graph: keras.Model | None = None,
+    ) -> None:
         super().__init__()
-        self.on_step = on_step
+        self.on_step, self.on_validation, self.graph = on_step, on_validation, graph
         self._epoch = self._step = 0
+        self._held_out: list[Any] | None = None
+        self._ran_out = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
@@ -129,34 +150,82 @@ class Recorder(keras.callbacks.Callback):
         own_train_function = model.train_function
 
         def train_function(iterator: Any) -> Any:
-            if self._hand_feed:
-                batch = next(iterator)
-                returned = own_train_function(iter([batch]))
-            else:
-                returned = own_train_function(iterator)
-                batch = returned["batch"]
+            batch, returned = self._fed(own_train_function, iterator)
             self._returned = batch, returned["packed"], returned["rows"]
             return returned["logs"]
 
         model.train_function = train_function
-        self._weights = naming.weights(model)
+        if self.on_validation is not None:
+            self._watch_validation()
+        self._weights = naming.weights(self.graph or model)
         self._slots = naming.slots(model)
-        self._seeds = naming.seeds(model)
+        self._seeds = naming.seeds(self.graph or model)
         self._names = naming.trainable_names(model)
+        self._read()
+
+    def _read(self) -> None:
+        """Read the state of everything as it is now."""
         self._before = self._state({key: v.numpy() for key, v in self._variables().items()})
         self._state_before: Any = None
+
+    def _fed(self, function: Callable[[Any], Any], iterator: Any) -> tuple[Any, dict[str, Any]]:
+        """Run a traced step on the next batch; return this beside what the step returned."""
+        if self._hand_feed:
+            batch = next(iterator)
+            return batch, function(iter([batch]))
+        try:
+            returned = function(iterator)
+        except tf.errors.OutOfRangeError:
+            self._ran_out = True
+            raise
+        return returned["batch"], returned
+
+    def _watch_validation(self) -> None:
+        """Let the model's own evaluation return its batches, too."""
+        model = self.model
+        own_test_step = model.test_step
+
+        def test_step(data: Any) -> Any:
+            returned = {"logs": own_test_step(data)}
+            return returned if self._hand_feed else {**returned, "batch": data}
+
+        model.test_step = test_step
+        model.make_test_function(force=True)
+        own_test_function = model.test_function
+
+        def test_function(iterator: Any) -> Any:
+            batch, returned = self._fed(own_test_function, iterator)
+            if self._held_out is not None:
+                self._held_out.append(batch)
+            return returned["logs"]
+
+        model.test_function = test_function
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self._held_out = []  # not where a user's callback evaluates the model: nobody tells of it
+
+    def on_test_end(self, logs: Any = None) -> None:
+        batches, self._held_out = self._held_out or [], None
+        if self.on_validation is not None:
+            self.on_validation([_in_numpy(batch) for batch in batches])
 
     def on_train_end(self, logs: Any = None) -> None:
         self.restore()
 
     def restore(self) -> None:
-        """Give the model its own training step back (also after a failed or interrupted fit)."""
+        """Give the model its own steps back (also after a failed or interrupted fit)."""
         if "train_step" in self.model.__dict__:
             del self.model.train_step
             self.model.train_function = None
+        if "test_step" in self.model.__dict__:
+            del self.model.test_step
+            self.model.test_function = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch = epoch + 1
+        if self._ran_out:  # what doesn't depend on the batch that wasn't there has happened still
+            self._read()
+            self._ran_out = False
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
@@ -164,9 +233,7 @@ class Recorder(keras.callbacks.Callback):
         state, arrays = self._state_of(packed), self._unpacked(packed)
         after = self._state(arrays)
         weights_before, slots_before, iterations, seeds = self._before
-        x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(
-            tf.nest.map_structure(as_numpy, data)
-        )
+        x, y, sample_weight = _in_numpy(data)
         parts = [part for part in keras.utils.unpack_x_y_sample_weight(data) if part is not None]
         record = StepRecord(
             epoch=self._epoch,
@@ -184,10 +251,16 @@ class Recorder(keras.callbacks.Callback):
             gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
             loss=arrays["loss", "total"],
             rows={name: tuple(part.numpy() for part in parts) for name, parts in rows.items()},
-            tensors=None if self._state_before is None else Tensors(self._state_before, parts),
+            tensors=self._tensors(parts),
         )
         self._before, self._state_before = after, state
         self.on_step(record)
+
+    def _tensors(self, parts: list[Any]) -> Tensors | None:
+        """Return what the step began with as tensors, where they lie as a copy would have them."""
+        if self._state_before is None or self.graph is not None:
+            return None
+        return Tensors(self._state_before, parts)
 
     def _variables(self) -> dict[_Key, Any]:
         """Return all variables that a step may change."""

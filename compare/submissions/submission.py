@@ -107,9 +107,13 @@ def check_step(
     named = {"x": checked_arrays("x", x, dtype), "y": checked_arrays("y", y, dtype)}
     if sample_weight is not None:
         named["sample_weight"] = checked_arrays("sample_weight", sample_weight, dtype)
-    samples = check_lengths(named, 1)
+    samples = check_lengths(
+        {f"{name}[{n}]" if n else name: one for name, p in named.items() for n, one in enumerate(p)}
+    )
     network = twin_network(model)
-    check_fit(network, model, named["x"], named["y"], named.get("sample_weight"))
+    weights = named.get("sample_weight")
+    one_for_all = weights[0] if weights and len(weights) == 1 else weights
+    check_fit(network, model, named["x"], named["y"], one_for_all)
     record, tape = _right_step(model, named)
     mine = copy.deepcopy((list(record.before.values()), record.x, record.y))  # to spoil at will
     returned = called(step, *mine)

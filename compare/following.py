@@ -1,0 +1,221 @@
+"""Who follows a running ``fit``: after every step each number is held against its twin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import keras
+import numpy as np
+
+from compare.causes import Facts, Place
+from compare.checks import compare_step
+from compare.collecting import Comparison
+from compare.diagnosis import judged
+from compare.drift import OwnSteps, first_non_finite
+from compare.ends import Ends
+from compare.epochs import EpochCheck, samples_in, seen_in
+from compare.errors import BadInput
+from compare.judge import judge
+from compare.noise import Noisy
+from compare.recorded_steps import RecordedSteps
+from compare.reference import Derivation, Reference, location_of
+from compare.report import EpochPair, Report
+from compare.twins import loss_names, loss_weights, twin_metrics
+from keras_models.alone import Alone
+from keras_models.recorder import Batch, StepRecord
+from keras_models.stepper import Stepper
+from manual.network import Network
+
+OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
+"""Another way of computing the weights' gradients by name, from the weights, x and y."""
+
+
+class EpochEnd(keras.callbacks.Callback):
+    """Tells the lock-step that an epoch is over."""
+
+    def __init__(self, follower: Follower) -> None:
+        super().__init__()
+        self.follower = follower
+
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
+        self.follower.epoch_end(dict(logs or {}))
+
+
+class Follower:
+    """Follows a running ``fit`` step by step."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        network: Network,
+        stepper: Stepper,
+        ends: Ends,
+        report: Report,
+        batch_size: int,
+        other_ways: Mapping[str, OtherWay],
+    ) -> None:
+        self.model, self.ends, self.report = model, ends, report
+        self.own = OwnSteps(network)
+        report.drift = self.own.drift
+        fused = model.jit_compile is True
+        self.reference = Reference(network, fused=fused)
+        self.recorded = RecordedSteps(Reference(network, fused=fused), self.own.single)
+        self.stepper = stepper
+        self.alone = Alone(stepper.model)
+        self.loss_weights = loss_weights(ends.graph)
+        self.batch_size = batch_size
+        self.other_ways = other_ways
+        self.epoch = EpochCheck(self.reference)
+        self.begun = False
+        self.steps: int | None = None
+        self.look: Callable[[Batch], None] | None = None
+        self.on_step: Callable[[Report], None] | None = None
+        self.manual_total = 0.0
+        self.last: StepRecord | None = None
+
+    def step(self, given: StepRecord) -> None:
+        """Compare one step, then let the hand-written half take it on its own."""
+        self.begun = True
+        if self.look is not None:
+            try:
+                self.look((given.x, given.y, given.sample_weight))
+            except BadInput as error:
+                raise BadInput(f"The batch of step {given.step}: {error}") from None
+        record = self.ends.record(given)
+        if record.step == 1:
+            self._start(record)
+        tape = self.stepper.step(
+            given.before,
+            given.slots_before,
+            given.iterations,
+            given.learning_rate,
+            given.x,
+            given.y,
+            given.sample_weight,
+            seeds=given.seeds,
+            tensors=given.tensors,
+        )
+        with np.errstate(all="ignore"):
+            own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
+        agreement = self.recorded.agreement(record, tape, own_loss)
+        comparisons: list[Comparison] = []
+        if agreement is None:
+            comparisons, run = compare_step(
+                self.reference,
+                record,
+                tape,
+                batch_size=self.batch_size,
+                previous=self.last,
+                own=self.own.single,
+                own_loss=own_loss,
+                alone=self.alone,
+                loss_weights=self.loss_weights,
+            )
+            self.recorded.learn(record, tape, own_loss, comparisons)
+            seen = seen_in(self.reference.network, run)
+        else:
+            self.report.agree(record.step, agreement.distances)
+            seen = agreement.seen
+        with np.errstate(all="ignore"):
+            comparisons += self._other_ways(record)
+            self.own.note(record, comparisons)
+        for comparison in comparisons:
+            self.report.add(record.epoch, record.step, comparison)
+        if not self.epoch.metrics_known:
+            twins, without = twin_metrics(self.model)
+            losses = loss_names(self.model, self.ends.outputs)
+            if losses and self.model.jit_compile:  # how they are weighed depends on what is traced
+                without, losses = [*losses, *without], []
+            self.epoch.know_metrics(twins, losses, by_size=self.model.run_eagerly)
+            if without:
+                told = ", ".join(without)
+                self.report.notes.append(f"metrics without a twin, passed over: {told}")
+        samples = samples_in((record.x, record.y, record.sample_weight))
+        self.batch_size = max(self.batch_size, samples)
+        self.epoch.batch(record, seen, samples)
+        self.manual_total += self.manual_loss * samples
+        self.report.steps, self.report.epochs = record.step, record.epoch
+        self.last = record
+        if self.on_step is not None:
+            self.on_step(self.report)
+        if self._both_burst(record):
+            where = first_non_finite(tape, record)
+            self.report.notes.append(
+                f"both halves became non-finite at step {record.step}, first {where}"
+            )
+            self.model.stop_training = True
+        if record.step == self.steps:
+            self.model.stop_training = True
+
+    def validation(self, batches: list[Batch]) -> None:
+        """Take in the batches of a validation, which Keras has just evaluated."""
+        self.epoch.held_out = [self.ends.laid_out(*batch) for batch in batches]
+
+    def epoch_end(self, logs: dict[str, float]) -> None:
+        """Compare what ``fit`` prints, and note how far the two trainings have drifted apart."""
+        if self.last is None:
+            raise BadInput("The data gave no batch.")
+        if not self.epoch.samples:  # the data ran out before
+            return
+        for comparison in self.epoch.end(self.last, logs):
+            self.report.add(self.last.epoch, self.last.step, comparison)
+        by_hand = {"loss": self.manual_total / max(self.epoch.samples, 1)}
+        if self.epoch.held_out:
+            with np.errstate(all="ignore"):
+                by_hand.update(self.epoch.evaluate(self.own.free))
+        numbers = {name: float(value) for name, value in logs.items() if np.ndim(value) == 0}
+        drift = self.own.drift.now
+        self.report.history.append(EpochPair(self.last.epoch, numbers, by_hand, drift))
+        self.manual_total = 0.0
+        self.epoch.begin()
+
+    def _start(self, record: StepRecord) -> None:
+        """Compare the initial weights, and take over what the optimizer already remembers."""
+        first_slots = [] if record.iterations else self._first_slots(record)
+        self.own.start(record)
+        here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
+        for name, parameter in self.own.free.parameters.items():
+            verdict = judge(record.before[name], self.reference.exact(parameter.value))
+            one = Comparison("input", name, "model.fit", here, verdict)
+            self.report.add(record.epoch, 0, one)
+        for one in first_slots:
+            self.report.add(record.epoch, 0, one)
+
+    def _first_slots(self, record: StepRecord) -> list[Comparison]:
+        """Compare what the optimizer remembers before it has made an update."""
+        network, found = self.own.free, []
+        optimizer = network.optimizer
+        assert optimizer is not None
+        where = location_of(type(optimizer).new_slots)
+        by = Derivation("the optimizer's memory", "s₀, the same on both sides", where)
+        facts = Facts(1, 1, record.rate)
+        for slot, array in network.slots.items():
+            for tensor in optimizer.layout(slot, network.tensors):
+                name = f"{tensor.name}/{slot}"
+                actual = record.slots_before[slot][tensor.name]
+                expected = self.reference.exact(array[tensor.place].reshape(tensor.shape))
+                verdict = judge(actual, expected)
+                inputs = {"w_first": self.reference.exact(record.before.get(tensor.name, 0.0))}
+                place = Place("optimizer slot", name, expected, optimizer, inputs, facts)
+                diagnose = partial(judged, place, actual, None)
+                found.append(Comparison("optimizer slot", name, "model.fit", by, verdict, diagnose))
+        return found
+
+    def _other_ways(self, record: StepRecord) -> list[Comparison]:
+        found, exact = [], self.reference.exact
+        for way, gradients in self.other_ways.items():
+            weights = {name: exact(array) for name, array in record.before.items()}
+            expected = gradients(weights, exact(record.x), record.y)
+            about = (gradients.__doc__ or way).strip().splitlines()[0]
+            by = Derivation(way, about, location_of(gradients))
+            for name, one in expected.items():
+                verdict = judge(record.gradients[name], one)
+                found.append(Comparison("weight gradient", name, way, by, verdict))
+        return found
+
+    def _both_burst(self, record: StepRecord) -> bool:
+        keras_half = all(np.isfinite(array).all() for array in record.after.values())
+        by_hand = bool(np.isfinite(self.own.free.values).all())
+        return not keras_half and not by_hand
