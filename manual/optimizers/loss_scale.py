@@ -28,7 +28,10 @@ class LossScaleOptimizer:
     """
 
     kind: ClassVar[str] = "optimizer"
-    derivation: ClassVar[Mapping[str, str]] = DynamicScale.derivation
+    derivation: ClassVar[Mapping[str, str]] = {
+        **DynamicScale.derivation,
+        "weight": "w⁺ = by the rule within, from g / σ",
+    }
 
     def __init__(
         self,
