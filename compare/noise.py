@@ -138,7 +138,10 @@ class Noisy(NDArrayOperatorsMixin):
         if variance is not None:
             variance = variance * (self.unit / unit) ** 2 + (lost / unit) ** 2
         if unit > self.unit and self.value.dtype.kind == "f":
-            variance = added(variance, np.square(self.value) / 3 + (lost / unit) ** 2)
+            places = np.frexp(self.value)[0] / unit
+            rounded = np.where(places == np.rint(places), 0.0, np.square(self.value) / 3)
+            rounded += np.where(np.abs(self.value) < lost / unit, (lost / unit) ** 2, 0.0)
+            variance = added(variance, rounded) if rounded.any() else variance
         return Noisy(self.value, None if variance is None else np.sqrt(variance), unit=unit)
 
     def reshape(self, *shape: Any) -> Any:

@@ -19,7 +19,7 @@ from compare.noise import Noisy
 from compare.working_precision import UNIT_ROUNDOFF
 from manual.graph import Node
 from manual.heads import Head, as_target
-from manual.layers import Layer
+from manual.layers import Embedding, Layer
 from manual.network import Network, Pass
 from manual.optimizers import MultiOptimizer, Scattered, Step, Tensor, summed, tensors_of
 from manual.recording import Recorded
@@ -128,7 +128,15 @@ class Reference:
         """
         if not isinstance(numbers, Noisy):
             return numbers
-        return numbers.in_unit(self.unit if index is None else self.units[index])
+        if index is None:
+            return numbers.in_unit(self.unit)
+        return self._brought_to(self.network.nodes[index].layer, numbers)
+
+    def _brought_to(self, layer: Layer, numbers: Noisy) -> Noisy:
+        """Bring numbers into the precision of a layer; indices of rows are none of its numbers."""
+        if isinstance(layer, Embedding) and numbers.variance is None:
+            return numbers
+        return numbers.in_unit(self.unit_of(layer))
 
     def exact(self, array: Any, unit: float | None = None) -> Noisy:
         """Take an array as it is given: its numbers are inputs, without noise."""
@@ -182,7 +190,7 @@ class Reference:
         What it gives is a list where the node is the first of several outputs.
         """
         if self.is_mixed:
-            inputs = [one.in_unit(self.unit_of(node.layer)) for one in inputs]
+            inputs = [self._brought_to(node.layer, one) for one in inputs]
         taken = inputs[0] if len(inputs) == 1 else inputs
         told = {**node.options, **(options or {})}
         value, saved = node.layer.forward(taken, training=True, **told)
@@ -194,6 +202,8 @@ class Reference:
         """Run one node's derivative; the gradients of its weights are added to."""
         dx = node.layer.backward(dy, saved)
         shares = list(dx) if isinstance(dx, list) else [dx]
+        if any(_has_burst(one) for one in (dy if isinstance(dy, list) else [dy])):
+            shares = [one if one is None else _left_open(one) for one in shares]
         return [self.handed(to, one) for to, one in zip(node.inputs, shares, strict=True)]
 
     def head(
@@ -384,6 +394,20 @@ class Reference:
     def _flat(self, arrays: Named, names: list[str]) -> Noisy:
         flat = np.concatenate([np.ravel(arrays[name]) for name in names])
         return flat if isinstance(flat, Noisy) else self.exact(flat)
+
+
+def _has_burst(gradient: Noisy | None) -> bool:
+    """Say whether a gradient has overflown, as it may in float16 under a large loss scale."""
+    if gradient is None or isinstance(gradient.value, Recorded):
+        return False
+    return not bool(np.isfinite(gradient.value).all())
+
+
+def _left_open(share: Noisy) -> Noisy:
+    """Leave open what became of ∞ · 0: NaN, or 0 where what is multiplied by 0 is left out."""
+    unknown = np.isnan(share.value)
+    noise = np.where(unknown, np.inf, share.noise)
+    return Noisy(np.where(unknown, 0.0, share.value), noise, unit=share.unit)
 
 
 @dataclass(frozen=True)

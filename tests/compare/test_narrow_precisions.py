@@ -108,9 +108,9 @@ def test_a_slip_is_found(policy: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_numbers_that_change_their_precision() -> None:
     narrow, wide = UNIT_ROUNDOFF["bfloat16"], UNIT_ROUNDOFF["float32"]
-    exact = Noisy(np.array([1.0, 3.0]), unit=wide)
-    rounded = exact.in_unit(narrow)
-    np.testing.assert_allclose(rounded.noise, np.array([1.0, 3.0]) / np.sqrt(3), rtol=1e-15)
+    exact = Noisy(np.array([0.1, 3.0]), unit=wide)
+    rounded = exact.in_unit(narrow)  # 3 needs no rounding
+    np.testing.assert_allclose(rounded.noise, [0.1 / np.sqrt(3), 0.0], rtol=1e-15)
     back = rounded.in_unit(wide)
     np.testing.assert_allclose(back.noise * wide, rounded.noise * narrow, rtol=1e-15)
     assert exact.in_unit(wide) is exact
@@ -120,3 +120,34 @@ def test_constants_below_the_normal_numbers_of_float16() -> None:
     error = representation_error(1e-7, UNIT_ROUNDOFF["float16"])
     assert error == pytest.approx(abs(1e-7 - float(np.float16(1e-7))) * 2.0**11)
     assert representation_error(0.5, UNIT_ROUNDOFF["float16"]) == 0.0
+
+
+def test_steps_that_overflow_are_skipped_on_both_sides() -> None:
+    """mixed_float16 begins with a loss scale of 2¹⁵, which is too much for this network."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        keras.utils.set_random_seed(0)
+        model, x, y = images()
+        model.compile("adam", "sparse_categorical_crossentropy")
+        report = compare.lockstep(model, x * 40.0, y, batch_size=8, epochs=2)
+    finally:
+        keras.config.set_dtype_policy(before)
+    report.raise_if_different()
+    scale = float(np.asarray(model.optimizer.dynamic_scale))
+    assert scale < 2.0**15
+
+
+def test_indices_keep_all_their_digits() -> None:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        tokens = keras.Input((4,), dtype="int32")
+        rows = layers.GlobalAveragePooling1D()(layers.Embedding(1000, 3)(tokens))
+        model = keras.Model(tokens, layers.Dense(1, dtype="float32")(rows))
+        model.compile("sgd", "mse")
+        x = np.arange(255, 255 + 64).reshape(16, 4) * 3
+        y = np.random.default_rng(0).normal(size=(16, 1))
+        compare.lockstep(model, x, y, batch_size=8).raise_if_different()
+    finally:
+        keras.config.set_dtype_policy(before)
