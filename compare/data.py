@@ -185,7 +185,7 @@ def check_fit(
         name = network.nodes[head.output].name
         wanted = tuple(network.output_shapes[head.place])
         check_target(head.loss, name, array, wanted)
-        check_labels(head.loss, array, wanted[-1])
+        check_labels(head.loss, array, (1, *wanted)[-1])
         if weight is not None and not _weighs(head.loss, weight, array, wanted):
             raise BadInput(
                 f"The loss of the output {name!r} needs sample_weight of shape "
@@ -204,7 +204,7 @@ def check_target(loss: Loss, name: str, y: np.ndarray, wanted: tuple[int, ...]) 
             )
         return
     allowed = {wanted[:-1], (*wanted[:-1], 1)} if loss.takes_classes else {wanted}
-    if not loss.takes_classes and wanted[-1] == 1:
+    if not loss.takes_classes and wanted[-1:] == (1,):
         allowed.add(wanted[:-1])
     if y.shape[1:] not in allowed | (set() if loss.takes_classes else {(*wanted, 1)}):
         raise BadInput(

@@ -126,6 +126,8 @@ class Follower:
         if not self.epoch.metrics_known:
             twins, without = twin_metrics(self.model)
             losses = loss_names(self.model, self.ends.outputs)
+            if len(set(losses)) < len(losses):  # of one output, judged twice
+                without, losses = [*losses, *without], []
             if losses and self.model.jit_compile:  # how they are weighed depends on what is traced
                 without, losses = [*losses, *without], []
             self.epoch.know_metrics(twins, losses, by_size=self.model.run_eagerly)

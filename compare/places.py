@@ -51,7 +51,8 @@ class Places(Surroundings):
         self.reference, self.record, self.tape = reference, record, tape
         self.previous, self.loss_weights = previous, loss_weights
         self.masks: list[Any] = [None] * len(self.network.nodes)
-        self._fed = dict(zip(self.network.inputs, inputs, strict=True))
+        fed = [one.astype(float) if one.dtype.kind in "iub" else one for one in inputs]
+        self._fed = dict(zip(self.network.inputs, fed, strict=True))
 
     def value(self, index: int) -> Any:
         node = self.network.nodes[index]

@@ -19,7 +19,7 @@ from compare.noise import Noisy
 from compare.working_precision import UNIT_ROUNDOFF
 from manual.graph import Node
 from manual.heads import Head, as_target
-from manual.layers import Embedding, Layer
+from manual.layers import Layer
 from manual.network import Network, Pass
 from manual.optimizers import MultiOptimizer, Scattered, Step, Tensor, summed, tensors_of
 from manual.recording import Recorded
@@ -134,7 +134,7 @@ class Reference:
 
     def _brought_to(self, layer: Layer, numbers: Noisy) -> Noisy:
         """Bring numbers into the precision of a layer; indices of rows are none of its numbers."""
-        if isinstance(layer, Embedding) and numbers.variance is None:
+        if layer.takes_exact:
             return numbers
         return numbers.in_unit(self.unit_of(layer))
 

@@ -14,7 +14,7 @@ from compare.working_precision import UNIT_ROUNDOFF
 from keras_models import functions, naming
 from keras_models.losses import loss_config
 from keras_models.optimizers import config_of
-from manual.configuration import Otherwise
+from manual.configuration import KIND_OF_NUMBERS, Otherwise
 from manual.functions import Lambda
 from manual.heads import Head, of_each
 from manual.metrics import Metric, OfLoss, OfReducedLoss
@@ -48,6 +48,8 @@ def twin_network(
     config = model_config(model)
     for layer, its in functions.lambdas(model, config):
         its[Lambda.GRAPH] = functions.graph(layer)
+    for operation, entry in functions.operations(model, config):
+        entry[KIND_OF_NUMBERS] = functions.kind_of_numbers(operation)
     try:
         network = Network.from_config(
             config,
@@ -136,7 +138,7 @@ def working_dtype(model: keras.Model) -> str:
                 f"the loss in keras.config.floatx(), which is {floatx}: make them the same before "
                 "building the model."
             )
-        if policy.compute_dtype not in UNIT_ROUNDOFF:
+        if not naming.is_of_whole_numbers(policy) and policy.compute_dtype not in UNIT_ROUNDOFF:
             raise BadInput(
                 f"The precisions are {', '.join(UNIT_ROUNDOFF)}. "
                 f"Received: {policy.name}, of the layer {path!r}."
@@ -152,7 +154,8 @@ def array_dtype(model: keras.Model) -> str:
 def policy_name(model: keras.Model) -> str:
     """Return the precision of a model in a word: that of its weights, or how it is mixed."""
     weights = working_dtype(model)
-    computing = {layer.dtype_policy.compute_dtype for _, layer in naming.layers(model)}
+    policies = [layer.dtype_policy for _, layer in naming.layers(model)]
+    computing = {one.compute_dtype for one in policies if not naming.is_of_whole_numbers(one)}
     return weights if computing == {weights} else " and ".join(sorted(computing | {weights}))
 
 

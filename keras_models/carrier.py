@@ -96,7 +96,12 @@ class Carrier:
         tensors = [tf.constant(array) for array in inputs]
         given = [None if mask is None else tf.constant(mask) for mask in masks]
         found = layer.compute_mask(tensors[0] if one else tensors, given[0] if one else given)
-        return None if found is None else np.asarray(found)
+        outputs = len(layer._inbound_nodes[0].output_tensors)
+        made = [None if one is None else np.asarray(one) for one in tf.nest.flatten(found)]
+        made = [*made, *[None] * outputs][:outputs]
+        if all(one is None for one in made):
+            return None
+        return made if outputs > 1 else made[0]
 
     def ask(
         self, question: Question, dtype: str, draw: Draw, dy: Sequence[Any] | None = None

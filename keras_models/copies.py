@@ -32,12 +32,15 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
         copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     finally:
         model.compiled = compiled
+    originals = dict(naming.layers(model))
+    for path, layer in naming.layers(copy):
+        if path in originals:  # inputs get other names
+            naming.name_like(layer, originals[path])
     for own, variable in zip(
         naming.weights(copy).values(), naming.weights(model).values(), strict=True
     ):
         if own.trainable != variable.trainable:  # which a layer's configuration doesn't say
             own.trainable = variable.trainable
-    originals = dict(naming.layers(model))
     for path, layer in naming.layers(copy):
         if isinstance(layer, keras.layers.Normalization):
             original = originals[path]
@@ -51,7 +54,8 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
 def _remade(layer: Any, dtype: str | None) -> Any:
     """Make a layer anew; an operation, of which masks are made, has no dtype."""
     config = layer.get_config()
-    if dtype is not None and isinstance(layer, keras.layers.Layer):
+    whole = isinstance(layer, keras.Layer) and naming.is_of_whole_numbers(layer.dtype_policy)
+    if dtype is not None and isinstance(layer, keras.layers.Layer) and not whole:
         config["dtype"] = dtype
     if isinstance(layer, keras.layers.Lambda):  # Keras refuses to read a function from bytes
         return keras.layers.Lambda(
@@ -62,7 +66,9 @@ def _remade(layer: Any, dtype: str | None) -> Any:
             name=layer.name,
             dtype=config["dtype"],
         )
-    return type(layer).from_config(config)
+    made = type(layer).from_config(config)
+    made.name = layer.name  # which the configuration of a user's own layer may not have
+    return made
 
 
 @contextmanager

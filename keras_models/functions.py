@@ -16,7 +16,7 @@ Config = dict[str, Any]
 
 def lambdas(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
     """Yield each ``Lambda`` layer, also of models within, with its part of the configuration."""
-    entries = {entry["config"]["name"]: entry for entry in config["layers"]}
+    entries = {_name(entry): entry for entry in config["layers"]}
     for layer in model.layers:
         entry = entries.get(layer.name)
         if entry is None:
@@ -25,6 +25,33 @@ def lambdas(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
             yield from lambdas(layer, entry["config"])
         elif isinstance(layer, keras.layers.Lambda):
             yield layer, entry["config"]
+
+
+def operations(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
+    """Yield each operation of a model, also of models within, with its entry in a configuration."""
+    entries = {_name(entry): entry for entry in config["layers"]}
+    for operation in getattr(model, "_functional", model).operations:
+        entry = entries.get(operation.name)
+        if entry is None:
+            continue
+        if naming.is_graph(operation):
+            yield from operations(operation, entry["config"])
+        elif not isinstance(operation, keras.Layer):
+            yield operation, entry
+
+
+def kind_of_numbers(operation: Any) -> str:
+    """Return the dtype in which an operation computes; that of whole numbers if it never rounds."""
+    node = operation._inbound_nodes[0]
+    given = keras.backend.standardize_dtype(node.output_tensors[0].dtype)
+    taken = [keras.backend.standardize_dtype(one.dtype) for one in node.input_tensors]
+    inexact = [dtype for dtype in taken if "float" in dtype]
+    return str(given if "float" in given or not inexact else inexact[0])
+
+
+def _name(entry: Config) -> str:
+    """Return the name in an entry; the configuration of a user's own layer may have none."""
+    return str(entry["name"] if "name" in entry else entry["config"]["name"])
 
 
 def graph(layer: Any) -> Config | None:

@@ -54,7 +54,7 @@ def _anew(tensor: Any) -> Any:
     """Return the same numbers in a tensor of their own.
 
     A layer that returns what it got has a gradient of its own at its output: what others do with
-    its input is no part of it.
+    its input, or the layer itself with one of its outputs, is no part of it.
     """
     if not tf.is_tensor(tensor):
         return tensor
@@ -93,7 +93,8 @@ def record_layer(
         taken = {id(one) for one in tf.nest.flatten([args, kwargs])}
         y = own_call(*args, **kwargs)
         outputs = [id(one) for one in tf.nest.flatten(y)]
-        known = taken | {one for one in outputs if outputs.count(one) > 1}
+        # Of several outputs one may be what another was made of: the weights of attention.
+        known = taken | set(outputs if len(outputs) > 1 else ())
         y = tf.nest.map_structure(lambda one: _anew(one) if id(one) in known else one, y)
         for output, one in enumerate(tf.nest.flatten(y)):
             seen[current[0] + (f"[{output}]" if output else "")] = one

@@ -6,8 +6,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
+
+_names_in_original: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()
+
+
+def name_like(layer: Any, original: Any) -> None:
+    """Let the weights of a layer's copy go by the names that they have in the original.
+
+    Where Keras made up a name, of a variable, or of a layer within, it gives a copy the next one.
+    """
+    names = [name for name, _ in named_weights(original)]
+    if len(names) == len(layer.weights):
+        _names_in_original[layer] = names
 
 
 def weights(model: keras.Model) -> dict[str, Any]:
@@ -44,9 +57,14 @@ def layers(model: keras.Model, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def in_several_models(model: keras.Model) -> str | None:
-    """Return the path of a layer that lies in several of the models within; None if none does."""
+    """Return the path of a layer that lies in several of the models within; None if none does.
+
+    Inputs may: models that are cut out of one another begin at the same ones.
+    """
     seen: set[int] = set()
     for path, layer in layers(model):
+        if isinstance(layer, keras.layers.InputLayer):
+            continue
         if id(layer) in seen:
             return path
         seen.add(id(layer))
@@ -63,13 +81,29 @@ def output_keys(model: keras.Model) -> list[str]:
     return sorted(given) if isinstance(given, dict) else list(functional.output_names)
 
 
+def is_of_whole_numbers(policy: Any) -> bool:
+    """Say whether a layer with this dtype policy gives whole numbers: it rounds nothing."""
+    return "float" not in policy.compute_dtype
+
+
 def is_graph(layer: Any) -> bool:
     """Say whether a layer is a model whose graph Keras knows."""
     return isinstance(layer, (keras.Sequential, keras.src.models.Functional))
 
 
 def named_weights(layer: Any) -> Iterator[tuple[str, Any]]:
-    """Yield the weights of a layer with their names within it, in Keras's order."""
+    """Yield the weights of a layer with their names within it, in Keras's order.
+
+    Those of a model inside it go by their names in that model, those of a layer of a copy by the
+    names that they have in the original.
+    """
+    if layer in _names_in_original:
+        yield from zip(_names_in_original[layer], layer.weights, strict=True)
+        return
+    if isinstance(layer, keras.layers.TimeDistributed) and is_graph(layer.layer):
+        for name, variable in weights(layer.layer).items():
+            yield f"{layer.layer.name}/{name}", variable
+        return
     times = Counter(variable.name for variable in layer.weights)
     nameless = 0
     paths = {

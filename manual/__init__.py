@@ -8,6 +8,7 @@ from manual.functions import Function
 from manual.layers import Activation, Add, Concatenate, Dense, Flatten, Input, Layer
 from manual.losses import HalfSquaredSum, Loss
 from manual.metrics import Metric
+from manual.models_within import ModelWithin
 from manual.network import Network
 from manual.optimizers import SGD, Adam, Optimizer, RMSprop
 from manual.registry import NoTwin, twin_of
@@ -26,6 +27,7 @@ __all__ = [
     "Layer",
     "Loss",
     "Metric",
+    "ModelWithin",
     "Network",
     "NoTwin",
     "Optimizer",

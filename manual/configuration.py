@@ -18,6 +18,11 @@ Otherwise = Callable[[Config, str, NoTwin], Layer]
 and what is missing; it may raise that."""
 
 
+KIND_OF_NUMBERS = "kind_of_numbers"
+"""Where in the entry of an operation stands what dtype it gives, if somebody put it there: Keras
+writes down of what its inputs are alone."""
+
+
 def symbols_from_config(
     config: Config,
     otherwise: Otherwise | None = None,
@@ -90,7 +95,9 @@ class _Model:
             layer = self.otherwise(entry, path, missing)
         layer.name = path
         if is_operation(entry):
-            layer.precision = narrow_precision(entry["inbound_nodes"])
+            numbers = entry.get(KIND_OF_NUMBERS)
+            layer.is_exact = numbers is not None and "float" not in numbers
+            layer.precision = _precision(numbers) or narrow_precision(entry["inbound_nodes"])
         elif not isinstance(layer, InputLayer):
             layer.precision = _precision(entry["config"].get("dtype"))
         return layer
@@ -179,7 +186,7 @@ class _Functional(_Model):
         def at(name: str, node: int, output: int) -> Symbol:
             return made[name, node][output]
 
-        ends = _ends(self.config["output_layers"])
+        ends = [self._end(*end) for end in _ends(self.config["output_layers"])]
         waiting = [(name, node) for name, node, _ in reversed(ends)]
         while waiting:  # one after the other: Python wouldn't go as deep as some networks are
             name, node = waiting[-1]
@@ -193,6 +200,13 @@ class _Functional(_Model):
         outputs = [at(*end) for end in ends]
         _check_masks(self.entries, self.parts)
         return outputs
+
+    def _end(self, name: str, node: int, output: int) -> tuple[str, int, int]:
+        """Return of which call an output is: of a Functional model Keras counts those from 1 there.
+
+        It takes the model's own graph for a call of it, but only where it writes down the outputs.
+        """
+        return name, node - isinstance(self.part(name), _Functional), output
 
     def _before(self, name: str, node: int) -> list[tuple[str, int]]:
         """Return the calls whose outputs one takes."""

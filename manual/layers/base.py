@@ -121,12 +121,18 @@ class Layer:
     gives_single : bool
         Whether Keras hands its output on in float32, whatever the policy: what comes back to it is
         rounded, too.
+    is_exact : bool
+        Whether it makes whole numbers of whole numbers, which nothing rounds.
+    takes_exact : bool
+        Whether what it takes are numbers of things, which no precision rounds either.
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
     """
 
     kind: ClassVar[str] = "layer"
+    is_exact: bool = False
+    takes_exact: ClassVar[bool] = False
     derivation: ClassVar[Mapping[str, str]] = {}
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False

@@ -36,6 +36,7 @@ class Embedding(Layer):
         "embeddings gradient": "dE[k] = Σ dy over all places where x = k",
         "input gradient": "dx = 0: a number of a word can't be moved",
     }
+    takes_exact = True
 
     def __init__(
         self,

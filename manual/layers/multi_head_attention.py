@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,9 +12,12 @@ from manual import sums
 from manual.activations import Sigmoid, softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
-from manual.layers.base import Layer, Parameter, Shape
+from manual.layers.base import Layer, Parameter, Shape, Symbol, several
 from manual.layers.einsum_dense import Projection, glorot
 from manual.registry import NoTwin, twin_of
+
+LAST = "the last input"
+"""What a call is told of an ``attention_mask`` that is no constant: where it comes."""
 
 LOWEST = -0.7 * 3.38953e38
 """The score of a key that must not be looked at: e to the power of it is 0."""
@@ -28,10 +32,11 @@ class ProjectedAttention(Layer):
     Called on ``[query, value]``, or ``[query, value, key]``, of shapes ``(b, t, ·)`` and
     ``(b, s, ·)``; without a key, the value is the key too. Which key a query may look at (M) is
     said by the masks that arrive, ``attention_mask`` of shape ``(b, t, s)`` or ``(t, s)``,
-    ``use_causal_mask`` (no later position), and ``sliding_window``.
+    ``use_causal_mask`` (no later position), and ``sliding_window``. Told to
+    ``return_attention_scores`` it gives A, too, before any dropout.
 
     A query that may look at no key at all takes the plain mean of all values, as in Keras; with
-    dropout, or several axes, it takes nothing.
+    dropout, several axes, or where A is given, it takes nothing.
 
     Queries and keys may have further axes, ``(b, t₁, t₂, ·)``. Along those in ``attention_axes``
     every query looks at every key, and t and s are several letters; the others are like the batch.
@@ -101,19 +106,26 @@ class ProjectedAttention(Layer):
         *,
         training: bool = False,
         mask: Sequence[Array | None] | None = None,
-        attention_mask: Array | None = None,
+        attention_mask: Array | str | None = None,
         use_causal_mask: bool = False,
-    ) -> tuple[Array, Any]:
+        return_attention_scores: bool = False,
+    ) -> tuple[Any, Any]:
+        masked_by_input = isinstance(attention_mask, str)
+        if masked_by_input:
+            *x, given = x
+            attention_mask = given != 0.0
         x_q, x_v, x_k = (*x, x[1])[:3]
         Q, K, V = self.query.forward(x_q), self.key.forward(x_k), self.value.forward(x_v)
         K, V = self._for_each_query_head(K), self._for_each_query_head(V)
+        mask = mask[: len(x)] if mask else None
         M = self._may_look(Q.shape, K.shape, mask, attention_mask, use_causal_mask)
         S = einsum(self.comparison, Q, K) * self.scale
         A = softmax(S if M is None else np.where(M, S, LOWEST), self.over_keys)
-        used, kept = A, None
-        if self.dropout or self.several_axes:
+        used, shown, kept = A, A, None
+        if self.dropout or self.several_axes or return_attention_scores:
             if M is not None:
                 used = np.where(M, used, 0.0)
+            shown = used
             if training and self.dropout:
                 kept = self.draws.uniform(A.shape) >= self.dropout
                 used = np.where(kept, used * self.enlarged, 0.0)
@@ -123,11 +135,16 @@ class ProjectedAttention(Layer):
             z = self.gate.forward(x_q)
             g = self.squash.forward(z)
             C, gate = found * g, (z, g, found)
-        return self.attention_output.forward(C), (x, Q, K, V, M, A, used, kept, C, gate)
+        saved = x, Q, K, V, M, A, used, kept, C, gate, masked_by_input
+        y = self.attention_output.forward(C)
+        return ([y, shown] if return_attention_scores else y), saved
 
-    def backward(self, dy: Array, saved: Any) -> list[Array]:
-        x, Q, K, V, M, A, used, kept, C, gate = saved
+    def backward(self, dy: Any, saved: Any) -> list[Any]:
+        x, Q, K, V, M, A, used, kept, C, gate, masked_by_input = saved
         x_q, x_v, x_k = (*x, x[1])[:3]
+        dy, dshown = dy if isinstance(dy, list) else (dy, None)
+        if dy is None:
+            dy = np.zeros((*x_q.shape[:-1], *(self.result or x_q.shape[-1:])), x_q.dtype)
         dC, of_gate = self.attention_output.backward(dy, C), None
         if gate is not None:
             z, g, found = gate
@@ -136,6 +153,8 @@ class ProjectedAttention(Layer):
         dA, dV = einsum_gradients(self.combination, used, V, dC)
         if kept is not None:
             dA = np.where(kept, dA * self.enlarged, 0.0)
+        if dshown is not None:
+            dA = dA + dshown
         if used is not A and M is not None:
             dA = np.where(M, dA, 0.0)
         dS = A * (dA - sums.over(dA * A, self.over_keys)) * self.scale
@@ -147,7 +166,8 @@ class ProjectedAttention(Layer):
         dx_k = self.key.backward(dK, x_k)
         if of_gate is not None:
             dx_q = dx_q + of_gate
-        return [dx_q, dx_v, dx_k] if len(x) == 3 else [dx_q, dx_v + dx_k]
+        dxs = [dx_q, dx_v, dx_k] if len(x) == 3 else [dx_q, dx_v + dx_k]
+        return [*dxs, None] if masked_by_input else dxs
 
     def _may_look(
         self,
@@ -271,6 +291,24 @@ class ProjectedAttention(Layer):
 
     def output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return (*input_shape[0][:-1], *(self.result or input_shape[0][-1:]))
+
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        mask, shows = named.get("attention_mask"), named.pop("return_attention_scores", False)
+        given = isinstance(mask, Symbol)
+        if given:
+            del named["attention_mask"]
+        symbol = super().apply(*inputs, call=call, **named)
+        if given:
+            told = {**symbol.options, "attention_mask": LAST}
+            symbol = replace(symbol, inputs=(*symbol.inputs, mask), options=told)
+        if not shows:
+            return symbol
+        of_q, of_k = symbol.inputs[0].shape, symbol.inputs[-2 if given else -1].shape
+        free = [size for axis, size in enumerate(of_q[:-1], 1) if axis not in self.along]
+        looking = [[shape[axis - 1] for axis in self.along] for shape in (of_q, of_k)]
+        weights = (*free, self.query_heads, *looking[0], *looking[1])
+        told = {**symbol.options, "return_attention_scores": True}
+        return several(self, symbol.inputs, [symbol.shape, weights], call, told)
 
 
 @twin_of("MultiHeadAttention")

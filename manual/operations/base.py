@@ -66,6 +66,8 @@ class Operation(Layer):
         named = {name: in_its_precision(one, like) for name, one in named.items()}
         y, saved = self.compute(*positional, **named)
         y = [as_array(one) for one in y] if isinstance(y, list) else as_array(y)
+        if self.is_exact:
+            y = [np.rint(one) for one in y] if isinstance(y, list) else np.rint(y)
         return y, (given, len(tensors), saved)
 
     def backward(self, dy: Any, saved: Any) -> Any:
@@ -97,7 +99,13 @@ class Operation(Layer):
         """Make the symbol of one numbered call; what shape it has is seen by trying it."""
         options = {name: value for name, value in named.items() if value is not None}
         given = options.get("arguments")
-        shapes = given.shapes if given else [(None, *symbol.shape) for symbol in inputs]
+        known = [(None, *symbol.shape) for symbol in inputs]
+        shapes = known
+        if given:  # which may leave sizes open that are known by now
+            shapes = [
+                here if len(here) == len(there) and there[0] is None else there
+                for here, there in zip(known, given.shapes, strict=True)
+            ]
         made = self._tried(shapes, options)
         if isinstance(made, list):
             return several(self, inputs, [one.shape[1:] for one in made], call, options)

@@ -77,7 +77,7 @@ def with_lines(**lines: Function) -> Function:
     """Return attention's derivative with some of its lines replaced."""
 
     def backward(self: Any, dy: Any, saved: Any) -> Any:
-        x, Q, K, V, M, A, used, kept, C, _ = saved
+        x, Q, K, V, M, A, used, kept, C, *_ = saved
         dC = self.attention_output.backward(dy, C)
         dA, dV = einsum_gradients("bnts,bsnh->btnh", used, V, dC)
         if "dV" in lines:
