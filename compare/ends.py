@@ -51,6 +51,13 @@ class Ends:
 
     def of_inputs(self, x: Any) -> list[Any]:
         """Return what each input gets, in the order of the network's."""
+        found = self._of_inputs(x)
+        for name, one in zip(self.inputs, found, strict=True):
+            if one is None:
+                raise BadInput(f"x has nothing for the input {name!r}.")
+        return found
+
+    def _of_inputs(self, x: Any) -> list[Any]:
         if isinstance(x, Mapping):
             missing = [name for name in self.inputs if name not in x]
             # Keras looks up the names of inputs, but takes a dict of inputs apart as a whole.
@@ -113,7 +120,12 @@ class Ends:
         if y is None:
             raise BadInput("y is missing: the twin learns from pairs (x, y), or with weights.")
         xs = [self._fed(*pair) for pair in zip(self.of_inputs(x), self._ranks, strict=True)]
-        ys = [self._cast(one, keep="iu") for one in self.of_outputs(y)]
+        ys = self.of_outputs(y)
+        names = self.outputs if len(ys) == len(self.outputs) else self.judged
+        for name, one in zip(names, ys, strict=True):
+            if one is None and name in self.judged:
+                raise BadInput(f"y has nothing for the output {name!r}, which has a loss.")
+        ys = [None if one is None else self._cast(one, keep="iu") for one in ys]
         weights = self.of_weights(sample_weight)
         if isinstance(weights, list):
             weights = [None if one is None else self._cast(one) for one in weights]

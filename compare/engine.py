@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from compare.carried import carried_by_keras, try_out
 from compare.data import check_class_weight, check_fit, check_inputs
 from compare.ends import Ends
-from compare.errors import BadInput, in_a_sentence
+from compare.errors import BadInput
+from compare.fitting import build, graph_for, one_step_at_a_time, told_in_a_sentence
 from compare.following import EpochEnd, Follower, OtherWay
 from compare.report import Report
-from compare.sources import Batch, Source, Whole, check_batch, source_of
+from compare.sources import Batch, Source, Whole, check_batch
+from compare.streams import source_of
 from compare.twins import (
     array_dtype,
     check_model,
     check_same_weights,
-    model_config,
     policy_name,
     twin_network,
 )
-from keras_models.graphs import NoGraph, build_for, graph_of, tells_graph
 from keras_models.recorder import Recorder
 from keras_models.stepper import Stepper
 from manual.network import Network
@@ -150,9 +148,9 @@ def lockstep(
         if data is not None and data.endless and ends_after is None:
             raise BadInput(f"The data never ends: say how much of it to take, by {told}.")
 
-    _build(model, source.example[0])
+    build(model, source.example[0])
     drawing = random.getstate()  # what fit shuffles a PyDataset by, and copies of layers draw from
-    graph = _graph(model, source.example[0])
+    graph = graph_for(model, source.example[0])
     ends = Ends(graph, dtype)
     xs = ends.of_inputs(source.example[0])
     shapes = check_inputs(graph, xs)
@@ -175,8 +173,8 @@ def lockstep(
 
     for data in (source, held_out):
         if data is not None:
-            fitting(data.example)
             data.look = look
+            data.show(fitting)
     carried = try_out(network, [np.zeros((1, *shape), dtype) for shape in shapes])
 
     report = Report("", dtype) if report is None else report
@@ -199,13 +197,14 @@ def lockstep(
     follower = Follower(model, network, stepper, ends, report, full, other_ways or {})
     follower.steps, follower.on_step = steps, on_step
     follower.look = look if source.unseen else None
+    follower.look_held_out = look if held_out is not None and held_out.unseen else None
     recorder = Recorder(
         follower.step,
         follower.validation if held_out is not None or validation_split else None,
         None if graph is model else graph,
     )
     random.setstate(drawing)
-    with _one_step_at_a_time(model, report), _told_in_a_sentence(follower, source, held_out):
+    with one_step_at_a_time(model, report), told_in_a_sentence(follower, source, held_out):
         try:
             model.fit(
                 source.x,
@@ -266,31 +265,6 @@ def _for_fit(held_out: Source | None) -> Any:
     return held_out.x, held_out.y, *weights
 
 
-def _build(model: keras.Model, x: Any) -> None:
-    try:
-        build_for(model, x)
-    except Exception as error:  # whatever its own code says of such inputs
-        raise BadInput(
-            f"The model {model.name!r} can't be built for the data: {in_a_sentence(error)}"
-        ) from error
-
-
-def _graph(model: keras.Model, x: Any) -> keras.Model:
-    """Return the model, or the graph of it where it is subclassed."""
-    if not tells_graph(model):
-        try:
-            graph = graph_of(model, x)
-        except NoGraph as error:
-            raise BadInput(
-                f"The subclassed model {model.name!r} ({type(model).__name__}) {error}. Write it "
-                "as a Sequential or Functional model, or let its call only call layers."
-            ) from None
-        model_config(graph)
-        return graph
-    model_config(model)
-    return model
-
-
 def _reproduce(batch_size: int | None, *, whole: bool, **options: Any) -> str:
     """Return the call that gives the same again, up to a step."""
     told = ["model", "x", "y"] if whole else ["model", "x"]
@@ -303,37 +277,3 @@ def _reproduce(batch_size: int | None, *, whole: bool, **options: Any) -> str:
         elif value:
             told.append(f"{name}={value}")
     return f"compare.lockstep({', '.join(told)}, steps={{step}})"
-
-
-@contextmanager
-def _one_step_at_a_time(model: keras.Model, report: Report) -> Iterator[None]:
-    """Let ``fit`` hand over after every step, which gives the same numbers to the last bit."""
-    together = model.steps_per_execution
-    if together != 1:
-        report.notes.append(
-            f"trained with steps_per_execution=1 in place of {together}, to see every step"
-        )
-    model.steps_per_execution = 1
-    try:
-        yield
-    finally:
-        model.steps_per_execution = together
-
-
-@contextmanager
-def _told_in_a_sentence(follower: Follower, *sources: Source | None) -> Iterator[None]:
-    """Turn what Keras and TensorFlow say of bad data into one sentence."""
-    try:
-        yield
-    except BadInput:
-        raise
-    except Exception as error:
-        for source in sources:
-            if source is not None and source.error is not None:
-                raise source.error from None
-        if isinstance(error, tf.errors.OpError):
-            when = f"at step {follower.report.steps + 1}"
-            raise BadInput(f"Keras's fit failed {when}: {in_a_sentence(error)}") from error
-        if not follower.begun:  # else it is a mistake of ours, or of a callback
-            raise BadInput(f"Keras's fit refuses this: {in_a_sentence(error)}") from error
-        raise

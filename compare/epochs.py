@@ -17,7 +17,7 @@ from compare.collecting import Comparison
 from compare.diagnosis import TOLD, Diagnosis, judged
 from compare.judge import judge
 from compare.noise import Noisy, careful
-from compare.referee import BY_HAND
+from compare.referee import BY_HAND, KERAS
 from compare.reference import Derivation, Reference, location_of
 from compare.twins import TwinMetric
 from keras_models.recorder import Batch, StepRecord
@@ -177,6 +177,12 @@ class EpochCheck:
         self, record: StepRecord, name: str, actual: np.ndarray, mean: _Sums
     ) -> Diagnosis:
         """Find out whether layers went on as in training, or each sample's value is wrong."""
+        facts = Facts(self.samples, self.samples, record.rate)
+        if name.removeprefix("val_") in self.losses:
+            counted = {"batches_counted": len(mean.terms)}
+            place = Place("metric", name, mean.result, None, counted, facts)
+            if causes := diagnose(place, actual):
+                return Diagnosis(KERAS, tuple(causes[:TOLD]), None)
         samples = self.samples
         if name.startswith("val_"):
             samples = sum(map(samples_in, self.held_out))

@@ -71,6 +71,7 @@ class Follower:
         self.begun = False
         self.steps: int | None = None
         self.look: Callable[[Batch], None] | None = None
+        self.look_held_out: Callable[[Batch], None] | None = None
         self.on_step: Callable[[Report], None] | None = None
         self.manual_total = 0.0
         self.last: StepRecord | None = None
@@ -78,11 +79,8 @@ class Follower:
     def step(self, given: StepRecord) -> None:
         """Compare one step, then let the hand-written half take it on its own."""
         self.begun = True
-        if self.look is not None:
-            try:
-                self.look((given.x, given.y, given.sample_weight))
-            except BadInput as error:
-                raise BadInput(f"The batch of step {given.step}: {error}") from None
+        batch = given.x, given.y, given.sample_weight
+        looked_at(self.look, f"The batch of step {given.step}", batch)
         record = self.ends.record(given)
         if record.step == 1:
             self._start(record)
@@ -153,6 +151,8 @@ class Follower:
 
     def validation(self, batches: list[Batch]) -> None:
         """Take in the batches of a validation, which Keras has just evaluated."""
+        for number, batch in enumerate(batches, 1):
+            looked_at(self.look_held_out, f"Batch {number} of the validation", batch)
         self.epoch.held_out = [self.ends.laid_out(*batch) for batch in batches]
 
     def epoch_end(self, logs: dict[str, float]) -> None:
@@ -221,3 +221,12 @@ class Follower:
         keras_half = all(np.isfinite(array).all() for array in record.after.values())
         by_hand = bool(np.isfinite(self.own.free.values).all())
         return not keras_half and not by_hand
+
+
+def looked_at(look: Callable[[Batch], None] | None, which: str, batch: Batch) -> None:
+    """Look at a batch, if somebody does; say which it is where something is wrong with it."""
+    if look is not None:
+        try:
+            look(batch)
+        except BadInput as error:
+            raise BadInput(f"{which}: {error}") from None

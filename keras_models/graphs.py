@@ -123,9 +123,7 @@ def _steps(graph: keras.Model) -> str:
     config = graph.get_config()
     steps = json.dumps(without(config), default=repr)
     for number, entry in enumerate(config["layers"]):
-        if (entry.get("module") or "").startswith(
-            "keras.src.ops"
-        ):  # these have new names each time
+        if (entry.get("module") or "").startswith("keras.src.ops"):  # named anew each time
             steps = steps.replace(f'"{entry["name"]}"', f'"operation {number}"')
     return steps
 

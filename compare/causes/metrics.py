@@ -108,3 +108,15 @@ def another_metric(place: Place) -> Iterator[Candidate]:
     for sentence, values in known[1].items():
         value = np.concatenate([values(y, p, place.map) for y, p in place.inputs["batches"]])
         yield Candidate(sentence, Noisy(value, np.abs(value), unit=place.right.unit))
+
+
+@hypothesis("metric")
+def a_step_without_data(place: Place) -> Iterator[Candidate]:
+    """Propose a mean over the batches and the step that was begun when there were no more.
+
+    Inside a graph, what doesn't depend on a batch is done before it turns out that there is none.
+    """
+    if place.has("batches_counted"):
+        counted = float(place.inputs["batches_counted"])
+        sentence = "the step that found no more data is counted as a batch"
+        yield Candidate(sentence, place.right * (counted / (counted + 1.0)), "Σ / (n + 1)")
