@@ -60,6 +60,9 @@ class Node:
         if not self.outputs:
             yield index, given
             return
+        if not isinstance(given, list):  # one mask, which is the first output's
+            yield index, given
+            return
         for place, one in zip(self.outputs, given, strict=True):
             if place is not None:
                 yield place, one

@@ -13,7 +13,9 @@ import keras
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--record", action="store_true", help="keep what a whole sweep has found")
+    parser.addoption(
+        "--record", action="store_true", help="keep how far apart the halves were found"
+    )
 
 
 @pytest.fixture(params=["float32", "float64"])

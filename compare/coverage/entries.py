@@ -46,7 +46,7 @@ class Entry:
     left_out : str
         Why it isn't asked for: no gradient passes it.
     configurations, derivatives : int
-        How many the last sweep held against GradientTape, and against central differences.
+        How many were held against Keras, and how many derivatives against central differences.
     float32, float64 : float or None
         The largest distance from Keras found in it, in standard deviations of the rounding noise.
     """
@@ -87,12 +87,12 @@ class Entry:
 
 def coverage() -> list[Entry]:
     """Return an entry for each class of the installed Keras, by kind, family and name."""
-    record = swept()["layers"]
+    record = swept()
     found = []
     for kind in PLURALS:
-        registered = twins(kind)
+        registered, held = twins(kind), record.get(kind, {})
         entries = [
-            _entry(kind, name, one, registered.get(name), record.get(name, {}))
+            _entry(kind, name, one, registered.get(name), held.get(name, {}))
             for name, one in public(kind)
         ]
         found += sorted(entries, key=lambda entry: entry.group)
@@ -100,8 +100,6 @@ def coverage() -> list[Entry]:
 
 
 def _entry(kind: str, name: str, one: Any, twin: type | None, record: dict[str, Any]) -> Entry:
-    if kind != "layer":
-        record = {}
     taken: set[str] = set() if twin is None else constructor_options(twin)
     values = record.get("options", {})
     file, line = ("", 0) if twin is None else _place(twin)

@@ -16,7 +16,7 @@ from compare.coverage.entries import Entry
 PAGE = "coverage.md"
 ASKED_FOR = (
     "twin: below manual/; options: those that change what is computed, understood / all; swept: "
-    "understood ones that took several values in the last sweep; largest: distance from Keras "
+    "understood ones that took several values in the last sweeps; largest: distance from Keras "
     "found there, in standard deviations of the rounding noise, up to 8 agree."
 )
 
@@ -83,7 +83,7 @@ def _sum(entries: Sequence[Entry]) -> str:
     asked = [entry for entry in entries if not entry.left_out]
     with_twin = sum(bool(entry.twin) for entry in asked)
     swept = sum(entry.configurations for entry in asked)
-    return f"{with_twin} of {len(asked)} have a twin; {swept:,} configurations swept"
+    return f"{with_twin} of {len(asked)} have a twin; {swept:,} configurations held"
 
 
 def as_page(entries: Sequence[Entry]) -> str:
@@ -95,11 +95,13 @@ def as_page(entries: Sequence[Entry]) -> str:
         "well.",
         "",
         "What Keras has is read from the Keras that is installed, what has a twin from the "
-        "registry, and what agrees from the record of the last sweep, in which every two values "
-        "of any two options of a layer meet: `tests/manual/layers/test_sweep.py`. There each layer "
-        "is held against `GradientTape` through a `tf.function` (output, gradients of inputs and "
-        "weights, state), in float32 and in float64, and its derivative against central "
-        "differences.",
+        "registry, and what agrees from the record of the last sweeps. In that of layers every "
+        "two values of any two options of a layer meet: `tests/manual/layers/test_sweep.py`. There "
+        "each is held against `GradientTape` (output, gradients of inputs and weights, state), in "
+        "float32 through a `tf.function` and in float64 eagerly, and its derivative against "
+        "central differences. Operations, activations, losses, optimizers and schedules are held "
+        "in the tables of their own tests in `tests/manual/`, which keep what they find by the "
+        "same `--record`.",
         "",
         "*Options* are those that change what is computed: understood / all. *Swept* are the "
         "understood ones that took several values. *Largest* is the largest distance from Keras, "

@@ -11,6 +11,7 @@ from keras import layers
 
 PLURALS = {
     "layer": "layers",
+    "operation": "ops",
     "activation": "activations",
     "loss": "losses",
     "optimizer": "optimizers",
@@ -33,8 +34,12 @@ HOW_NOT_WHAT = {
 def public(kind: str) -> Iterator[tuple[str, Any]]:
     """Give every class (or activation function) of a kind, under the name in a configuration.
 
-    A class that others only derive from is none.
+    A class that others only derive from is none. An operation is the class that a public function
+    puts into a model's graph, which it names in its code.
     """
+    if kind == "operation":
+        yield from _operations()
+        return
     place: Any = keras
     for part in PLURALS[kind].split("."):
         place = getattr(place, part)
@@ -49,6 +54,18 @@ def public(kind: str) -> Iterator[tuple[str, Any]]:
         if wanted and (one not in found or name == one.__name__):
             found[one] = name
     yield from sorted(((name, one) for one, name in found.items()), key=lambda pair: pair[0])
+
+
+def _operations() -> Iterator[tuple[str, Any]]:
+    found = {
+        one.__name__: one
+        for function in vars(keras.ops).values()
+        if inspect.isfunction(function)
+        for name in function.__code__.co_names
+        if inspect.isclass(one := function.__globals__.get(name))
+        and issubclass(one, keras.Operation)
+    }
+    yield from sorted(found.items())
 
 
 def base_of(kind: str) -> type:
@@ -66,8 +83,10 @@ def base_of(kind: str) -> type:
 
 
 def family(kind: str, one: Any) -> str:
-    """Return the group that Keras keeps a layer in; the other kinds are one group each."""
+    """Return the group that Keras keeps a layer or an operation in; others are one group each."""
     module = one.__module__.split(".")
+    if kind == "operation":
+        return str(module[-1])
     return module[3] if kind == "layer" and module[:3] == ["keras", "src", "layers"] else ""
 
 

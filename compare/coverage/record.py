@@ -12,11 +12,12 @@ HOME = "swept.json"
 
 
 def swept() -> Record:
-    """Return what the sweep over the options of every layer has found, by class.
+    """Return what the sweeps have found, by kind and class.
 
-    For each class: how many configurations there were, of how many the derivative was held against
-    central differences, the largest distance from Keras in each precision, in standard deviations
-    of the rounding noise, and the same for each option that took several values.
+    For each class of layers (and activation functions, losses, optimizers, …): how many
+    configurations there were, of how many the derivative was held against central differences, the
+    largest distance from Keras in each precision, in standard deviations of the rounding noise, and
+    the same for each option, with how many values it took.
     """
     record: Record = json.loads(files("compare.coverage").joinpath(HOME).read_text("utf-8"))
     return record

@@ -11,7 +11,7 @@ from manual import sums
 from manual.activations import softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
-from manual.layers.base import Layer, Shape
+from manual.layers.base import Layer, Shape, Symbol, several
 from manual.layers.einsum_dense import glorot
 from manual.registry import twin_of
 
@@ -19,16 +19,37 @@ FAR_BELOW = 1e9
 """What Keras takes off the score of a key that must not be looked at."""
 
 
-class ScoredAttention(Layer):
+class ShowsWeights(Layer):
+    """Attention that also gives the weights of its means, A, to a call that asks for them.
+
+    With ``return_attention_scores`` it has two outputs, and a gradient may arrive at either.
+    """
+
+    def weights_shape(self, shapes: Sequence[Shape]) -> Shape:
+        """Return the shape of A for one sample, from those of query, value and key."""
+        raise NotImplementedError
+
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        made = super().apply(*inputs, call=call, **named)
+        if not made.options.get("return_attention_scores"):
+            return made
+        of_weights = self.weights_shape([symbol.shape for symbol in made.inputs])
+        return several(self, made.inputs, [made.shape, of_weights], call, made.options)
+
+
+class ScoredAttention(ShowsWeights):
     """Weighted means of the values; how queries and keys are compared is left open.
 
     Called on a list ``[query, value]`` or ``[query, value, key]`` of shapes ``(b, t, d)``,
     ``(b, s, ·)`` and ``(b, s, d)``; without a key, the value is the key too. With a mask on the
     value a query looks only at what counts; where the query's own mask is False, the output is 0.
+    The weights that it shows are those after dropout.
     """
 
     takes_mask = True
-    call_options: ClassVar[frozenset[str]] = frozenset({"use_causal_mask"})
+    call_options: ClassVar[frozenset[str]] = frozenset(
+        {"use_causal_mask", "return_attention_scores"}
+    )
 
     def __init__(
         self, dropout: float, seed: int | None, *, name: str | None, trainable: bool
@@ -47,6 +68,10 @@ class ScoredAttention(Layer):
     def output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return (*input_shape[0][:-1], input_shape[1][-1])
 
+    def weights_shape(self, shapes: Sequence[Shape]) -> Shape:
+        q, _, k = (*shapes, shapes[1])[:3]
+        return (*q[:-1], k[-2])
+
     def compute_mask(self, x: Sequence[Array], mask: Any) -> Any:
         """Give the queries' mask."""
         return mask[0] if mask else None
@@ -58,7 +83,8 @@ class ScoredAttention(Layer):
         training: bool = False,
         mask: Sequence[Array | None] | None = None,
         use_causal_mask: bool = False,
-    ) -> tuple[Array, Any]:
+        return_attention_scores: bool = False,
+    ) -> tuple[Any, Any]:
         q, v, k = (*x, x[1])[:3]
         of_query, of_value = (*(mask or ()), None, None)[:2]
         S, compared = self.scores(q, k)
@@ -74,13 +100,18 @@ class ScoredAttention(Layer):
         y = einsum("bts,bsd->btd", used, v)
         if of_query is not None:
             y = np.where(of_query[:, :, None], y, 0.0)
-        return y, (len(x), v, compared, A, used, kept, of_query)
+        made = [y, used] if return_attention_scores else y
+        return made, (len(x), v, compared, A, used, kept, of_query)
 
-    def backward(self, dy: Array, saved: Any) -> list[Array]:
+    def backward(self, dy: Any, saved: Any) -> list[Array]:
         inputs, v, compared, A, used, kept, of_query = saved
-        if of_query is not None:
-            dy = np.where(of_query[:, :, None], dy, 0.0)
-        dA, dv = einsum_gradients("bts,bsd->btd", used, v, dy)
+        dy, dA = dy if isinstance(dy, list) else (dy, None)
+        dv = np.zeros_like(v)
+        if dy is not None:
+            if of_query is not None:
+                dy = np.where(of_query[:, :, None], dy, 0.0)
+            through, dv = einsum_gradients("bts,bsd->btd", used, v, dy)
+            dA = through if dA is None else dA + through
         if kept is not None:
             dA = np.where(kept, dA * self.enlarged, 0.0)
         dS = A * (dA - sums.over_last(dA * A))

@@ -12,18 +12,18 @@ from manual import sums
 from manual.activations import Sigmoid, softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
-from manual.layers.base import Layer, Parameter, Shape, Symbol, several
+from manual.layers.attention import ShowsWeights
+from manual.layers.base import Parameter, Shape, Symbol, several
 from manual.layers.einsum_dense import Projection, glorot
 from manual.registry import NoTwin, twin_of
 
+LOWEST = -0.7 * 3.38953e38
+"""The score of a key that must not be looked at: e to the power of it is 0."""
 LAST = "the last input"
 """What a call is told of an ``attention_mask`` that is no constant: where it comes."""
 
-LOWEST = -0.7 * 3.38953e38
-"""The score of a key that must not be looked at: e to the power of it is 0."""
 
-
-class ProjectedAttention(Layer):
+class ProjectedAttention(ShowsWeights):
     """Scaled dot-product attention of several heads, between four projections.
 
     Vaswani et al. 2017, section 3.2, with one letter an axis: b for the batch, t for the queries'
@@ -32,11 +32,10 @@ class ProjectedAttention(Layer):
     Called on ``[query, value]``, or ``[query, value, key]``, of shapes ``(b, t, ·)`` and
     ``(b, s, ·)``; without a key, the value is the key too. Which key a query may look at (M) is
     said by the masks that arrive, ``attention_mask`` of shape ``(b, t, s)`` or ``(t, s)``,
-    ``use_causal_mask`` (no later position), and ``sliding_window``. Told to
-    ``return_attention_scores`` it gives A, too, before any dropout.
+    ``use_causal_mask`` (no later position), and ``sliding_window``.
 
     A query that may look at no key at all takes the plain mean of all values, as in Keras; with
-    dropout, several axes, or where A is given, it takes nothing.
+    dropout, several axes, or where A is shown, it takes nothing. A is shown as before dropout.
 
     Queries and keys may have further axes, ``(b, t₁, t₂, ·)``. Along those in ``attention_axes``
     every query looks at every key, and t and s are several letters; the others are like the batch.
@@ -67,7 +66,9 @@ class ProjectedAttention(Layer):
     }
     takes_mask = True
     tensor_arguments = ("query", "value", "key")
-    call_options: ClassVar[frozenset[str]] = frozenset({"attention_mask", "use_causal_mask"})
+    call_options: ClassVar[frozenset[str]] = frozenset(
+        {"attention_mask", "use_causal_mask", "return_attention_scores"}
+    )
 
     def __init__(
         self,
@@ -115,46 +116,44 @@ class ProjectedAttention(Layer):
             *x, given = x
             attention_mask = given != 0.0
         x_q, x_v, x_k = (*x, x[1])[:3]
+        mask = mask[: len(x)] if mask else None
         Q, K, V = self.query.forward(x_q), self.key.forward(x_k), self.value.forward(x_v)
         K, V = self._for_each_query_head(K), self._for_each_query_head(V)
-        mask = mask[: len(x)] if mask else None
         M = self._may_look(Q.shape, K.shape, mask, attention_mask, use_causal_mask)
         S = einsum(self.comparison, Q, K) * self.scale
         A = softmax(S if M is None else np.where(M, S, LOWEST), self.over_keys)
-        used, shown, kept = A, A, None
-        if self.dropout or self.several_axes or return_attention_scores:
-            if M is not None:
-                used = np.where(M, used, 0.0)
-            shown = used
-            if training and self.dropout:
-                kept = self.draws.uniform(A.shape) >= self.dropout
-                used = np.where(kept, used * self.enlarged, 0.0)
+        used, kept = A, None
+        if (self.dropout or self.several_axes or return_attention_scores) and M is not None:
+            used = np.where(M, used, 0.0)
+        shown = used
+        if training and self.dropout:
+            kept = self.draws.uniform(A.shape) >= self.dropout
+            used = np.where(kept, used * self.enlarged, 0.0)
         found = einsum(self.combination, used, V)
         C, gate = found, None
         if self.use_gate:
             z = self.gate.forward(x_q)
             g = self.squash.forward(z)
             C, gate = found * g, (z, g, found)
-        saved = x, Q, K, V, M, A, used, kept, C, gate, masked_by_input
         y = self.attention_output.forward(C)
-        return ([y, shown] if return_attention_scores else y), saved
+        made = [y, shown] if return_attention_scores else y
+        return made, (x, Q, K, V, M, A, used, kept, C, gate, masked_by_input)
 
     def backward(self, dy: Any, saved: Any) -> list[Any]:
         x, Q, K, V, M, A, used, kept, C, gate, masked_by_input = saved
         x_q, x_v, x_k = (*x, x[1])[:3]
         dy, dshown = dy if isinstance(dy, list) else (dy, None)
-        if dy is None:
-            dy = np.zeros((*x_q.shape[:-1], *(self.result or x_q.shape[-1:])), x_q.dtype)
-        dC, of_gate = self.attention_output.backward(dy, C), None
-        if gate is not None:
-            z, g, found = gate
-            of_gate = self.gate.backward(self.squash.backward(dC * found, z, g), x_q)
-            dC = dC * g
-        dA, dV = einsum_gradients(self.combination, used, V, dC)
-        if kept is not None:
-            dA = np.where(kept, dA * self.enlarged, 0.0)
-        if dshown is not None:
-            dA = dA + dshown
+        dA, dV, of_gate = dshown, np.zeros_like(V), None
+        if dy is not None:
+            dC = self.attention_output.backward(dy, C)
+            if gate is not None:
+                z, g, found = gate
+                of_gate = self.gate.backward(self.squash.backward(dC * found, z, g), x_q)
+                dC = dC * g
+            dA, dV = einsum_gradients(self.combination, used, V, dC)
+            if kept is not None:
+                dA = np.where(kept, dA * self.enlarged, 0.0)
+            dA = dA if dshown is None else dA + dshown
         if used is not A and M is not None:
             dA = np.where(M, dA, 0.0)
         dS = A * (dA - sums.over(dA * A, self.over_keys)) * self.scale
@@ -289,26 +288,29 @@ class ProjectedAttention(Layer):
         bias_axes = equation.split("->")[1][-len(outputs) :]
         return Projection(equation, kernel, bias, bias_axes)
 
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        mask = named.get("attention_mask")
+        if not isinstance(mask, Symbol):
+            return super().apply(*inputs, call=call, **named)
+        told = {**named, "attention_mask": LAST}
+        del named["attention_mask"]
+        shows = named.pop("return_attention_scores", False)
+        made = super().apply(*inputs, call=call, **named)
+        told = {**made.options, **{name: told[name] for name in self.call_options & told.keys()}}
+        taken = (*made.inputs, mask)
+        if not shows:
+            return replace(made, inputs=taken, options=told)
+        of_weights = self.weights_shape([symbol.shape for symbol in made.inputs])
+        return several(self, taken, [made.shape, of_weights], call, told)
+
+    def weights_shape(self, shapes: Sequence[Shape]) -> Shape:
+        q, _, k = (*shapes, shapes[1])[:3]
+        free = [q[axis - 1] for axis in range(1, len(q)) if axis not in self.along]
+        queries, keys = ([one[axis - 1] for axis in self.along] for one in (q, k))
+        return (*free, self.query_heads, *queries, *keys)
+
     def output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return (*input_shape[0][:-1], *(self.result or input_shape[0][-1:]))
-
-    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
-        mask, shows = named.get("attention_mask"), named.pop("return_attention_scores", False)
-        given = isinstance(mask, Symbol)
-        if given:
-            del named["attention_mask"]
-        symbol = super().apply(*inputs, call=call, **named)
-        if given:
-            told = {**symbol.options, "attention_mask": LAST}
-            symbol = replace(symbol, inputs=(*symbol.inputs, mask), options=told)
-        if not shows:
-            return symbol
-        of_q, of_k = symbol.inputs[0].shape, symbol.inputs[-2 if given else -1].shape
-        free = [size for axis, size in enumerate(of_q[:-1], 1) if axis not in self.along]
-        looking = [[shape[axis - 1] for axis in self.along] for shape in (of_q, of_k)]
-        weights = (*free, self.query_heads, *looking[0], *looking[1])
-        told = {**symbol.options, "return_attention_scores": True}
-        return several(self, symbol.inputs, [symbol.shape, weights], call, told)
 
 
 @twin_of("MultiHeadAttention")

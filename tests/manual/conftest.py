@@ -7,12 +7,13 @@ noise of the hand-written piece itself; against central differences the bound is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from found import Found
 
 from compare.judge import BOUND, judge
 from compare.noise import Noisy
@@ -169,6 +170,15 @@ class Differences:
         return (ends[0] - ends[1]) / (2.0 * h)
 
 
+@pytest.fixture(scope="session")
+def found(request: pytest.FixtureRequest) -> Iterator[Found]:
+    """Collect what agrees, and how closely; with ``--record`` it is kept."""
+    found = Found()
+    yield found
+    if request.config.getoption("--record"):
+        found.write()
+
+
 @pytest.fixture
 def ruler(precision: str) -> Ruler:
     return Ruler(precision)
@@ -250,7 +260,7 @@ def on_tape() -> Callable[..., tuple[np.ndarray, list[np.ndarray]]]:
 
 
 @pytest.fixture
-def compare_loss(ruler: Ruler, on_tape: Callable[..., Any]) -> Callable[..., None]:
+def compare_loss(ruler: Ruler, on_tape: Callable[..., Any], found: Found) -> Callable[..., None]:
     """Return a function that holds a Keras loss, value and gradient, against its twin.
 
     Of a loss that is left a vector each number is compared; it trains as its sum does.
@@ -270,5 +280,7 @@ def compare_loss(ruler: Ruler, on_tape: Callable[..., Any]) -> Callable[..., Non
             gradient = by_hand.backward(saved)
         ruler.agrees(values, expected, f"{what} loss")
         ruler.agrees(actual_gradient, gradient, f"{what} gradient")
+        name, options = type(loss).__name__, loss.get_config()
+        found.agrees("loss", name, options, ruler.precision, ruler.largest)
 
     return compare

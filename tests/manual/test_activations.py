@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from inspect import signature
 from typing import Any
 
 import keras
@@ -46,6 +47,17 @@ EDGES = [0.0, -0.0, 1e-30, -1e-30, 1e-10, -1e-10, 1e-4, -1e-4, 0.5, -0.5, 1.0, -
 FAR = [9.0, 18.0, 40.0, 88.0, 104.0, 750.0, 1e4, 2.0]
 
 
+def told(name: str) -> tuple[str, str, dict[str, Any]]:
+    """Return what a function is in a record: its kind, its name and its options."""
+    plain = name.replace(",", " ").split()[0]
+    _, *options = signature(keras.activations.get(plain)).parameters.values()
+    return (
+        "activation",
+        plain,
+        {**{one.name: one.default for one in options}, **OPTIONS.get(name, {})},
+    )
+
+
 def both(name: str) -> tuple[Any, Any]:
     """Return Keras's function and the hand-written one."""
     options, plain = OPTIONS.get(name, {}), name.replace(",", " ").split()[0]
@@ -64,7 +76,9 @@ def test_every_activation_is_tested_here(registered: Any) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_equals_keras(name: str, ruler: Any, on_tape: Any, generator: np.random.Generator) -> None:
+def test_equals_keras(
+    name: str, ruler: Any, on_tape: Any, generator: np.random.Generator, found: Any
+) -> None:
     theirs, function = both(name)
     points = {
         "ordinary": generator.normal(size=(6, 4)),
@@ -84,11 +98,12 @@ def test_equals_keras(name: str, ruler: Any, on_tape: Any, generator: np.random.
             actual_a, (actual_dz,) = on_tape(theirs, [z], da)
             ruler.agrees(actual_a, a, f"{name} of {kind} points")
             ruler.agrees(actual_dz, dz, f"gradient of {name} at {kind} points")
+    found.agrees(*told(name), ruler.precision, ruler.largest)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_derivative_is_that_of_the_forward_map(
-    name: str, differences: Any, smooth_points: Any
+    name: str, differences: Any, smooth_points: Any, found: Any
 ) -> None:
     function = both(name)[1]
     z = smooth_points(4, 4)
@@ -97,6 +112,7 @@ def test_derivative_is_that_of_the_forward_map(
     da = smooth_points(*a.shape)
     gradient = function.backward(exact(da), exact(z), a)
     differences.agree(lambda points: (function.forward(points[0]) * da).sum(), [z], [gradient])
+    found.is_derived(*told(name))
 
 
 @pytest.mark.parametrize("name", KINKED)

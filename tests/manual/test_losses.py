@@ -217,6 +217,7 @@ def test_derivative_is_that_of_the_forward_map(
     differences: Any,
     smooth_points: Any,
     generator: np.random.Generator,
+    found: Any,
 ) -> None:
     reduction, weighted = way
     keras_loss, kind = made(case, reduction=reduction)
@@ -249,6 +250,7 @@ def test_derivative_is_that_of_the_forward_map(
 
     _, saved = forward(differences.exact(p))
     differences.agree(lambda points: forward(points[0])[0], [p], [by_hand.backward(saved)], scales)
+    found.is_derived("loss", type(keras_loss).__name__, keras_loss.get_config())
 
 
 @pytest.mark.parametrize("case", EVERY_SHAPE)

@@ -64,7 +64,7 @@ def test_is_the_sum_over_all_paths(generator: np.random.Generator) -> None:
 
 
 def test_derivative(
-    differences: Any, generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+    differences: Any, generator: np.random.Generator, monkeypatch: pytest.MonkeyPatch, found: Any
 ) -> None:
     """In float64, so that central differences are sharp."""
     y, z = drawn(generator)
@@ -77,3 +77,4 @@ def test_derivative(
 
     _, saved = loss.forward(y, differences.exact(z))
     differences.agree(cost, [z], [loss.backward(saved)], [np.ones(z.shape)])
+    found.is_derived("loss", "CTC", keras.losses.CTC().get_config())

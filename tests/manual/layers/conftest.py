@@ -16,7 +16,7 @@ import pytest
 import tensorflow as tf
 
 from compare.judge import BOUND
-from compare.noise import Noisy
+from compare.noise import SINGLE, Noisy
 from keras_models.hooks import DRAWING, record_draws
 from manual.activations import Linear
 from manual.layers import InputLayer
@@ -35,14 +35,16 @@ def is_spread(name: str) -> bool:
 
 
 def called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
+    """Call a layer of Keras: its output (whole numbers as real ones), or all side by side."""
+    made = side_by_side(outputs_of(layer, tensors, options), tf)
+    return made if made.dtype.is_floating else tf.cast(made, tensors[0].dtype)
+
+
+def outputs_of(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
     """Call a layer of Keras with its inputs as it wants them: alone, by name, or in a list.
 
     A mask comes as from a layer before: it hangs on the tensor.
     """
-    return side_by_side(_called(layer, tensors, options), tf)
-
-
-def _called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
     options = dict(options)
     masks = options.pop("mask", None)
     for tensor, mask in zip(tensors, masks if isinstance(masks, list) else [masks], strict=False):
@@ -50,13 +52,14 @@ def _called(layer: Any, tensors: Sequence[Any], options: Options) -> Any:
             tensor._keras_mask = tf.constant(mask)
     if len(tensors) == 1:
         return layer(tensors[0], **options)
-    if {"states", "initial_state"} & signature(layer.call).parameters.keys():
+    names = signature(layer.call).parameters.keys()
+    if {"states", "initial_state"} & names:
         x, *states = tensors
         sizes = getattr(layer, "state_size", None)
         if np.size(keras.tree.flatten(sizes)) == len(states) > 1:
             states = keras.tree.pack_sequence_as(sizes, states)
         return layer(x, states, **options)
-    if "key" in signature(layer.call).parameters:
+    if "key" in names:
         query, value, key = (*tensors, None)[:3]
         return layer(query, value, key=key, **options)
     return layer(list(tensors), **options)
@@ -72,32 +75,42 @@ def side_by_side(outputs: Any, with_: Any) -> Any:
 
 
 def by_hand_called(by_hand: Any, xs: Sequence[Any], options: Options) -> tuple[Any, Any]:
-    """Return the layer's output, its activation included, and what `gradients_of` needs.
+    """Return a twin's output, its activation included, and what `gradients_of` needs.
 
-    What is saved also says how several outputs lie side by side.
+    Several outputs lie side by side in one array; their shapes are kept.
     """
     if not by_hand.takes_mask:
         options = {name: value for name, value in options.items() if name != "mask"}
     y, saved = by_hand.forward(xs[0] if len(xs) == 1 else list(xs), **options)
-    shapes = [one.shape for one in y] if isinstance(y, list) else None
-    z = side_by_side(y, np)
+    if isinstance(y, list):
+        return side_by_side(y, np), (saved, [one.shape for one in y], None)
     if isinstance(by_hand.activation, Linear):
-        return z, (saved, shapes, None)
-    a = by_hand.activation.forward(z)
-    return a, (saved, shapes, (z, a))
+        return y, (saved, None, None)
+    a = by_hand.activation.forward(y)
+    return a, (saved, None, (y, a))
 
 
 def gradients_of(by_hand: Any, dy: Any, saved: Any) -> list[Any]:
     """Return the gradients for all inputs."""
-    kept, shapes, of_activation = saved
-    if of_activation is not None:
-        dy = by_hand.activation.backward(dy, *of_activation)
+    kept, shapes, activated = saved
+    if activated is not None:
+        dy = by_hand.activation.backward(dy, *activated)
     if shapes is not None:
         ends = np.cumsum([np.prod(shape[1:]) for shape in shapes])[:-1]
         parts = np.split(dy, [int(end) for end in ends], axis=1)
         dy = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
     dx = by_hand.backward(dy, kept)
     return dx if isinstance(dx, list) else [dx]
+
+
+def noisy(numbers: Any, ruler: Any) -> Noisy:
+    """Return numbers with their noise: a whole number that a comparison gave has none."""
+    return numbers if isinstance(numbers, Noisy) else ruler.exact(numbers)
+
+
+def variables_of(layer: Any) -> list[Any]:
+    """Return the weights of a Keras layer, and what it carries from batch to batch."""
+    return [*layer.weights, *keras.tree.flatten(getattr(layer, "states", None) or [])]
 
 
 def drawn_by(layer: Any, xs: Sequence[Any], options: Options) -> list[np.ndarray]:
@@ -107,6 +120,10 @@ def drawn_by(layer: Any, xs: Sequence[Any], options: Options) -> list[np.ndarray
         return []
     variables = [*layer.variables, *variables_of(layer)]
     before = [one.numpy() for one in variables]
+    for one in layer._flatten_layers():
+        if hasattr(one, "reset_dropout_mask"):  # a cell by itself would use the last one again
+            one.reset_dropout_mask()
+            one.reset_recurrent_dropout_mask()
     drawn: dict[str, Any] = {}
     undo = [record_draws(operation, drawn, ["layer"]) for operation in DRAWING]
     try:
@@ -117,11 +134,6 @@ def drawn_by(layer: Any, xs: Sequence[Any], options: Options) -> list[np.ndarray
         for variable, value in zip(variables, before, strict=True):
             variable.assign(value)
     return [array.numpy() for array in drawn.values()]
-
-
-def variables_of(layer: Any) -> list[Any]:
-    """Return the weights of a Keras layer, and what it carries from batch to batch."""
-    return [*layer.weights, *keras.tree.flatten(getattr(layer, "states", None) or [])]
 
 
 def compiled(layer: Any, precision: str) -> bool:
@@ -224,14 +236,14 @@ def passes_the_same_mask(layer: Any, by_hand: Any, xs: Sequence[Any], options: O
     mask = options.get("mask")
     if isinstance(mask, np.ndarray) and mask.ndim == xs[0].ndim:
         return  # a mask of numbers, as Softmax takes it, and not of steps
-    outputs = keras.tree.flatten(_called(layer, [tf.constant(x) for x in xs], options))
-    made = by_hand.compute_mask(xs[0] if len(xs) == 1 else list(xs), mask)
-    each = made if len(outputs) > 1 and made is not None else [made] * len(outputs)
-    for output, ours in zip(outputs, each, strict=True):
-        theirs = getattr(output, "_keras_mask", None)
-        assert (theirs is None) == (ours is None), f"masks: Keras has {theirs}, by hand {ours}"
-        if ours is not None:
-            np.testing.assert_array_equal(theirs, ours)
+    made = outputs_of(layer, [tf.constant(x) for x in xs], options)
+    theirs = [getattr(one, "_keras_mask", None) for one in keras.tree.flatten(made)]
+    ours = by_hand.compute_mask(xs[0] if len(xs) == 1 else list(xs), mask)
+    ours = ours if isinstance(ours, list) else [ours] * len(theirs)
+    for one, other in zip(theirs, ours, strict=True):
+        assert (one is None) == (other is None), f"masks: Keras has {one}, by hand {other}"
+        if other is not None:
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.fixture
@@ -247,6 +259,8 @@ def hold_layer(
     """
 
     def drawn(weight: Any) -> np.ndarray:
+        if not weight.dtype.startswith("float"):
+            return weight.numpy()
         w = generator.normal(size=weight.shape).astype(ruler.precision)
         return np.abs(w) if is_spread(weight.name) else w
 
@@ -255,6 +269,8 @@ def hold_layer(
         weights = [drawn(weight) for weight in variables_of(layer)]
         for variable, weight in zip(variables_of(layer), weights, strict=True):
             variable.assign(weight)
+        if hasattr(layer, "finalize_state"):  # Normalization looks at its weights only here
+            layer.finalize_state()
         loaded(by_hand, weights, lambda array: np.array(array, ruler.precision))
         y, saved = by_hand_called(by_hand, xs, {"training": True, **options})
         dy = generator.normal(size=y.shape).astype(ruler.precision)
@@ -270,7 +286,7 @@ def hold_layer(
         def call(*tensors: Any) -> Any:
             return called(layer, tensors, options)
 
-        replayed = [] if compiled(layer, ruler.precision) else drawn_by(layer, xs, options)
+        replayed = drawn_by(layer, xs, options)
         if compiled(layer, ruler.precision):
             call = tf.function(call, jit_compile=True)
         elif in_graph:
@@ -280,17 +296,19 @@ def hold_layer(
         if replayed:
             by_hand.draws.replay([ruler.exact(array) for array in replayed])
         expected, saved = by_hand_called(by_hand, [ruler.exact(x) for x in xs], options)
-        ruler.agrees(y, expected, "output")
+        ruler.agrees(y, noisy(expected, ruler), "output")
         dxs = gradients_of(by_hand, ruler.exact(dy), saved)
         trained = [one for one in by_hand.parameters if one.trainable]
         whats = [f"input {place}" for place in range(len(xs))] + [one.name for one in trained]
         found = [*dxs, *(one.gradient for one in trained)]
         for what, theirs, ours in zip(whats, actual, found, strict=True):
-            ruler.agrees(theirs, ours, f"gradient of {what}")
+            ruler.agrees(theirs, noisy(ours, ruler), f"gradient of {what}")
         if options.get("training") and layer.trainable:
             by_hand.update_state(saved[0])
         for weight, parameter in zip(variables_of(layer), by_hand.parameters, strict=True):
-            ruler.agrees(weight.numpy(), parameter.value, parameter.name)
+            value = weight.numpy()
+            if value.dtype.kind == "f":  # else it counts what was seen of data before
+                ruler.agrees(value, parameter.value, parameter.name)
         if options.get("mask") is not None or by_hand.makes_mask:
             passes_the_same_mask(layer, by_hand, xs, options)
         return by_hand
@@ -345,13 +363,14 @@ def layer_derivative(
             if one.trainable and one.name not in zero:
                 moving.append(place)
 
-        def forward(points: Sequence[Any]) -> tuple[Any, Any]:
+        def forward(points: Sequence[Any]) -> tuple[Noisy, Any]:
             moved = list(weights)
             for place, point in zip(moving, points[len(xs) :], strict=True):
                 moved[place] = point
             loaded(by_hand, moved, exact)
             by_hand.draws.state = state
-            return by_hand_called(by_hand, points[: len(xs)], options)
+            y, saved = by_hand_called(by_hand, points[: len(xs)], options)
+            return noisy(y, differences), saved
 
         points = [*xs, *(weights[place] for place in moving)]
         y, saved = forward([exact(point) for point in points])
@@ -367,5 +386,26 @@ def layer_derivative(
         for gradient in left.values():
             assert (np.abs(gradient.value) <= BOUND * gradient.unit * gradient.noise).all()
         agree(function, points, gradients)
+
+    return check
+
+
+@pytest.fixture
+def transposed(twin_of: Any, generator: np.random.Generator) -> Callable[..., None]:
+    """Return a function that holds the way back of a linear map of float32 as its transposed map.
+
+    With f(x) = A x + b it is Aᵀ: dy · (f(x) − f(0)) = (Aᵀ dy) · x.
+    """
+
+    def check(make: Callable[[], Any], shape: Shape) -> None:
+        by_hand = twin_of(make(), shape)
+        x, zero = (
+            Noisy(one, unit=SINGLE) for one in (generator.normal(size=shape), np.zeros(shape))
+        )
+        y, saved = by_hand.forward(x)
+        dy = generator.normal(size=y.shape)
+        dx = by_hand.backward(Noisy(dy, unit=SINGLE), saved)
+        difference = ((y - by_hand.forward(zero)[0]) * dy).sum() - (dx * x.value).sum()
+        assert abs(difference.value) <= BOUND * SINGLE * difference.noise
 
     return check

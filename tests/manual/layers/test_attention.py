@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from compare import lockstep
 from compare.judge import BOUND
 from compare.noise import careful
 from manual.layers import GroupQueryAttention, Input, MultiHeadAttention
@@ -160,7 +161,58 @@ def test_what_has_no_twin_is_refused() -> None:
     layer(Input((2, 3, 4)), Input((2, 3, 4)))
     with pytest.raises(NoTwin, match="layer 'a': a mask of the steps, a causal one"):
         layer.forward([np.zeros((1, 2, 3, 4))] * 2, use_causal_mask=True)
-    with pytest.raises(NoTwin, match="layer 'a': it is called with return_attention_scores"):
-        MultiHeadAttention(2, 3, name="a")(
-            Input((3, 4)), Input((3, 4)), return_attention_scores=True
-        )
+    with pytest.raises(NoTwin, match="layer 'a': it is called with return_all"):
+        MultiHeadAttention(2, 3, name="a")(Input((3, 4)), Input((3, 4)), return_all=True)
+
+
+def shown_scores(layer: Any) -> keras.Model:
+    """A model that goes on with both outputs, and one call whose output nobody reads."""
+    x = keras.Input((3, 4))
+    masked = keras.layers.Masking()(x)
+    called = [masked, masked] if isinstance(layer, keras.layers.Attention) else None
+    y, a = (
+        layer(called, return_attention_scores=True)
+        if called
+        else layer(masked, masked, return_attention_scores=True)
+    )
+    only = keras.layers.MultiHeadAttention(2, 2, name="only")
+    _, alone = only(y, y, return_attention_scores=True)
+    flat = [keras.layers.Flatten()(one) for one in (y, a, alone)]
+    return keras.Model(x, keras.layers.Dense(1)(keras.layers.Concatenate()(flat)))
+
+
+SHOWING: dict[str, Any] = {
+    "MultiHeadAttention": lambda: keras.layers.MultiHeadAttention(2, 3, dropout=0.3),
+    "GroupQueryAttention": lambda: keras.layers.GroupQueryAttention(3, 4, 2, use_gate=True),
+    "Attention": lambda: keras.layers.Attention(dropout=0.3),
+}
+
+
+def fit_showing(name: str) -> Any:
+    keras.utils.set_random_seed(0)
+    model = shown_scores(SHOWING[name]())
+    model.compile("sgd", "mse")
+    draw = np.random.default_rng(1)
+    x, y = draw.normal(size=(8, 3, 4)), draw.normal(size=(8, 1))
+    x[::2, 2:] = 0.0
+    return lockstep(model, x, y, batch_size=4)
+
+
+@pytest.mark.parametrize("name", SHOWING)
+def test_weights_that_are_shown_in_lock_step(name: str) -> None:
+    report = fit_showing(name)
+    assert report.ok, str(report.first)
+
+
+def test_a_gradient_at_shown_weights_that_is_forgotten_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = MultiHeadAttention.backward
+
+    def forgetful(self: Any, dy: Any, saved: Any) -> Any:
+        dy = [dy[0], None] if isinstance(dy, list) and dy[0] is not None else dy
+        return right(self, dy, saved)
+
+    monkeypatch.setattr(MultiHeadAttention, "backward", forgetful)
+    first = fit_showing("MultiHeadAttention").first
+    assert first.phase == "activation gradient", str(first)

@@ -50,6 +50,13 @@ class Expression:
         self.model = model_of(function, self.shapes)
         self.network = Network.from_config(self.model.get_config(), dtype=precision)
 
+    @property
+    def operations(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """Give what its operations are in a record: kind, class, and options."""
+        for one in self.model.get_config()["layers"]:
+            if one["module"] != "keras.layers":  # an input
+                yield "operation", one["class_name"], one["config"]
+
     def by_keras(self, xs: Sequence[Any], dys: Sequence[Any] | None = None) -> tuple[Any, Any]:
         """Return the outputs, and the gradients of the inputs (None where there is none)."""
         with tf.GradientTape() as tape:
@@ -78,7 +85,9 @@ class Expression:
 
 
 @pytest.fixture
-def expression_equals_keras(ruler: Any, generator: np.random.Generator) -> Callable[..., None]:
+def expression_equals_keras(
+    ruler: Any, generator: np.random.Generator, found: Any
+) -> Callable[..., None]:
     """Return a function that holds a row of a table against Keras, on drawn inputs.
 
     On plain arrays the precision stays, nothing given is changed, and a replay of the recorded
@@ -100,23 +109,27 @@ def expression_equals_keras(ruler: Any, generator: np.random.Generator) -> Calla
         ys, actual = one.by_keras(xs, dys)
         with np.errstate(all="ignore"):
             exact = [ruler.exact(x) for x in xs]
-            expected, found = one.by_hand(exact, lambda _: [ruler.exact(dy) for dy in dys])
+            expected, gradients = one.by_hand(exact, lambda _: [ruler.exact(dy) for dy in dys])
         for place, (theirs, ours) in enumerate(zip(ys, expected, strict=True)):
             assert theirs.shape == ours.shape
             ruler.agrees(theirs.astype(ruler.precision), ours, f"output {place}")
-        for place, (theirs, ours) in enumerate(zip(actual, found, strict=True)):
+        for place, (theirs, ours) in enumerate(zip(actual, gradients, strict=True)):
             if theirs is None or ours is None:
                 assert (theirs is None or not theirs.any()) and (
                     ours is None or not ours.value.any()
                 ), f"gradient of input {place}: one side has none"
                 continue
             ruler.agrees(theirs, ours, f"gradient of input {place}")
+        for told in one.operations:
+            found.agrees(*told, ruler.precision, ruler.largest)
 
     return check
 
 
 @pytest.fixture
-def expression_derivative(differences: Any, generator: np.random.Generator) -> Callable[..., None]:
+def expression_derivative(
+    differences: Any, generator: np.random.Generator, found: Any
+) -> Callable[..., None]:
     """Return a function that holds a row's derivative against differences of its forward map."""
 
     def check(function: Callable[..., Any], shapes: Any, domain: str = "near") -> None:
@@ -136,6 +149,8 @@ def expression_derivative(differences: Any, generator: np.random.Generator) -> C
             exact(np.zeros(x.shape)) if dx is None else dx for x, dx in zip(xs, dxs, strict=True)
         ]
         differences.agree(total, xs, zeros)
+        for told in one.operations:
+            found.is_derived(*told)
 
     return check
 

@@ -106,7 +106,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_step_equals_keras_and_so_does_the_end(
-    name: str, ruler: Any, side_by_side: Any
+    name: str, ruler: Any, side_by_side: Any, found: Any
 ) -> None:
     """Each step from Keras's own state, so that no step's error hides in another's.
 
@@ -136,6 +136,8 @@ def test_every_step_equals_keras_and_so_does_the_end(
     ruler.agrees(w, noisy, "weights, in place")
     for slot, array in slots.items():
         ruler.agrees(array, memory[slot], f"{slot}, in place")
+    family, options = CASES[name][0], side.optimizer.get_config()
+    found.agrees("optimizer", family, options, ruler.precision, ruler.largest)
 
 
 def test_every_rule_is_tested(registered: Any) -> None:

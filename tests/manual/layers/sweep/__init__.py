@@ -2,6 +2,7 @@
 
 from sweep.activation import TABLES as ACTIVATION
 from sweep.attention import TABLES as ATTENTION
+from sweep.cells import TABLES as CELLS
 from sweep.convolution import TABLES as CONVOLUTION
 from sweep.core import TABLES as CORE
 from sweep.merging import TABLES as MERGING
@@ -10,6 +11,7 @@ from sweep.pooling import TABLES as POOLING
 from sweep.recurrent import TABLES as RECURRENT
 from sweep.regularization import TABLES as REGULARIZATION
 from sweep.reshaping import TABLES as RESHAPING
+from sweep.states import TABLES as STATES
 from sweep.tables import Configuration, Table, configurations
 
 TABLES: list[Table] = [
@@ -19,6 +21,8 @@ TABLES: list[Table] = [
     *POOLING,
     *NORMALIZATION,
     *RECURRENT,
+    *STATES,
+    *CELLS,
     *ATTENTION,
     *MERGING,
     *RESHAPING,

@@ -14,6 +14,7 @@ CAUSAL: dict[str, Any] = {"use_causal_mask": [None, True]}
 MASKS: dict[str, Any] = {"mask": [None, [True, False], [False, True], [True, True]], **CAUSAL}
 OF_TWO = [{"mask": [[True, False], [False, True], [True, True]], SHAPES: [THREE]}]
 TRAINING: dict[str, Any] = {"training": [True, False], **MASKS}
+SHOWN: dict[str, Any] = {"return_attention_scores": [None, True], **TRAINING}
 HEADS: dict[str, Any] = {
     "use_bias": [True, False],
     "dropout": [0.0, 0.4],
@@ -22,7 +23,7 @@ HEADS: dict[str, Any] = {
     "flash_attention": [None, False],
     "seed": [3],
 }
-ASKED: dict[str, Any] = {**TRAINING, "attention_mask": [None, "each sample's", "everyone's"]}
+ASKED: dict[str, Any] = {**SHOWN, "attention_mask": [None, "each sample's", "everyone's"]}
 ZERO = ["key/bias"]
 
 TABLES = [
@@ -35,14 +36,14 @@ TABLES = [
             "dropout": [0.0, 0.3],
             "seed": [3],
         },
-        TRAINING,
+        SHOWN,
         never=OF_TWO,
     ),
     Table(
         "AdditiveAttention",
         [TWO, THREE, ONE],
         {"use_scale": [True, False], "dropout": [0.0, 0.3], "seed": [3]},
-        TRAINING,
+        SHOWN,
         never=OF_TWO,
     ),
     Table(
@@ -73,7 +74,7 @@ TABLES = [
             "use_gate": [False, True],
             "seed": [3],
         },
-        {"training": [True, False]},
+        {"training": [True, False], "return_attention_scores": [None, True]},
         zero=ZERO,
     ),
     Table(

@@ -36,6 +36,7 @@ WRAPPED: dict[str, Any] = {
     "MaxPooling1D": lambda: keras.layers.MaxPooling1D(2),
     "LSTM": lambda: keras.layers.LSTM(2),
     "BatchNormalization": lambda: keras.layers.BatchNormalization(),
+    "Dropout": lambda: keras.layers.Dropout(0.4, seed=3),
 }
 
 
@@ -43,7 +44,9 @@ def time_distributed(layer: str) -> Any:
     return keras.layers.TimeDistributed(WRAPPED[layer]())
 
 
-def bidirectional(layer: str, merge_mode: str, backward_layer: str, **options: Any) -> Any:
+def bidirectional(
+    layer: str, merge_mode: str | None, backward_layer: str = "same", **options: Any
+) -> Any:
     there = getattr(keras.layers, layer)(2, **options)
     other: dict[str, Any] = {
         "same": None,
@@ -53,6 +56,8 @@ def bidirectional(layer: str, merge_mode: str, backward_layer: str, **options: A
     made = other[backward_layer]
     return keras.layers.Bidirectional(there, merge_mode=merge_mode, backward_layer=made and made())
 
+
+MERGED = ["concat", "sum", "ave", "mul", None]
 
 TABLES = [
     Table("SimpleRNN", STEPS, RECURRENT, MASK, never=SHORT),
@@ -66,16 +71,56 @@ TABLES = [
         [(2, 3, 2), (1, 2, 1)],
         {
             "layer": ["LSTM", "GRU", "SimpleRNN"],
-            "merge_mode": ["concat", "sum", "ave", "mul"],
+            "merge_mode": ["concat", "sum", "ave", "mul", None],
             "return_sequences": [False, True],
             "backward_layer": ["same", "GRU", "SimpleRNN"],
         },
         MASK,
         make=bidirectional,
     ),
+    Table(
+        "Bidirectional",
+        [(2, 3, 2)],
+        {
+            "layer": ["LSTM", "GRU"],
+            "merge_mode": MERGED,
+            "return_sequences": [False, True],
+            "return_state": [False, True],
+            "stateful": [False, True],
+        },
+        {"training": [True], "mask": [None, True]},
+        never=[{"return_state": True, "stateful": True, "mask": True}],  # Keras fails there
+        make=bidirectional,
+    ),
+    Table(
+        "Bidirectional",
+        [[(2, 3, 2), (2, 2), (2, 2)]],
+        {
+            "layer": ["GRU", "SimpleRNN"],
+            "merge_mode": MERGED,
+            "return_sequences": [False, True],
+            "return_state": [False, True],
+        },
+        {"mask": [None, [True, False, False]]},
+        make=bidirectional,
+    ),
+    Table(
+        "Bidirectional",
+        [(3, 3, 2)],
+        {
+            "layer": ["LSTM", "GRU"],
+            "merge_mode": ["concat", "mul"],
+            "dropout": [0.0, 0.4],
+            "recurrent_dropout": [0.0, 0.3],
+        },
+        TRAINING,
+        make=bidirectional,
+    ),
     Table("TimeDistributed", [(2, 3, 4), (1, 1, 2)],
           {"layer": ["Dense", "LayerNormalization", "Flatten", "BatchNormalization"]},
           MASK, make=time_distributed),
+    Table("TimeDistributed", [(2, 3, 4)], {"layer": ["Dropout", "BatchNormalization"]},
+          TRAINING, make=time_distributed),
     Table("TimeDistributed", [(2, 2, 3, 2), (1, 1, 4, 1)],
           {"layer": ["Dense", "Conv1D", "MaxPooling1D", "Flatten", "LSTM"]},
           make=time_distributed),

@@ -1,4 +1,4 @@
-"""Layers that draw random numbers."""
+"""Layers that draw random numbers, and one that only costs something."""
 
 from typing import Any
 
@@ -22,4 +22,5 @@ TABLES = [
           {"rate": [0.4, 0.0], "data_format": FORMATS, "seed": [5]}, TRAINING),
     Table("SpatialDropout3D", [(2, 2, 1, 3, 4)],
           {"rate": [0.4, 0.0], "data_format": FORMATS, "seed": [5]}, TRAINING),
+    Table("ActivityRegularization", FLAT, {"l1": [0.0, 0.1], "l2": [0.0, 0.3]}),
 ]  # fmt: skip

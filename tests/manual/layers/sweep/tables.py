@@ -43,10 +43,18 @@ class Table:
     stops : list of mappings
         With which options a gradient is stopped on its way, so that it isn't the derivative of the
         forward map; written as ``never`` is.
+    coarse : list of mappings
+        With which options all is computed in float32, whatever the precision, which is too coarse
+        for central differences. The map is linear there, so that its way back can be held as a
+        transposed map.
+    single : list of mappings
+        With which options TensorFlow has the operations, or their gradients, in float32 only.
     zero : list of str
         Weights whose gradient is mathematically zero.
     words : int
         Where positive, the inputs are whole numbers from 0 up to this one.
+    steps : bool
+        Whether the axis after the batch's is time, so that the channels never come before it.
     scale : float
         Of the numbers at which the derivative is checked.
     precisions : sequence of str
@@ -61,8 +69,11 @@ class Table:
     call: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     never: Sequence[Mapping[str, Any]] = ()
     stops: Sequence[Mapping[str, Any]] = ()
+    coarse: Sequence[Mapping[str, Any]] = ()
+    single: Sequence[Mapping[str, Any]] = ()
     zero: Sequence[str] = ()
     words: int = 0
+    steps: bool = False
     scale: float = 0.5
     precisions: Sequence[str] = ("float32", "float64")
     make: Callable[..., Any] | None = None
@@ -101,9 +112,28 @@ class Configuration:
         make = self.table.make or getattr(keras.layers, self.table.name)
         return make(**self.chosen(self.table.options))
 
+    def _is_among(self, patterns: Sequence[Mapping[str, Any]]) -> bool:
+        return any(self.table.fits(self.choice, pattern) for pattern in patterns)
+
+    @property
+    def told(self) -> tuple[str, str, dict[str, Any]]:
+        """What it is in a record: its kind, its class and its options."""
+        names = [name for name in self.table.columns if name != SHAPES]
+        return "layer", self.table.name, self.chosen(names)
+
     @property
     def stops_gradients(self) -> bool:
-        return any(self.table.fits(self.choice, pattern) for pattern in self.table.stops)
+        return self._is_among(self.table.stops)
+
+    @property
+    def is_coarse(self) -> bool:
+        return self._is_among(self.table.coarse)
+
+    @property
+    def precisions(self) -> list[str]:
+        """In which TensorFlow has the operations."""
+        single = self._is_among(self.table.single)
+        return [one for one in self.table.precisions if one == "float32" or not single]
 
     @property
     def shapes(self) -> list[Shape]:
@@ -111,7 +141,8 @@ class Configuration:
         given = self.table.shapes[self.choice[SHAPES]]
         shapes = given if isinstance(given, list) else [given]
         if self.chosen(self.table.options).get("data_format") == "channels_first":
-            shapes = [(batch, channels, *space) for batch, *space, channels in shapes]
+            first = 1 + self.table.steps
+            shapes = [(*one[:first], one[-1], *one[first:-1]) for one in shapes]
         return [tuple(shape) for shape in shapes]
 
     def inputs(self, generator: np.random.Generator, precision: str) -> list[np.ndarray]:
