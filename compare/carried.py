@@ -268,6 +268,6 @@ def _followed(
                 passed = np.square((one - value) / off) / SAMPLES
                 squares[index] = squares[index] + passed + np.mean(passed)
     return [
-        Noisy(value, np.sqrt(square), unit=unit)
+        Noisy(value, None if value.dtype.kind in "iub" else np.sqrt(square), unit=unit)
         for value, square in zip(values, squares, strict=True)
     ]

@@ -71,6 +71,11 @@ def in_several_models(model: keras.Model) -> str | None:
     return None
 
 
+def is_of_whole_numbers(policy: Any) -> bool:
+    """Say whether a layer with this dtype policy gives whole numbers: it rounds nothing."""
+    return "float" not in policy.compute_dtype
+
+
 def output_keys(model: keras.Model) -> list[str]:
     """Return what data, losses and metrics call a model's outputs by, in the order of these.
 

@@ -54,7 +54,8 @@ class TimeDistributed(Wrapper):
         for parameter in self.parameters:
             if "/" in parameter.name:  # it goes by its path, which begins at the layer
                 own = f"{self.layer.name}/{parameter.name}"
-                formulas[f"{own} gradient"] = formulas.pop(f"{parameter.name} gradient")
+                if not parameter.is_state:
+                    formulas[f"{own} gradient"] = formulas.pop(f"{parameter.name} gradient")
                 parameter.name = own
         vars(self)["derivation"] = {**formulas, **self.derivation}
 
