@@ -86,11 +86,6 @@ def output_keys(model: keras.Model) -> list[str]:
     return sorted(given) if isinstance(given, dict) else list(functional.output_names)
 
 
-def is_of_whole_numbers(policy: Any) -> bool:
-    """Say whether a layer with this dtype policy gives whole numbers: it rounds nothing."""
-    return "float" not in policy.compute_dtype
-
-
 def is_graph(layer: Any) -> bool:
     """Say whether a layer is a model whose graph Keras knows."""
     return isinstance(layer, (keras.Sequential, keras.src.models.Functional))

@@ -105,6 +105,7 @@ class ScoredAttention(ShowsWeights):
 
     def backward(self, dy: Any, saved: Any) -> list[Array]:
         inputs, v, compared, A, used, kept, of_query = saved
+        dA: Any
         dy, dA = dy if isinstance(dy, list) else (dy, None)
         dv = np.zeros_like(v)
         if dy is not None:

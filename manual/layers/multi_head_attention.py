@@ -143,7 +143,8 @@ class ProjectedAttention(ShowsWeights):
         x, Q, K, V, M, A, used, kept, C, gate, masked_by_input = saved
         x_q, x_v, x_k = (*x, x[1])[:3]
         dy, dshown = dy if isinstance(dy, list) else (dy, None)
-        dA, dV, of_gate = dshown, np.zeros_like(V), None
+        dA: Any = dshown
+        dV, of_gate = np.zeros_like(V), None
         if dy is not None:
             dC = self.attention_output.backward(dy, C)
             if gate is not None:

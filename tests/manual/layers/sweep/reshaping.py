@@ -29,7 +29,7 @@ TABLES = [
     Table("ZeroPadding2D", PLANES, {"padding": [*EDGES, *LISTS], "data_format": FORMATS}),
     Table("ZeroPadding3D", VOLUMES, {"padding": EDGES3, "data_format": FORMATS}),
     Table("Cropping1D", LINES, {"cropping": [1, (2, 0), (1, 3), [1, 1], 0]}),
-    Table("Cropping2D", [PLANES[0], (1, 6, 4, 1)],
+    Table("Cropping2D", [PLANES[0], (1, 6, 5, 1)],
           {"cropping": [*EDGES, *LISTS], "data_format": FORMATS}),
     Table("Cropping3D", VOLUMES, {"cropping": EDGES3, "data_format": FORMATS}),
     Table("UpSampling1D", LINES, {"size": [2, 1, 3]}),
