@@ -77,8 +77,16 @@ class Ends:
             raise self._miscounted("x", len(found), len(self._ranks), self.inputs)
         return found
 
-    def of_outputs(self, y: Any, what: str = "y") -> list[Any]:
-        """Return what belongs to each output, or to each that has a loss, in their order."""
+    def of_outputs(self, y: Any) -> list[Any]:
+        """Return what is wanted of each output, or of each that has a loss, in their order."""
+        found = self._by_output(y, "y")
+        names = self.outputs if len(found) == len(self.outputs) else self.judged
+        for name, one in zip(names, found, strict=True):
+            if one is None and name in self.judged:
+                raise BadInput(f"y has nothing for the output {name!r}, which has a loss.")
+        return found
+
+    def _by_output(self, y: Any, what: str) -> list[Any]:
         wanted = self.judged
         if isinstance(y, Mapping):
             if not set(wanted) <= set(y) <= set(self.outputs):
@@ -97,7 +105,7 @@ class Ends:
         """Return the weights of the samples: as for `of_outputs`, or one array for all; or None."""
         if not keras.tree.is_nested(sample_weight):
             return sample_weight
-        each = self.of_outputs(sample_weight, "sample_weight")
+        each = self._by_output(sample_weight, "sample_weight")
         if all(one is None for one in each):
             return None
         return each[0] if len(self.outputs) == 1 else each
@@ -120,12 +128,8 @@ class Ends:
         if y is None:
             raise BadInput("y is missing: the twin learns from pairs (x, y), or with weights.")
         xs = [self._fed(*pair) for pair in zip(self.of_inputs(x), self._ranks, strict=True)]
-        ys = self.of_outputs(y)
-        names = self.outputs if len(ys) == len(self.outputs) else self.judged
-        for name, one in zip(names, ys, strict=True):
-            if one is None and name in self.judged:
-                raise BadInput(f"y has nothing for the output {name!r}, which has a loss.")
-        ys = [None if one is None else self._cast(one, keep="iu") for one in ys]
+        targets = self.of_outputs(y)
+        ys = [None if one is None else self._cast(one, keep="iu") for one in targets]
         weights = self.of_weights(sample_weight)
         if isinstance(weights, list):
             weights = [None if one is None else self._cast(one) for one in weights]

@@ -53,22 +53,22 @@ def graph_of(model: keras.Model, x: Any) -> keras.Model:
     if naming.is_graph(model) and type(model).call in KERAS_CALLS:
         functional = getattr(model, "_functional", model)
         ends = functional._inputs_struct, functional._outputs_struct
-        training = inference = keras.src.models.Functional(*ends, name=model.name)
+        graph = keras.src.models.Functional(*ends, name=model.name)
     else:
         inputs = _symbols(x, taken={layer.name for layer in model.layers})
-        training, inference = (_traced(model, inputs, training) for training in (True, False))
-    if _steps(training) != _steps(inference):
-        raise NoGraph("does something else in training than in inference, outside its layers")
-    own = {id(weight) for weight in training.weights}
+        training, graph = (_traced(model, inputs, training) for training in (True, False))
+        if _steps(training) != _steps(graph):
+            raise NoGraph("does something else in training than in inference, outside its layers")
+    own = {id(weight) for weight in graph.weights}
     for weight in model.weights:
         if id(weight) not in own:
             raise NoGraph(f"has the weight {weight.path!r}, which lies in none of the layers used")
-    for path, layer in naming.layers(training):
+    for path, layer in naming.layers(graph):
         if isinstance(layer, keras.Model):
             raise NoGraph(f"calls the model {path!r}, which is subclassed itself")
     model.optimizer.build(model.trainable_variables)  # in the order of these, as fit would
-    training.compile(**{**model._compile_config.config, "optimizer": model.optimizer})
-    return training
+    graph.compile(**{**model._compile_config.config, "optimizer": model.optimizer})
+    return graph
 
 
 def _traced(model: keras.Model, inputs: Any, training: bool) -> keras.Model:
