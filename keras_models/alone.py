@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from inspect import signature
 from typing import Any
 
 import keras
@@ -69,7 +70,12 @@ class Alone:
             tensors = [keras.ops.convert_to_tensor(array, "float64") for array in inputs]
             if applied and not part and not of_its_own:
                 return np.asarray(function(tensors[0]))
-            given = {**(options or {}), **_masks(mask, tensors if named else [], named)}
+            names = signature(layer.call).parameters
+            by_name = bool(named) and f"{named[0]}_mask" in names
+            given = {
+                **(options or {}),
+                **_masks(mask, tensors if by_name else [], named if by_name else ()),
+            }
             if layer._call_has_training_arg:
                 given["training"] = True
             taken: Any = tensors[0] if len(tensors) == 1 else tensors

@@ -21,10 +21,16 @@ def possible(make: Callable[[], Any]) -> Any:
         return None
 
 
-def plain(layer: Any) -> bool:
+def plain(place: Place) -> bool:
     """Say whether it is attention between steps, without a gate: what the slips are written for."""
-    projected = isinstance(layer, ProjectedAttention)
+    layer = place.map
+    projected = isinstance(layer, ProjectedAttention) and not shows_weights(place)
     return projected and not (layer.use_gate or layer.several_axes)
+
+
+def shows_weights(place: Place) -> bool:
+    """Say whether A is an output, too: what arrives there, the slips' formulas don't have."""
+    return bool(place.inputs.get("options", {}).get("return_attention_scores"))
 
 
 def variants(knobs: Knobs) -> Iterator[Knobs]:
@@ -37,7 +43,7 @@ def variants(knobs: Knobs) -> Iterator[Knobs]:
 @hypothesis("activation")
 def projected_forward(place: Place) -> Iterator[Candidate]:
     """Propose attention with one decision taken otherwise."""
-    if not plain(place.map) or not place.has("x", "y"):
+    if not plain(place) or not place.has("x", "y"):
         return
     for sentence, (turned, formula) in PROJECTED_KNOBS.items():
         for knobs in variants(turned):
@@ -49,7 +55,7 @@ def projected_forward(place: Place) -> Iterator[Candidate]:
 @hypothesis("activation gradient", "weight gradient")
 def projected_gradient(place: Place) -> Iterator[Candidate]:
     """Propose each of attention's gradients with one decision taken otherwise."""
-    if not plain(place.map) or not place.has("x", "y", "dz"):
+    if not plain(place) or not place.has("x", "y", "dz"):
         return
     right = Heads(place).forward()
     if place.phase == "activation gradient":

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.causes.attention import possible
+from compare.causes.attention import possible, shows_weights
 from compare.causes.attention_formulas import Arrays, turned
 from compare.causes.attention_slips import (
     DROPOUT_KNOBS,
@@ -161,10 +161,15 @@ BACKWARD: dict[str, tuple[Knobs, str]] = {
 """Sentence, what is turned, and the formula that comes of it."""
 
 
+def is_known(place: Place) -> bool:
+    """Say whether it is attention without projections, of which the output alone is asked for."""
+    return isinstance(place.map, ScoredAttention) and not shows_weights(place)
+
+
 @hypothesis("activation")
 def scored_forward(place: Place) -> Iterator[Candidate]:
     """Propose attention with one decision taken otherwise."""
-    if not isinstance(place.map, ScoredAttention) or not place.has("x", "y"):
+    if not is_known(place) or not place.has("x", "y"):
         return
     for sentence, (knobs, formula) in FORWARD.items():
         made = possible(Compared(place, knobs).forward)
@@ -175,7 +180,7 @@ def scored_forward(place: Place) -> Iterator[Candidate]:
 @hypothesis("activation gradient", "weight gradient")
 def scored_gradient(place: Place) -> Iterator[Candidate]:
     """Propose each of attention's gradients with one decision taken otherwise."""
-    if not isinstance(place.map, ScoredAttention) or not place.has("x", "y", "dz"):
+    if not is_known(place) or not place.has("x", "y", "dz"):
         return
     right = Compared(place).forward()
     if place.phase == "weight gradient":

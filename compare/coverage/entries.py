@@ -10,6 +10,8 @@ from typing import Any
 import manual
 from compare.coverage.public import PLURALS, family, left_out, options, public
 from compare.coverage.record import swept
+from manual.layers import Layer
+from manual.operations.activations import Applied
 from manual.registry import constructor_options, twins
 
 ROOT = Path(manual.__file__).parent.parent
@@ -100,7 +102,7 @@ def coverage() -> list[Entry]:
 
 
 def _entry(kind: str, name: str, one: Any, twin: type | None, record: dict[str, Any]) -> Entry:
-    taken: set[str] = set() if twin is None else constructor_options(twin)
+    taken: set[str] = set() if twin is None else _taken(twin)
     values = record.get("options", {})
     file, line = ("", 0) if twin is None else _place(twin)
     largest = record.get("largest", {})
@@ -120,6 +122,16 @@ def _entry(kind: str, name: str, one: Any, twin: type | None, record: dict[str, 
         largest.get("float32"),
         largest.get("float64"),
     )
+
+
+def _taken(twin: Any) -> set[str]:
+    """Return the options that a twin takes: by its constructor, or as all of its kind do."""
+    if issubclass(twin, Applied):
+        return constructor_options(twin.makes)
+    taken = constructor_options(twin)
+    if issubclass(twin, Layer) and twin.regularizes_activity:
+        taken.add("activity_regularizer")
+    return taken
 
 
 def _place(twin: type) -> tuple[str, int]:

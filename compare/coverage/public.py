@@ -27,6 +27,7 @@ HOW_NOT_WHAT = {
     *("weights", "batch_size", "sparse", "ragged", "input_tensor", "optional"),
     *("use_cudnn", "flash_attention", "implementation"),
     *("lora_rank", "lora_alpha", "quantization_config", "gptq_unpacked_column_size"),
+    *("bounding_box_format",),
 }
 """Options that say where numbers come from or how they are kept, and not what becomes of them."""
 

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-import compare.engine
+import compare.following
 from compare import lockstep
 from compare.checks import compare_step
 
@@ -45,7 +45,7 @@ def step_of_everything() -> tuple[Any, Any, Any, dict[str, Any]]:
         return compare_step(reference, record, tape, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare.engine, "compare_step", looked_at)
+        patch.setattr(compare.following, "compare_step", looked_at)
         lockstep(model, x, y, batch_size=6).raise_if_different()
     (step,) = seen
     return step

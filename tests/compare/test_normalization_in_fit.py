@@ -13,6 +13,7 @@ from compare.noise import Noisy
 from compare.referee import gradient_ruling
 from compare.twins import twin_network
 from manual.layers import BatchNormalization, Dropout
+from manual.layers.batch_normalization import BatchRenormalization
 from manual.metrics import MeanSquaredError
 
 L = keras.layers
@@ -78,9 +79,9 @@ def test_renormalization_and_synchronized_statistics(precision: str) -> None:
 
 
 def test_wrong_corrections_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = BatchNormalization.corrections
+    own = BatchRenormalization.corrections
     monkeypatch.setattr(
-        BatchNormalization, "corrections", lambda self, of: [one * 1.01 for one in own(self, of)]
+        BatchRenormalization, "corrections", lambda self, of: [one * 1.01 for one in own(self, of)]
     )
     x, y = drawn((20, 3), (20, 1))
     first = lockstep(renormalized(), x, y, batch_size=8).first

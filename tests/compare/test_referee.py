@@ -102,7 +102,8 @@ def test_where_keras_lost_the_digits(
 
     monkeypatch.setattr(Stepper, "step", step)
     report = trained(model_of)
-    assert ruling_of(report).supports == "the hand derivation"
+    ruling = ruling_of(report)
+    assert ruling.supports == "the hand derivation", ruling
     assert report.first is not None and report.first.diagnosis is not None
     assert report.first.diagnosis.wrong == "Keras"
 
@@ -179,4 +180,5 @@ def test_keras_runs_alone_as_it_was_called(
         "activation",
         "l",
     )
-    assert ruling_of(report).supports == "the hand derivation"
+    ruling = ruling_of(report)
+    assert ruling.supports == "the hand derivation", ruling

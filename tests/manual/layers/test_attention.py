@@ -215,4 +215,4 @@ def test_a_gradient_at_shown_weights_that_is_forgotten_is_found(
 
     monkeypatch.setattr(MultiHeadAttention, "backward", forgetful)
     first = fit_showing("MultiHeadAttention").first
-    assert first.phase == "activation gradient", str(first)
+    assert first.phase == "weight gradient", str(first)
