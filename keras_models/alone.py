@@ -71,11 +71,8 @@ class Alone:
             if applied and not part and not of_its_own:
                 return np.asarray(function(tensors[0]))
             names = signature(layer.call).parameters
-            by_name = bool(named) and f"{named[0]}_mask" in names
-            given = {
-                **(options or {}),
-                **_masks(mask, tensors if by_name else [], named if by_name else ()),
-            }
+            of_masks = named if named and f"{named[0]}_mask" in names else ()
+            given = {**(options or {}), **_masks(mask, tensors if of_masks else [], of_masks)}
             if layer._call_has_training_arg:
                 given["training"] = True
             taken: Any = tensors[0] if len(tensors) == 1 else tensors

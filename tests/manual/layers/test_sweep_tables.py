@@ -42,7 +42,7 @@ MADE_OF_OTHERS = {"InputLayer", "Lambda", "Functional", "Sequential"}
 
 
 def test_every_layer_with_a_twin_is_swept() -> None:
-    """But for Input, which has no map, and what is made of other maps: Lambda, and models within."""
+    """But for Input, which has no map, and what is made of other maps."""
     own = {name for name, one in twins("layer").items() if one.__module__.startswith("manual.")}
     without = own - {one.table.name for one in ALL} - MADE_OF_OTHERS
     assert not without, f"no table in tests/manual/layers/sweep/ has the options of {without}"
