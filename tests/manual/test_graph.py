@@ -243,8 +243,6 @@ def test_options_of_a_call_reach_its_forward_pass() -> None:
 
 def test_options_that_have_no_twin_are_refused_by_name() -> None:
     x = keras.Input((3, 4))
-    with pytest.raises(NoTwin, match="layer 'attend': it is called with attention_mask=…"):
-        Network.from_config(attention_model(0, 1, attention_mask=2).get_config())
     with pytest.raises(NoTwin, match="layer 'again': it is called with value=…"):
         symbol = Input((3, 4))
         MultiHeadAttention(1, 2, name="again")(symbol, symbol, value=symbol)
