@@ -404,7 +404,12 @@ def _has_burst(gradient: Noisy | None) -> bool:
 
 
 def _left_open(share: Noisy) -> Noisy:
-    """Leave open what became of ∞ · 0: NaN, or 0 where what is multiplied by 0 is left out."""
+    """Leave open what became of ∞ · 0: NaN, or 0 where what is multiplied by 0 is left out.
+
+    In float64 the reference has overflown where Keras has.
+    """
+    if share.unit <= UNIT_ROUNDOFF["float64"]:
+        return share
     unknown = np.isnan(share.value)
     noise = np.where(unknown, np.inf, share.noise)
     return Noisy(np.where(unknown, 0.0, share.value), noise, unit=share.unit)
