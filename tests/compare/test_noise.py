@@ -409,7 +409,7 @@ def test_whole_numbers_are_added_without_rounding() -> None:
 
 def test_a_function_in_float32_costs_what_float32_does_and_no_more() -> None:
     doubled = in_single_precision(lambda x: x + x)
-    value = np.array([0.1, -3.0])
+    value = np.array([0.1, -3.3])  # which float32 has to round
     wide = doubled(Noisy(value, unit=2.0**-53))
     narrow = doubled(Noisy(value, unit=2.0**-24))
     assert wide.unit == 2.0**-53
