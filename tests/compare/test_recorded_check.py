@@ -14,6 +14,7 @@ import pytest
 from planting import Model, run
 
 import compare.engine
+import compare.following
 from compare import Report, lockstep
 from compare.judge import BOUND
 from compare.recorded_check import GRADIENT_OF_OWN_STEP, RecordedCheck
@@ -35,13 +36,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Return the steps that are judged by the ordinary check."""
     steps: list[int] = []
-    own = compare.engine.compare_step
+    own = compare.following.compare_step
 
     def compare_step(reference: Any, record: Any, tape: Any, **options: Any) -> Any:
         steps.append(record.step)
         return own(reference, record, tape, **options)
 
-    monkeypatch.setattr(compare.engine, "compare_step", compare_step)
+    monkeypatch.setattr(compare.following, "compare_step", compare_step)
     yield steps
 
 
@@ -328,7 +329,7 @@ class _Distorting:
     def __init__(self, gradient: bool) -> None:
         self.gradient = gradient
 
-    def __call__(self, on_step: Callable[[Any], None]) -> Any:
+    def __call__(self, on_step: Callable[[Any], None], *others: Any) -> Any:
         def told(record: Any) -> None:
             if record.step == 6:
                 what = "gradients" if self.gradient else "after"
@@ -337,7 +338,7 @@ class _Distorting:
                 record = replace(record, **{what: wrong})
             on_step(record)
 
-        return _Recorder(told)
+        return _Recorder(told, *others)
 
 
 _Recorder = compare.engine.Recorder
