@@ -23,7 +23,7 @@ def swept() -> Any:
     found, seen = [], dict[str, int]()
     for one in ALL:
         place = seen[one.table.name] = seen.get(one.table.name, -1) + 1
-        found.append(pytest.param(one, id=str(one), marks=[pytest.mark.slow] if place % 12 else []))
+        found.append(pytest.param(one, id=str(one), marks=[pytest.mark.slow] if place % 24 else []))
     return pytest.mark.parametrize("configuration", found)
 
 
