@@ -20,7 +20,7 @@ from keras_models.copies import CannotRun
 from manual.layers import Layer
 from manual.network import Network
 from manual.randomness import Draws
-from manual.recording import NotRecordable, Recorded
+from manual.recorded import NotRecordable, Recorded
 from manual.registry import NoTwin
 
 Config = Mapping[str, Any]

@@ -17,9 +17,10 @@ from compare.assembly import Assembly
 from compare.carried import Carried
 from compare.causes import Place
 from compare.collecting import FIT, OWN, TAPE, Comparison, Expected, Origin, Trace
+from compare.derivations import location_of
 from compare.noise import Noisy, careful, resolved
 from compare.places import Places
-from compare.reference import Reference, location_of
+from compare.reference import Reference
 from compare.surroundings import Inputs
 from compare.trace import PHASES
 from compare.updates import UpdateCheck

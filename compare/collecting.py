@@ -10,12 +10,12 @@ import numpy as np
 
 from compare.causes import Place
 from compare.causes import diagnose as diagnose_place
+from compare.derivations import Derivation
 from compare.diagnosis import TOLD, Diagnosis, judged
 from compare.judge import Verdict, judge, judge_all, judge_at_kinks
 from compare.noise import Noisy
 from compare.places import Places
 from compare.referee import BY_HAND, Ruling, gradient_ruling, undecided, value_ruling
-from compare.reference import Derivation
 from compare.surroundings import Inputs
 from keras_models.alone import Alone, CannotRun
 from manual.heads import of_each

@@ -9,7 +9,8 @@ import numpy as np
 
 from compare.judge import REFERENCE_UNIT
 from compare.noise import SMALLEST, Noisy
-from manual.recording import NotRecordable, Tape
+from manual.recorded import NotRecordable
+from manual.recording import Tape
 
 BLOCK = 2**14
 """So many numbers are taken at a time: they stay in the cache from one operation to the next."""

@@ -14,11 +14,12 @@ from compare.causes import Cause, Facts, Place, diagnose
 from compare.causes.inference import changing
 from compare.causes.metrics import right_values
 from compare.collecting import Comparison
+from compare.derivations import Derivation, location_of
 from compare.diagnosis import TOLD, Diagnosis, judged
 from compare.judge import judge
 from compare.noise import Noisy, careful
 from compare.referee import BY_HAND, KERAS
-from compare.reference import Derivation, Reference, location_of
+from compare.reference import Reference
 from compare.twins import TwinMetric
 from keras_models.recorder import Batch, StepRecord
 from manual.heads import as_target, of_each

@@ -12,6 +12,7 @@ import numpy as np
 from compare.causes import Facts, Place
 from compare.checks import compare_step
 from compare.collecting import Comparison
+from compare.derivations import Derivation, location_of
 from compare.diagnosis import judged
 from compare.drift import OwnSteps, first_non_finite
 from compare.ends import Ends
@@ -20,7 +21,7 @@ from compare.errors import BadInput
 from compare.judge import judge
 from compare.noise import Noisy
 from compare.recorded_steps import RecordedSteps
-from compare.reference import Derivation, Reference, location_of
+from compare.reference import Reference
 from compare.report import EpochPair, Report
 from compare.twins import loss_names, loss_weights, twin_metrics
 from keras_models.alone import Alone

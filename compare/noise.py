@@ -51,7 +51,7 @@ from compare.working_precision import (
     resolved,
     within_range,
 )
-from manual.recording import Recorded
+from manual.recorded import Recorded
 
 __all__ = ["LARGEST", "SMALLEST", "Noisy", "careful", "representation_error", "resolved"]
 

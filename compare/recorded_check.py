@@ -29,7 +29,8 @@ from compare.reference import Reference
 from compare.shared_results import SharingTape
 from keras_models.recorder import StepRecord
 from manual.network import Network, Pass
-from manual.recording import NotRecordable, Tape
+from manual.recorded import NotRecordable
+from manual.recording import Tape
 
 Key = tuple[str, ...]
 Quantity = tuple[str, str, str]

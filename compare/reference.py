@@ -6,14 +6,13 @@ of the Keras half. Every map of it can be run alone, on Keras's own inputs.
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from compare.derivations import Derivation, location_of
 from compare.gathered import Gathered
 from compare.noise import Noisy
 from compare.working_precision import UNIT_ROUNDOFF
@@ -22,40 +21,10 @@ from manual.heads import Head, as_target
 from manual.layers import Layer
 from manual.network import Network, Pass
 from manual.optimizers import MultiOptimizer, Scattered, Step, Tensor, summed, tensors_of
-from manual.recording import Recorded
+from manual.recorded import Recorded
 
 Named = Mapping[str, Any]
 """Arrays by name, with noise or without."""
-
-
-@dataclass(frozen=True)
-class Derivation:
-    """Where a quantity comes from.
-
-    Attributes
-    ----------
-    layer : str
-        The layer (or loss, optimizer, constraint) whose map computes it.
-    formula : str
-        The line of its derivation.
-    location : str
-        File and line of the code that computes it.
-    """
-
-    layer: str
-    formula: str
-    location: str
-
-
-ROOMS = {"manual", "compare"}
-
-
-def location_of(function: Any) -> str:
-    """Return the file and line of a function, from this project's folder on."""
-    code = inspect.unwrap(function).__code__
-    parts = Path(code.co_filename).parts
-    within = max((i for i, part in enumerate(parts) if part in ROOMS), default=len(parts) - 1)
-    return f"{'/'.join(parts[within:])}:{code.co_firstlineno}"
 
 
 def replay(

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from compare.collecting import OWN, Comparison
+from compare.derivations import Derivation
 from compare.diagnosis import SUBMISSION, Diagnosis
 from compare.drift import Drift
 from compare.errors import Disagreement
 from compare.judge import Verdict
-from compare.reference import Derivation
 
 KEPT_FINDINGS = 20
 WIDTH = 80

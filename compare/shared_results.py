@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
-from manual.recording import NotRecordable, Recorded, Tape
+from manual.recorded import NotRecordable, Recorded
+from manual.recording import Tape
 
 
 class SharingTape(Tape):

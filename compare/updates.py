@@ -11,8 +11,8 @@ import numpy as np
 
 from compare.carried import Carried
 from compare.collecting import FIT, OWN, TAPE, Collector, Origin, Trace
+from compare.derivations import Derivation, location_of
 from compare.noise import Noisy
-from compare.reference import Derivation, location_of
 from compare.surroundings import Inputs
 from keras_models.alone import Alone
 from manual.network import Network, Pass

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from manual.inbound_nodes import MASKS, Config, TensorAt, arguments_of, calls_within, ends_of
 from manual.layers import InputLayer, Layer, Symbol
 from manual.operations import Operation, narrow_precision, read_call
 from manual.registry import NoTwin, keras_name, twin
 
-Config = Mapping[str, Any]
 Otherwise = Callable[[Config, str, NoTwin], Layer]
 """What to put in place of a layer that has no twin: made of its entry in a configuration, its path,
 and what is missing; it may raise that."""
@@ -151,11 +148,11 @@ class _Sequential(_Model):
 
 class _Functional(_Model):
     def input_layers(self) -> list[InputLayer]:
-        layers = [self.part(name) for name, *_ in _ends(self.config["input_layers"])]
+        layers = [self.part(name) for name, *_ in ends_of(self.config["input_layers"])]
         return [layer for layer in layers if isinstance(layer, InputLayer)]
 
     def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
-        fed = zip(_ends(self.config["input_layers"]), sources, strict=True)
+        fed = zip(ends_of(self.config["input_layers"]), sources, strict=True)
         made: dict[tuple[str, int], list[Symbol]] = {
             (name, node): [symbol] for (name, node, _), symbol in fed
         }
@@ -167,12 +164,12 @@ class _Functional(_Model):
                 histories, arguments = read_call(nodes[node], part.name)
                 taken = [at(*history) for history in histories]
                 return _listed(part.apply(*taken, call=number, arguments=arguments))
-            histories, named = _arguments(nodes[node], part)
+            histories, named = arguments_of(nodes[node], part)
             taken = [at(*history) for history in histories]
             if isinstance(part, _Model):
                 return self.within(part, taken, number)
             given = {
-                option: at(*value.history) if isinstance(value, _Tensor) else value
+                option: at(*value.history) if isinstance(value, TensorAt) else value
                 for option, value in named.items()
             }
             try:
@@ -186,7 +183,7 @@ class _Functional(_Model):
         def at(name: str, node: int, output: int) -> Symbol:
             return made[name, node][output]
 
-        ends = [self._end(*end) for end in _ends(self.config["output_layers"])]
+        ends = [self._end(*end) for end in ends_of(self.config["output_layers"])]
         waiting = [(name, node) for name, node, _ in reversed(ends)]
         while waiting:  # one after the other: Python wouldn't go as deep as some networks are
             name, node = waiting[-1]
@@ -213,8 +210,8 @@ class _Functional(_Model):
         inbound, part = self.entries[name]["inbound_nodes"][node], self.part(name)
         if isinstance(part, Operation):
             return [(source, call) for source, call, _ in read_call(inbound, part.name)[0]]
-        histories, named = _arguments(inbound, part)
-        histories += [value.history for value in named.values() if isinstance(value, _Tensor)]
+        histories, named = arguments_of(inbound, part)
+        histories += [value.history for value in named.values() if isinstance(value, TensorAt)]
         return [(source, call) for source, call, _ in histories]
 
 
@@ -258,14 +255,14 @@ def _check_masks(entries: Mapping[str, Config], parts: Mapping[str, Layer | _Mod
         for name, part in parts.items()
         if isinstance(part, Layer) and part.makes_mask
         for node in entries[name]["inbound_nodes"]
-        for history in _tensors(node["args"])
+        for history in calls_within(node["args"])
     }
 
     def compared(name: str, call: int) -> Iterator[tuple[str, int]]:
         if name in parts:
             yield name, call
         elif entries[name]["class_name"] not in ("ZerosLike", "OnesLike"):
-            for history in _tensors(entries[name]["inbound_nodes"][call]["args"]):
+            for history in calls_within(entries[name]["inbound_nodes"][call]["args"]):
                 yield from compared(*history)
 
     for name, part in parts.items():
@@ -274,99 +271,10 @@ def _check_masks(entries: Mapping[str, Config], parts: Mapping[str, Layer | _Mod
         for node in entries[name]["inbound_nodes"]:
             given = [node["kwargs"].get(option) for option in MASKS]
             given = [mask for mask in given if mask is not None]
-            masks = list(_tensors(given))
+            masks = list(calls_within(given))
             by_layers = bool(masks) and all(masked.issuperset(compared(*one)) for one in masks)
             if given and not by_layers:
                 raise NoTwin(
                     f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
                     "which has no hand-derived twin."
                 )
-
-
-def _ends(entry: Any) -> list[tuple[str, int, int]]:
-    """Read ``input_layers`` or ``output_layers``: flat where there is one, nested as was given."""
-    if isinstance(entry, dict):
-        return [end for key in sorted(entry) for end in _ends(entry[key])]
-    if isinstance(entry[0], str):
-        return [tuple(entry)]
-    return [end for one in entry for end in _ends(one)]
-
-
-MASKS = ("mask", "query_mask", "value_mask", "key_mask")
-"""Arguments in which Keras hands over the masks that layers make; the twin carries its own."""
-
-
-@dataclass(frozen=True)
-class _Tensor:
-    """A tensor in a Keras configuration: which layer made it, in which call, as which output."""
-
-    history: tuple[str, int, int]
-
-
-def _arguments(
-    inbound_node: Config, part: Layer | _Model
-) -> tuple[list[tuple[str, int, int]], dict[str, Any]]:
-    """Read what a call was made on: the tensors in order, and what was given by name.
-
-    Keras lists the tensors as they were written: one, a structure of them, or several arguments.
-    """
-    args = [_plain(value) for value in inbound_node["args"] if value is not None]
-    if len(args) > 1 and isinstance(part, Layer) and not part.tensor_arguments:
-        raise NoTwin(
-            f"layer {part.name!r}: it is called with {len(args)} arguments; only the first has a "
-            "hand-derived twin."
-        )
-    given = {
-        option: _plain(value)
-        for option, value in inbound_node["kwargs"].items()
-        if value is not None and value is not False and option not in ("training", *MASKS)
-    }
-    if isinstance(part, Layer):  # a state of several arrays, given by name
-        args += [given.pop(name) for name in part.tensor_arguments if _is_listed(given.get(name))]
-    flat = [one for value in args for one in _flat(value)]
-    if isinstance(part, Layer) and "initial_state" in part.tensor_arguments:
-        stated = len(flat) > 1 or "initial_state" in given
-        if stated and inbound_node["kwargs"].get("mask") is not None:
-            given["masked"] = True  # Keras hands on a mask beside a state only if it is told to
-        if not all(isinstance(one, _Tensor) for one in flat):
-            given["initial_state"] = "numbers"
-    return [one.history for one in flat if isinstance(one, _Tensor)], given
-
-
-def _is_listed(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, _Tensor) for one in _flat(value))
-
-
-def _flat(value: Any) -> Iterator[Any]:
-    """Give everything in a structure, in the order in which Keras takes a structure apart."""
-    if isinstance(value, dict):
-        value = [value[key] for key in sorted(value)]
-    if isinstance(value, list):
-        for one in value:
-            yield from _flat(one)
-    else:
-        yield value
-
-
-def _plain(value: Any) -> Any:
-    """Read a value as Keras writes it in a configuration: tensors, arrays, lists of them."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
-        return _Tensor(tuple(value["config"]["keras_history"]))
-    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
-        return np.array(value["config"]["value"], value["config"]["dtype"])
-    if isinstance(value, dict) and "class_name" not in value:
-        return {key: _plain(item) for key, item in value.items()}
-    return value
-
-
-def _tensors(value: Any) -> Iterator[tuple[str, int]]:
-    """Find the tensors in a configuration: which layer gave each, at which call."""
-    if isinstance(value, dict):
-        if value.get("class_name") == "__keras_tensor__":
-            name, call, _ = value["config"]["keras_history"]
-            yield name, call
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _tensors(item)

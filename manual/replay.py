@@ -11,7 +11,8 @@ import numpy as np
 from manual.arrays import Array
 from manual.layers import Layer, Parameter
 from manual.randomness import Draws
-from manual.recording import Recorded, Tape
+from manual.recorded import Recorded
+from manual.recording import Tape
 
 if TYPE_CHECKING:
     from manual.network import Network

@@ -14,13 +14,14 @@ from compare.causes import Cause, Place
 from compare.checks import compare_step
 from compare.collecting import Comparison
 from compare.data import check_fit, check_lengths, checked_arrays
+from compare.derivations import Derivation
 from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
 from compare.errors import BadInput
 from compare.judge import judge, judge_at_kinks
 from compare.noise import Noisy, resolved
 from compare.places import Places
 from compare.referee import gradient_ruling
-from compare.reference import Derivation, Reference
+from compare.reference import Reference
 from compare.report import Report
 from compare.submissions.held import explained
 from compare.submissions.movers import Mover, Unmoved, Updated, exact_mover

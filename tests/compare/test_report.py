@@ -11,8 +11,8 @@ import pytest
 
 from compare import BadInput, Disagreement, Finding, Report
 from compare.collecting import Comparison
+from compare.derivations import Derivation
 from compare.judge import Verdict
-from compare.reference import Derivation
 from compare.report import KEPT_FINDINGS, EpochPair
 
 DERIVATION = Derivation("hidden", "dW = xᵀ · dz", "manual/layers/core.py:41")

@@ -11,7 +11,8 @@ import pytest
 import manual
 from manual.activations.functions import erfc
 from manual.arrays import Array
-from manual.recording import MANY, SHORT, NotRecordable, Recorded, Tape
+from manual.recorded import MANY, SHORT, NotRecordable, Recorded
+from manual.recording import Tape
 from manual.replay import Program, Rehearsed
 
 

@@ -20,7 +20,8 @@ from compare.noise import SINGLE, Noisy
 from keras_models.hooks import DRAWING, record_draws
 from manual.activations import Linear
 from manual.layers import InputLayer
-from manual.recording import Recorded, Tape
+from manual.recorded import Recorded
+from manual.recording import Tape
 from manual.registry import twin
 from manual.replay import on_tape_of
 

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from compare.noise import Noisy
 from manual.network import Network
-from manual.recording import Recorded, Tape
+from manual.recorded import Recorded
+from manual.recording import Tape
 from manual.replay import on_tape_of
 
 DOMAINS: dict[str, tuple[float, float]] = {
