@@ -20,7 +20,8 @@ import numpy as np
 
 from compare.judge import judge
 from compare.noise import Noisy
-from compare.reference import Named, replay
+from compare.reference import replay
+from compare.reference_update import Named
 from manual.network import Network, Pass
 
 KERAS, BY_HAND = "Keras", "the hand derivation"

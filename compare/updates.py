@@ -122,7 +122,9 @@ class UpdateCheck(Collector):
 
     def learning_rate(self) -> None:
         """Compare the rate that a schedule gives for this step."""
-        expected = self.reference.learning_rate(self.record.iterations, self.record.learning_rate)
+        expected = self.reference.update.learning_rate(
+            self.record.iterations, self.record.learning_rate
+        )
         if expected is not None:
             schedule = self.network.optimizer.schedule  # type: ignore[union-attr]
             if schedule is None:  # there are several
