@@ -16,8 +16,8 @@ from compare.judge import judge
 from compare.noise import Noisy
 from compare.places import Places
 from compare.reference import Reference
+from manual.backpropagation import Pass
 from manual.heads import of_each
-from manual.network import Pass
 
 Gradients = Mapping[str, Noisy]
 

@@ -27,8 +27,9 @@ from compare.updates import UpdateCheck
 from keras_models.alone import Alone
 from keras_models.recorder import StepRecord
 from manual.arrays import in_single_precision
+from manual.backpropagation import Pass
 from manual.heads import of_each
-from manual.network import Network, Pass
+from manual.network import Network
 
 
 def compare_step(

@@ -22,11 +22,12 @@ from compare.referee import BY_HAND, KERAS
 from compare.reference import Reference
 from compare.twins import TwinMetric
 from keras_models.recorder import Batch, StepRecord
+from manual.backpropagation import Pass
 from manual.heads import as_target, of_each
 from manual.layers import Activation, Layer
 from manual.metrics import Mean
 from manual.metrics.base import quotient
-from manual.network import Network, Pass, one_number
+from manual.network import Network, one_number
 from manual.randomness import Draws
 
 NO_SUM_OVERFLOWS = 1e15

@@ -28,7 +28,8 @@ from compare.places import Places
 from compare.reference import Reference
 from compare.shared_results import SharingTape
 from keras_models.recorder import StepRecord
-from manual.network import Network, Pass
+from manual.backpropagation import Pass
+from manual.network import Network
 from manual.recorded import NotRecordable
 from manual.recording import Tape
 

@@ -22,7 +22,8 @@ from compare.judge import judge
 from compare.noise import Noisy
 from compare.reference import replay
 from compare.reference_update import Named
-from manual.network import Network, Pass
+from manual.backpropagation import Pass
+from manual.network import Network
 
 KERAS, BY_HAND = "Keras", "the hand derivation"
 

@@ -16,10 +16,11 @@ from compare.gathered import Gathered
 from compare.noise import Noisy
 from compare.reference_update import Named, ReferenceUpdate
 from compare.working_precision import UNIT_ROUNDOFF
+from manual.backpropagation import Pass
 from manual.graph import Node
 from manual.heads import Head, as_target
 from manual.layers import Layer
-from manual.network import Network, Pass
+from manual.network import Network
 from manual.recorded import Recorded
 
 

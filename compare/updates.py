@@ -15,7 +15,8 @@ from compare.derivations import Derivation, location_of
 from compare.noise import Noisy
 from compare.surroundings import Inputs
 from keras_models.alone import Alone
-from manual.network import Network, Pass
+from manual.backpropagation import Pass
+from manual.network import Network
 
 
 class UpdateCheck(Collector):

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
+from manual.backpropagation import Pass
 from manual.layers.base import Layer, Shape
 from manual.layers.wrapper import Wrapper
-from manual.network import Network, Pass
+from manual.network import Network
 from manual.registry import NoTwin, twin_of
 
 

@@ -3,41 +3,22 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from manual.arrays import Array
+from manual.backpropagation import Graph, Pass
 from manual.configuration import Otherwise, symbols_from_config
-from manual.graph import Node, in_causal_order, nodes_of
 from manual.heads import Head, as_target, attached, of_each
-from manual.layers import Layer, Parameter, Symbol
-from manual.layers.base import Shape
-from manual.optimizers import LossScaleOptimizer, Optimizer, Scattered, Tensor
+from manual.layers import Layer, Symbol
+from manual.optimizers import LossScaleOptimizer, Optimizer, Scattered
 from manual.registry import from_keras
 from manual.replay import Rehearsed
 
 
-@dataclass
-class Pass:
-    """What one run through the network computed, node by node.
-
-    ``values``, ``saved`` and ``masks`` are filled on the way forward, ``gradients`` (of the loss at
-    each node's output) on the way back; None where no gradient flows. ``shares`` says of what each
-    gradient is the sum: for every node, the nodes that use its output and what came from them.
-    """
-
-    values: list[Array]
-    saved: list[Any]
-    masks: list[Array | None]
-    gradients: list[Array | None] = field(default_factory=list)
-    shares: list[dict[int, Array]] = field(default_factory=list)
-
-
-class Network:
+class Network(Graph):
     """A graph of layers that is trained by hand-written backpropagation.
 
     Parameters
@@ -88,44 +69,14 @@ class Network:
         trainable: Container[str] | None = None,
         unused: Sequence[Symbol] = (),
     ) -> None:
-        inputs = [inputs] if isinstance(inputs, Symbol) else list(inputs)
-        outputs = [outputs] if isinstance(outputs, Symbol) else list(outputs)
-        order = in_causal_order([*outputs, *unused])
-        without_use = [symbol for symbol in inputs if symbol not in order]
-        if without_use:
-            raise ValueError(f"No output depends on the input {without_use[0].layer.name!r}.")
-        place = {id(symbol): index for index, symbol in enumerate(order)}
-        self.nodes: list[Node] = nodes_of(order)
-        self.inputs = [place[id(symbol)] for symbol in inputs]
-        self.outputs = [place[id(symbol)] for symbol in outputs]
-        self.output_shapes: list[Shape] = [symbol.shape for symbol in outputs]
-        self._calls = [
-            (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
-        ]
-        self._masked = any(node.layer.makes_mask for node in self.nodes)
-        ordered = layers if layers is not None else [node.layer for node in self.nodes]
-        self.layers: list[Layer] = list(dict.fromkeys(ordered))
-        self.parameters: dict[str, Parameter] = {
-            f"{layer.name}/{parameter.name}": parameter
-            for layer in self.layers
-            for parameter in layer.parameters
-        }
-        self.owners: dict[str, Layer] = {
-            f"{layer.name}/{parameter.name}": layer
-            for layer in self.layers
-            for parameter in layer.parameters
-        }
-        if trainable is not None:
-            for name, parameter in self.parameters.items():
-                parameter.trainable = parameter.trainable and name in trainable
+        super().__init__(
+            inputs, outputs, dtype=dtype, layers=layers, trainable=trainable, unused=unused
+        )
+        self.precision = self.dtype.name
         self.heads: list[Head] = []
         self.optimizer: Optimizer | None = None
         self.slots: dict[str, Array] = {}
         self.iterations = 0
-        twice = [name for name, n in Counter(node.name for node in self.nodes).items() if n > 1]
-        if twice:
-            raise ValueError(f"Layers need different names. Two are called {twice[0]!r}.")
-        self._lay_out(dtype)
 
     @classmethod
     def from_config(
@@ -159,37 +110,6 @@ class Network:
         inputs, outputs, layers, unused = symbols_from_config(config, otherwise, shapes)
         return cls(inputs, outputs, dtype=dtype, layers=layers, trainable=trainable, unused=unused)
 
-    def _lay_out(self, dtype: str) -> None:
-        """Lay all trainable weights in one array and make every parameter a view into it."""
-        self.dtype = np.dtype(dtype)
-        self.precision = getattr(self, "precision", self.dtype.name)
-        trainable = {name: p for name, p in self.parameters.items() if p.trainable}
-        frozen = {name: p for name, p in self.parameters.items() if not p.trainable}
-        values = np.empty(sum(p.size for p in self.parameters.values()), self.dtype)
-        self._all_gradients = np.zeros_like(values)
-        self.slices: dict[str, slice] = {}
-        start = 0
-        for name, parameter in {**trainable, **frozen}.items():
-            where = slice(start, start + parameter.size)
-            values[where] = np.ravel(parameter.value)
-            parameter.value = values[where].reshape(parameter.shape)
-            parameter.gradient = self._all_gradients[where].reshape(parameter.shape)
-            if parameter.trainable:
-                self.slices[name] = where
-            start = where.stop
-        self.tensors = [
-            Tensor(name, where, self.parameters[name].shape) for name, where in self.slices.items()
-        ]
-        size = sum(parameter.size for parameter in trainable.values())
-        self.values, self.gradients = values[:size], self._all_gradients[:size]
-        self.constrained = [p for p in trainable.values() if p.constraint is not None]
-        self.regularized = [p for p in trainable.values() if p.regularizer is not None]
-        self.stateful = [
-            (index, layer)
-            for index, layer, _ in self._calls
-            if layer.trainable and any(parameter.is_state for parameter in layer.parameters)
-        ]
-
     def copy(self, dtype: str | None = None) -> Network:
         """Return an independent network with the same weights, in another dtype if asked."""
         twin = copy.deepcopy(self)
@@ -197,146 +117,10 @@ class Network:
         twin.slots = {name: slot.astype(twin.dtype) for name, slot in self.slots.items()}
         return twin
 
-    # ------------------------------------------------------------------ weights
-
-    def get_weights(self) -> list[Array]:
-        """Return copies of all weights in Keras's order."""
-        return [parameter.value.copy() for parameter in self.parameters.values()]
-
     def set_weights(self, weights: Sequence[Array] | Mapping[str, Array]) -> None:
-        """Set all weights: a list in Keras's order, or a mapping by name."""
-        if not isinstance(weights, Mapping):
-            if len(weights) != len(self.parameters):
-                raise ValueError(
-                    f"The network has {len(self.parameters)} weights "
-                    f"({', '.join(self.parameters)}). Received: {len(weights)}."
-                )
-            weights = dict(zip(self.parameters, weights, strict=True))
-        for name, value in weights.items():
-            if name not in self.parameters:
-                raise ValueError(
-                    f"There is no weight {name!r}. The weights: {', '.join(self.parameters)}."
-                )
-            parameter = self.parameters[name]
-            if np.shape(value) != parameter.shape:
-                raise ValueError(
-                    f"The weight {name!r} has the shape {parameter.shape}. "
-                    f"Received: {np.shape(value)}."
-                )
-        for name, value in weights.items():
-            self.parameters[name].value[...] = value
+        super().set_weights(weights)
         if self.optimizer is not None and not self.iterations:  # its memory may start from them
             self.slots = self.optimizer.new_slots(self.values, self.tensors)
-
-    # ------------------------------------------------------------------ forward and backward
-
-    def forward(
-        self,
-        x: Array | Sequence[Array],
-        *,
-        training: bool = False,
-        replaced: Mapping[int, Array] | None = None,
-    ) -> Pass:
-        """Run all nodes on a batch; ``replaced`` puts other outputs in the place of some nodes'."""
-        run = Pass([None] * len(self.nodes), [None] * len(self.nodes), [None] * len(self.nodes))
-        for index, value in zip(
-            self.inputs, x if isinstance(x, (list, tuple)) else [x], strict=True
-        ):
-            run.values[index] = value if value.dtype == self.dtype else value.astype(self.dtype)
-        for index, layer, sources in self._calls:
-            if len(sources) == 1:
-                taken = self.handed(index, run.values[sources[0]])
-            else:
-                taken = [self.handed(index, run.values[source]) for source in sources]
-            options = self.nodes[index].options
-            if self._masked:
-                options = {**options, **self.mask_options(run, index, taken)}
-            given, run.saved[index] = layer.forward(taken, training=training, **options)
-            for place, value in self.nodes[index].spread(index, given):
-                run.values[place] = replaced.get(place, value) if replaced else value
-        return run
-
-    def handed(self, index: int | None, numbers: Any) -> Any:
-        """Return what a node (None: a loss) is handed, as it takes it: here, as it is.
-
-        Who follows rounding errors has layers that compute in several precisions.
-        """
-        return numbers
-
-    def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
-        """Carry the masks on by one node; return what its layer has to be told of them."""
-        layer, sources = self.nodes[index].layer, self.nodes[index].inputs
-        arriving = [run.masks[source] for source in sources]
-        mask: Any = arriving[0] if len(arriving) == 1 else arriving
-        made = layer.compute_mask(taken, mask)
-        if made is not None:
-            for place, one in self.nodes[index].spread(index, made):
-                run.masks[place] = one
-        known = any(one is not None for one in arriving)
-        return {"mask": mask} if known and layer.takes_mask else {}
-
-    def backward(
-        self,
-        run: Pass,
-        upstream: Mapping[int, Array],
-        *,
-        altered: Callable[[int, Array], Array] | None = None,
-    ) -> None:
-        """Carry the loss's gradients from the outputs back through every node.
-
-        Parameters
-        ----------
-        run : Pass
-            Of `forward`; its ``gradients`` are filled.
-        upstream : mapping of node position to array
-            The gradient of the loss at the nodes that the loss reads.
-        altered : callable, optional
-            Receives the position of every node and the gradient at its output, and returns the
-            gradient to go on with: what would have come of a slip.
-        """
-        gradients = run.gradients = [None] * len(self.nodes)
-        shares = run.shares = [{} for _ in self.nodes]
-        for index, gradient in upstream.items():
-            gradients[index] = gradient
-        for index, layer, sources in reversed(self._calls):
-            if altered is not None:
-                for place in self.nodes[index].outputs or (index,):
-                    if place is not None and gradients[place] is not None:
-                        gradients[place] = altered(place, gradients[place])
-            dy = self.nodes[index].gathered(index, gradients)
-            if dy is None:
-                continue
-            dx = layer.backward(dy, run.saved[index])
-            for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
-                if part is None:
-                    continue
-                part = self.handed(source, part)
-                so_far, share = gradients[source], shares[source].get(index)
-                gradients[source] = part if so_far is None else so_far + part
-                shares[source][index] = part if share is None else share + part
-        self.add_regularization_gradients()
-
-    def add_regularization_gradients(self) -> None:
-        """Add to each regularized weight's gradient what the weight itself costs."""
-        for parameter in self.regularized:
-            assert parameter.regularizer is not None
-            penalty = parameter.regularizer.backward(_regularized(parameter))
-            parameter.gradient += penalty if self.loss_scale == 1.0 else penalty * self.loss_scale
-
-    @property
-    def loss_scale(self) -> float:
-        """What the loss is multiplied by before it is differentiated."""
-        return 1.0 if self.optimizer is None else self.optimizer.loss_scale(self.slots)
-
-    def regularization_loss(self) -> Array:
-        """Return what the weights themselves cost, all together."""
-        total: Array = 0.0
-        for parameter in self.regularized:
-            assert parameter.regularizer is not None
-            total = total + parameter.regularizer.forward(_regularized(parameter))
-        return total
-
-    # ------------------------------------------------------------------ training
 
     def compile(
         self,
@@ -434,16 +218,10 @@ class Network:
         self.update_state(run)
         return loss
 
-    def clear_gradients(self) -> None:
-        """Set every gradient to zero, so that the next `backward` starts afresh."""
-        self._all_gradients.fill(0.0)
-        for parameter in self.parameters.values():
-            parameter.rows.clear()
-
-    def update_state(self, run: Pass) -> None:
-        """Change what layers remember of a forward pass in training: moving averages."""
-        for index, layer in self.stateful:
-            layer.update_state(run.saved[index])
+    @property
+    def loss_scale(self) -> float:
+        """What the loss is multiplied by before it is differentiated."""
+        return 1.0 if self.optimizer is None else self.optimizer.loss_scale(self.slots)
 
     def update(self) -> None:
         """Move all weights along the gradients, then project the constrained ones."""
@@ -516,10 +294,6 @@ class Network:
 def one_number(loss: Array) -> float:
     """Return what is reported of a loss: the mean of its values, where they aren't reduced."""
     return float(loss.mean() if np.ndim(loss) else loss)
-
-
-def _regularized(parameter: Parameter) -> Array:
-    return parameter.value if parameter.used is None else parameter.used
 
 
 def batches(order: Array, batch_size: int) -> Iterator[Array]:

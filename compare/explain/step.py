@@ -14,7 +14,8 @@ from keras_models import naming
 from keras_models.callbacks import StopWhenClose
 from keras_models.recorder import Recorder, StepRecord
 from keras_models.stepper import Stepper
-from manual.network import Network, Pass
+from manual.backpropagation import Pass
+from manual.network import Network
 
 
 @dataclass

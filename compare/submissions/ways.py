@@ -11,9 +11,10 @@ import numpy as np
 import manual.networks
 from compare.cases.base import HALF_SQUARED_SUM, Run
 from compare.casework import built, precision
+from manual.backpropagation import Pass
 from manual.constraints import Constant
 from manual.layers import Activation
-from manual.network import Network, Pass, batches
+from manual.network import Network, batches
 
 Reader = Callable[[Network], float]
 
