@@ -229,8 +229,8 @@ class Network(Graph):
         step = self.optimizer.step(self.iterations)
         tables = {
             one.name: (one, rows)
-            for one in self.tensors
-            if (rows := self.parameters[one.name].gathered()) is not None
+            for one, weight in self.trained
+            if weight.rows and (rows := weight.gathered()) is not None
         }
         g = Scattered(self.gradients, tables) if tables else self.gradients
         if self.optimizer.skips(g, self.slots):

@@ -33,6 +33,8 @@ class Weights:
         All trainable weights and all their gradients; every parameter is a view into them.
     tensors : list of Tensor
         Where in the flat arrays each trainable weight lies.
+    trained : list of (Tensor, Parameter)
+        The same with the weights themselves.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Weights:
         self.tensors = [
             Tensor(name, where, self.parameters[name].shape) for name, where in self.slices.items()
         ]
+        self.trained = [(one, self.parameters[one.name]) for one in self.tensors]
         size = sum(parameter.size for parameter in trainable.values())
         self.values, self.gradients = values[:size], self._all_gradients[:size]
         self.constrained = [p for p in trainable.values() if p.constraint is not None]
