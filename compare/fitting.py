@@ -13,8 +13,9 @@ from compare.errors import BadInput, in_a_sentence
 from compare.following import Follower
 from compare.report import Report
 from compare.sources import Source
-from compare.twins import model_config
-from keras_models.graphs import NoGraph, build_for, graph_of, tells_graph
+from compare.twins import has_twin, model_config
+from keras_models.apart import NoGraph
+from keras_models.graphs import build_for, graph_of, tells_graph
 
 
 def build(model: keras.Model, x: Any) -> None:
@@ -28,19 +29,19 @@ def build(model: keras.Model, x: Any) -> None:
 
 
 def graph_for(model: keras.Model, x: Any) -> keras.Model:
-    """Return the model, or the graph of it where it is subclassed."""
-    if not tells_graph(model):
-        try:
-            graph = graph_of(model, x)
-        except NoGraph as error:
+    """Return the model, or the graph of it where it is subclassed or has a user's own layers."""
+    try:
+        graph = graph_of(model, x, has_twin)
+    except NoGraph as error:
+        if tells_graph(model):
+            graph = model
+        else:
             raise BadInput(
                 f"The subclassed model {model.name!r} ({type(model).__name__}) {error}. Write it "
                 "as a Sequential or Functional model, or let its call only call layers."
             ) from None
-        model_config(graph)
-        return graph
-    model_config(model)
-    return model
+    model_config(graph)
+    return graph
 
 
 @contextmanager

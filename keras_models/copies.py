@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_models import naming
+from keras_models.pieces import OneOperation
 
 
 class CannotRun(Exception):
@@ -65,6 +66,10 @@ def _remade(layer: Any, dtype: str | None) -> Any:
             arguments=layer.arguments,
             name=layer.name,
             dtype=config["dtype"],
+        )
+    if isinstance(layer, OneOperation):
+        return OneOperation(
+            layer.operation, *layer.arguments, name=layer.name, dtype=config["dtype"]
         )
     made = type(layer).from_config(config)
     made.name = layer.name  # which the configuration of a user's own layer may not have

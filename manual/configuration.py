@@ -15,6 +15,9 @@ Otherwise = Callable[[Config, str, NoTwin], Layer]
 and what is missing; it may raise that."""
 
 
+HEEDS_TRAINING = "heeds_training"
+"""Where in the configuration of a graph stands that ``training=…`` counts in it where a call is told
+so: Keras's own graphs pass over such words."""
 KIND_OF_NUMBERS = "kind_of_numbers"
 """Where in the entry of an operation stands what dtype it gives, if somebody put it there: Keras
 writes down of what its inputs are alone."""
@@ -85,6 +88,7 @@ class _Model:
         try:
             kind = "operation" if is_operation(entry) else "layer"
             layer_class = twin(kind, name, f"the {kind} {path!r}")
+            _check_whose(entry, layer_class)
             layer: Layer = layer_class.from_config(entry["config"])  # type: ignore[attr-defined]
         except NoTwin as missing:
             if self.otherwise is None:
@@ -99,11 +103,19 @@ class _Model:
             layer.precision = _precision(entry["config"].get("dtype"))
         return layer
 
-    def within(self, model: _Model, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def within(
+        self, model: _Model, sources: Sequence[Symbol], call: int, training: bool | None
+    ) -> list[Symbol]:
         """Call a model within this one."""
-        outputs = model.called(sources, call)
+        outputs = model.called(sources, call, training)
         self.given_within += [*outputs, *model.given_within]
         return outputs
+
+    def _kept(self, part: Layer, made: list[Symbol]) -> list[Symbol]:
+        """Return the symbols of a call; what costs something is run though nobody takes it."""
+        if part.costs:
+            self.given_within += made
+        return made
 
     def layers(self) -> Iterator[Layer]:
         """Give all layers that were made, in Keras's order."""
@@ -118,8 +130,13 @@ class _Model:
         """Return the layers by which numbers come in."""
         raise NotImplementedError
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
-        """Make the symbols of one numbered call; return those of its outputs."""
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
+        """Make the symbols of one numbered call; return those of its outputs.
+
+        ``training`` is what the model was told, whatever the network does.
+        """
         raise NotImplementedError
 
 
@@ -136,13 +153,15 @@ class _Sequential(_Model):
             first = InputLayer(batch_shape=shape, name="input")
         return [first]
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
         symbols = list(sources)
         for part in map(self.part, self.entries):
             if isinstance(part, _Model):
-                symbols = self.within(part, symbols, call)
+                symbols = self.within(part, symbols, call, training)
             elif not isinstance(part, InputLayer):
-                symbols = _listed(part.apply(*symbols, call=call))
+                symbols = _listed(part.apply(*symbols, call=call, **_told(training)))
         return symbols
 
 
@@ -151,7 +170,10 @@ class _Functional(_Model):
         layers = [self.part(name) for name, *_ in ends_of(self.config["input_layers"])]
         return [layer for layer in layers if isinstance(layer, InputLayer)]
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
+        heeds_training = self.config.get(HEEDS_TRAINING, False)
         fed = zip(ends_of(self.config["input_layers"]), sources, strict=True)
         made: dict[tuple[str, int], list[Symbol]] = {
             (name, node): [symbol] for (name, node, _), symbol in fed
@@ -166,14 +188,17 @@ class _Functional(_Model):
                 return _listed(part.apply(*taken, call=number, arguments=arguments))
             histories, named = arguments_of(nodes[node], part)
             taken = [at(*history) for history in histories]
+            word = nodes[node]["kwargs"].get("training") if heeds_training else None
+            word = training if word is None else word
             if isinstance(part, _Model):
-                return self.within(part, taken, number)
+                return self.within(part, taken, number, word)
             given = {
                 option: at(*value.history) if isinstance(value, TensorAt) else value
                 for option, value in named.items()
             }
+            given |= _told(word)
             try:
-                return _listed(part.apply(*taken, call=number, **given))
+                return self._kept(part, _listed(part.apply(*taken, call=number, **given)))
             except NoTwin as missing:  # of an option of the call
                 if self.otherwise is None:
                     raise
@@ -240,6 +265,19 @@ def _name(entry: Config) -> str:
     return str(entry["name"] if "name" in entry else entry["config"]["name"])
 
 
+def _check_whose(entry: Config, layer_class: type) -> None:
+    """Refuse to take a user's own class for one of Keras's that has the same name."""
+    of_keras = str(entry.get("module") or "keras").startswith("keras")
+    if layer_class.__module__.startswith("manual.") and not of_keras:
+        raise NoTwin(
+            f"The class {entry['class_name']!r} is none of Keras's, and has no hand-derived twin."
+        )
+
+
+def _told(training: bool | None) -> dict[str, bool]:
+    return {} if training is None else {"training": training}
+
+
 def _listed(given: Any) -> list[Symbol]:
     return given if isinstance(given, list) else [given]
 
@@ -270,7 +308,7 @@ def _check_masks(entries: Mapping[str, Config], parts: Mapping[str, Layer | _Mod
             continue
         for node in entries[name]["inbound_nodes"]:
             given = [node["kwargs"].get(option) for option in MASKS]
-            given = [mask for mask in given if mask is not None]
+            given = [mask for mask in given if mask not in (None, [None] * len(mask or []))]
             masks = list(calls_within(given))
             by_layers = bool(masks) and all(masked.issuperset(compared(*one)) for one in masks)
             if given and not by_layers:

@@ -35,6 +35,8 @@ class Node:
         Which of its call's outputs this is. Only the first is run, and gives them all.
     penalty : Regularizer, or None
         What its output costs: the layer's ``activity_regularizer``, behind its activation.
+    is_cost : bool
+        Whether its output is itself added to the loss.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Node:
     outputs: tuple[int | None, ...] = ()
     output: int = 0
     penalty: Regularizer | None = None
+    is_cost: bool = False
 
     @property
     def is_input(self) -> bool:
@@ -115,5 +118,8 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
                 "where an output of the layer isn't used."
             )
         several = outputs, symbol.output
-        nodes.append(Node(name, call, symbol.layer, inputs, symbol.options, *several, penalty))
+        is_cost = symbol.layer.costs and symbol.output == symbol.of_several - 1
+        nodes.append(
+            Node(name, call, symbol.layer, inputs, symbol.options, *several, penalty, is_cost)
+        )
     return nodes

@@ -45,6 +45,7 @@ from manual.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )
+from manual.layers.pieces import AddedLoss, GivenNumbers, OwnWeight
 from manual.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,

@@ -128,6 +128,8 @@ class Layer:
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
+    costs : bool
+        Whether its last output is added to the loss.
     """
 
     kind: ClassVar[str] = "layer"
@@ -138,6 +140,7 @@ class Layer:
     makes_mask: bool = False
     gives_single: bool = False
     regularizes_activity: ClassVar[bool] = True
+    costs: ClassVar[bool] = False
     tensor_arguments: tuple[str, ...] = ()
     call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}
@@ -253,9 +256,16 @@ class Layer:
         self.calls += 1
         return self.apply(*inputs, call=self.calls - 1, **named)
 
-    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
-        """Make the symbol of one numbered call, followed by the activation if there is one."""
+    def apply(
+        self, *inputs: Symbol, call: int, training: bool | None = None, **named: Any
+    ) -> Any:
+        """Make the symbol of one numbered call, followed by the activation if there is one.
+
+        With ``training`` the layer is in training or not, whatever the network is in.
+        """
         inputs, options = self._arranged(inputs, named)
+        if training is not None:
+            options["training"] = training
         shapes = [symbol.shape for symbol in inputs]
         shape = shapes[0] if len(shapes) == 1 else shapes
         if not self.built:
