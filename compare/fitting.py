@@ -14,8 +14,8 @@ from compare.following import Follower
 from compare.report import Report
 from compare.sources import Source
 from compare.twins import has_twin, model_config
-from keras_models.apart import NoGraph
 from keras_models.graphs import build_for, graph_of, tells_graph
+from keras_models.symbols import NoGraph
 
 
 def build(model: keras.Model, x: Any) -> None:

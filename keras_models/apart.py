@@ -2,50 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import keras
 
-from keras_models import naming
-from keras_models.pieces import AddedLoss, GivenNumbers, OwnWeight
+from keras_models.pieces import AddedLoss, GivenNumbers
+from keras_models.symbols import NoGraph, Symbols, is_array
 
 Functional = keras.src.models.Functional
-VARIABLES = ("_trainable_variables", "_non_trainable_variables")
 
 
-class NoGraph(ValueError):
-    """A ``call`` can't be followed; the message says why."""
-
-
-class Followed(Functional):
-    """A graph in which ``training=…`` counts where a call is told so.
-
-    It does in the code that the graph was read off. Keras's own graphs pass over such words.
-    """
+class Inferring(Functional):
+    """A graph that is in inference even while the model around it is trained."""
 
     def call(self, inputs: Any, training: Any = None, mask: Any = None) -> Any:
-        flat = self._standardize_inputs(inputs)
-        for one, its in zip(flat, keras.tree.flatten(mask) if mask is not None else (), strict=False):
-            if its is not None:
-                keras.src.backend.set_keras_mask(one, its)
-
-        def told(operation: Any) -> Callable[..., Any]:
-            def call(*args: Any, **kwargs: Any) -> Any:
-                if getattr(operation, "_call_has_training_arg", False) and training is not None:
-                    kwargs.setdefault("training", training)
-                return operation(*args, **kwargs)
-
-            return call
-
-        return self._run_through_graph(flat, operation_fn=told)
+        return super().call(inputs, training=False, mask=mask)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "heeds_training": True}
+        return {**super().get_config(), "infers": True}
 
 
-def traced(part: Any, args: Any, kwargs: Any, inputs: Any, training: bool | None) -> Followed:
+def traced(part: Any, args: Any, kwargs: Any, inputs: Any, training: bool | None) -> Functional:
     """Return the graph of what a layer's or model's ``call`` does with symbols.
 
     Parameters
@@ -64,9 +42,9 @@ def traced(part: Any, args: Any, kwargs: Any, inputs: Any, training: bool | None
     context.set_value("training", training)
     costs: list[Any] = []
     try:
-        with _as_symbols(part, keras.tree.flatten(inputs)[0], costs):
+        with Symbols(part, keras.tree.flatten(inputs)[0], costs):
             outputs = part.call(*args, **options)
-        return Followed(inputs, _with_costs(outputs, costs), name=part.name)
+        return Functional(inputs, _with_costs(outputs, costs), name=part.name)
     except NoGraph:
         raise
     except Exception as error:  # whatever comes of it when symbols meet the user's own code
@@ -84,102 +62,6 @@ def _with_costs(outputs: Any, costs: Sequence[Any]) -> Any:
         name = "added_loss" + (f"_{number}" if number else "")
         flat[0], _ = AddedLoss(name=name)([flat[0], cost])
     return keras.tree.pack_sequence_as(outputs, flat)
-
-
-# ---------------------------------------------------------------------- numbers become symbols
-
-
-@contextmanager
-def _as_symbols(part: Any, anchor: Any, costs: list[Any]) -> Iterator[None]:
-    """Let a layer's own weights, and what its layers are called on, be symbols for a while.
-
-    What it adds to the loss goes into ``costs``. Any other weight that is read would become a
-    mere number in the graph, so that this is refused.
-    """
-    attributes, own_call = vars(part), keras.layers.Layer.__call__
-    before = dict(attributes)
-    own = {id(one): one for name in VARIABLES for one in before[name]}
-    names = {id(one): name.replace("/", "_") for name, one in naming.named_weights(part)}
-    symbols: dict[int, Any] = {}
-    depth = given = 0
-
-    def symbol(variable: Any) -> Any:
-        if id(variable) not in own:
-            return variable
-        if id(variable) not in symbols:
-            symbols[id(variable)] = OwnWeight.of(variable, names[id(variable)])(anchor)
-        return symbols[id(variable)]
-
-    def constant(array: Any) -> Any:
-        nonlocal given
-        given += 1
-        kind = keras.backend.standardize_dtype(array.dtype)
-        numbers = keras.ops.convert_to_numpy(array)
-        return GivenNumbers(numbers, kind, name=f"numbers_{given}")(anchor)
-
-    def called(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        nonlocal depth
-        flat = keras.tree.flatten((args, kwargs))
-        symbolic = any(keras.backend.is_keras_tensor(one) for one in flat)
-        if not depth and not symbolic and not isinstance(layer, GivenNumbers):
-            args, kwargs = keras.tree.map_structure(
-                lambda one: constant(one) if _is_array(one) else one, (args, kwargs)
-            )
-        depth += 1
-        try:
-            return own_call(layer, *args, **kwargs)
-        finally:
-            depth -= 1
-
-    def add_loss(loss: Any) -> None:
-        costs.extend(keras.tree.flatten(loss))
-
-    try:
-        for name, value in before.items():
-            if name not in VARIABLES:
-                attributes[name] = _with(symbol, value)
-        attributes["add_loss"] = add_loss
-        keras.layers.Layer.__call__ = called
-        with _reading_refused(lambda: depth == 0):
-            yield
-    finally:
-        keras.layers.Layer.__call__ = own_call
-        for name in [name for name in attributes if name not in before]:
-            del attributes[name]
-        attributes.update(before)
-
-
-def _is_array(one: Any) -> bool:
-    return hasattr(one, "shape") and hasattr(one, "dtype") and not isinstance(one, keras.Variable)
-
-
-def _with(symbol: Callable[[Any], Any], value: Any) -> Any:
-    """Return an attribute with symbols in place of weights, as it is or in a list or dict."""
-    if isinstance(value, keras.Variable):
-        return symbol(value)
-    if isinstance(value, (list, tuple)) and any(isinstance(one, keras.Variable) for one in value):
-        return [symbol(one) for one in value]
-    if isinstance(value, dict) and any(isinstance(one, keras.Variable) for one in value.values()):
-        return {key: symbol(one) for key, one in value.items()}
-    return value
-
-
-@contextmanager
-def _reading_refused(forbidden: Callable[[], bool]) -> Iterator[None]:
-    """Refuse that the number of a weight is read outside a layer's own call."""
-    kind = keras.src.backend.Variable
-    own = kind.value
-
-    def value(variable: Any) -> Any:
-        if forbidden():
-            raise NoGraph(f"takes the weight {variable.path!r} of another layer")
-        return own.fget(variable)
-
-    kind.value = property(value)
-    try:
-        yield
-    finally:
-        del kind.value  # it is a base class's
 
 
 # ---------------------------------------------------------------------- in training and in inference
@@ -204,10 +86,12 @@ def steps(graph: keras.Model) -> str:
     def told(one: Any) -> Any:
         if keras.backend.is_keras_tensor(one):
             return made[id(one)], one._keras_history.tensor_index
-        return keras.ops.convert_to_numpy(one).tolist() if _is_array(one) else one
+        return keras.ops.convert_to_numpy(one).tolist() if is_array(one) else one
 
     def of(operation: Any) -> Any:
-        if isinstance(operation, keras.layers.Layer) and not isinstance(operation, GivenNumbers):
+        if isinstance(operation, GivenNumbers):
+            return operation.name, operation.numbers.tolist()
+        if isinstance(operation, keras.layers.Layer):
             return operation.name
         own = {key: value for key, value in vars(operation).items() if not key.startswith("_")}
         return type(operation).__name__, {**own, "name": None}

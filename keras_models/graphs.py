@@ -10,10 +10,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_models import naming
-from keras_models.apart import Followed, NoGraph, changes, steps, traced
+from keras_models.apart import Inferring, changes, steps, traced
 from keras_models.pieces import OneOperation, Place
+from keras_models.symbols import NoGraph
 
 KERAS_CALLS = keras.Sequential.call, keras.src.models.Functional.call
 Functional = keras.src.models.Functional
@@ -71,7 +73,7 @@ def graph_of(model: keras.Model, x: Any, has_twin: HasTwin = lambda part: True) 
     except ValueError as error:  # of Keras, where layers of two models have one name
         raise NoGraph(f"has no graph: {error}") from error
     if not knows_training:
-        graph = _spoken(graph)
+        graph = _in_inference(graph)
     if graph is model:
         return model
     missing = {id(weight) for weight in model.weights} - {id(weight) for weight in graph.weights}
@@ -85,19 +87,41 @@ def graph_of(model: keras.Model, x: Any, has_twin: HasTwin = lambda part: True) 
 
 def _followed(
     part: Any, args: Any, kwargs: Any, inputs: Any, contexts: Sequence[bool | None]
-) -> Followed:
+) -> Any:
     """Return the graph of a call, if it is the same in training and in inference."""
     graph, *others = (traced(part, args, kwargs, inputs, one) for one in contexts)
     if any(steps(graph) != steps(other) for other in others):
         raise NoGraph("does something else in training than in inference, outside its layers")
-    for node in _nodes(others[-1] if others else graph):
-        if node.arguments.kwargs.get("training") is True:
-            name = node.operation.name
-            raise NoGraph(f"calls the layer {name!r} with training=True also in inference")
-    return graph
+    words: dict[Any, set[Any]] = {}
+    for node, *same in zip(_nodes(graph), *map(_nodes, others), strict=True):
+        told = {one.arguments.kwargs.get("training") for one in (node, *same)}
+        words.setdefault(node.operation, set()).add(told.pop() if len(told) == 1 else None)
+    for operation, told in words.items():
+        if True in told or (False in told and len(told) > 1):
+            raise NoGraph(f"calls the layer {operation.name!r} with training=… of its own")
+    inferring = {operation for operation, told in words.items() if told == {False}}
+    if not others or not inferring:  # what isn't told by the model itself has a word of its own
+        return graph
+    return _run_again(graph, lambda one: _inferring(one) if one in inferring else one)
 
 
-def _spoken(graph: Any) -> Any:
+def _inferring(operation: Any) -> Any:
+    """Return what stands for a layer that is in inference at all times."""
+    if not naming.is_graph(operation):
+        node = operation._inbound_nodes[-1]
+        taken = [keras.Input(batch_shape=one.shape, dtype=one.dtype) for one in node.input_tensors]
+        args, kwargs = node.arguments.fill_in(
+            {id(one): new for one, new in zip(node.input_tensors, taken, strict=True)}
+        )
+        graph = Inferring(taken, operation(*args, **kwargs), name=operation.name)
+        return lambda *args, **kwargs: graph(
+            [one for one in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(one)]
+        )
+    functional = getattr(operation, "_functional", operation)
+    return Inferring(functional._inputs_struct, functional._outputs_struct, name=operation.name)
+
+
+def _in_inference(graph: Any) -> Any:
     """Return a graph whose layers are told that they are in inference.
 
     As such Keras trains a model that takes no ``training`` argument.
@@ -111,20 +135,18 @@ def _spoken(graph: Any) -> Any:
             )
     if not any(changes(layer) for _, layer in naming.layers(graph)):
         return graph
-
-    def told(operation: Any) -> Any:
-        if not getattr(operation, "_call_has_training_arg", False):
-            return operation
-        return lambda *args, **kwargs: operation(*args, **{**kwargs, "training": False})
-
-    return _run_again(graph, told)
+    functional = getattr(graph, "_functional", graph)
+    return Inferring(functional._inputs_struct, functional._outputs_struct, name=graph.name)
 
 
 def _run_again(graph: Any, operation_fn: Callable[[Any], Any]) -> Any:
     functional = getattr(graph, "_functional", graph)
     outputs = functional._run_through_graph(functional.inputs, operation_fn=operation_fn)
-    kind = Followed if isinstance(graph, Followed) else Functional
-    return kind(functional._inputs_struct, outputs, name=graph.name)
+    return _kind(graph)(functional._inputs_struct, outputs, name=graph.name)
+
+
+def _kind(graph: Any) -> type:
+    return Inferring if isinstance(graph, Inferring) else Functional
 
 
 # ---------------------------------------------------------------------- what a graph is made of
@@ -210,9 +232,13 @@ def _apart(part: Any, functional: Any, has_twin: HasTwin, flat: bool) -> Any:
     try:
         graph: Any = _followed(part, args, kwargs, taken, (True, False))
         graph = _opened(graph, has_twin, flat) or graph
-    except NoGraph:
+    except NoGraph as e:
+        import os
+        if os.environ.get("DBG"): print("   NOT APART", part.name, e, repr(e.__cause__)[:300])
         return None
     if {id(one) for one in part.weights} != {id(one) for one in graph.weights}:
+        return None
+    if not _alike(part, graph, given[0]):
         return None
     run = _inlined(graph) if flat else graph
 
@@ -223,6 +249,43 @@ def _apart(part: Any, functional: Any, has_twin: HasTwin, flat: bool) -> Any:
         return outputs
 
     return call
+
+
+def _alike(part: Any, graph: Any, given: Any) -> bool:
+    """Say whether a graph gives what a layer does, in inference: on a few numbers, for sure."""
+    generator = np.random.default_rng(0)
+    tensors: list[Any] = []
+
+    def number(one: Any) -> Any:
+        if not keras.backend.is_keras_tensor(one):
+            return one
+        shape = [(2 if not axis else 3) if n is None else n for axis, n in enumerate(one.shape)]
+        drawn = generator.normal(size=shape) if "float" in one.dtype else np.zeros(shape)
+        tensors.append(keras.ops.convert_to_tensor(drawn, one.dtype))
+        return tensors[-1]
+
+    args, kwargs = keras.tree.map_structure(number, given)
+    if part._call_has_training_arg:
+        kwargs = {**kwargs, "training": False}
+    before = [variable.numpy() for variable in part.variables]
+
+    def run(call: Callable[[], Any]) -> list[np.ndarray]:
+        for variable, value in zip(part.variables, before, strict=True):
+            variable.assign(value)
+        return [keras.ops.convert_to_numpy(one) for one in keras.tree.flatten(call())]
+
+    try:
+        by_layer = run(lambda: part(*args, **kwargs))
+        by_graph = run(lambda: graph(tensors, training=False))
+    except Exception:  # a graph that can't be run is none, and a layer no better off
+        return False
+    finally:
+        for variable, value in zip(part.variables, before, strict=True):
+            variable.assign(value)
+    return all(
+        np.allclose(one, other, equal_nan=True)
+        for one, other in zip(by_layer, by_graph, strict=True)
+    )
 
 
 def _nodes(functional: Any) -> list[Any]:

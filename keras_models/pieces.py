@@ -95,6 +95,60 @@ class GivenNumbers(keras.layers.Layer):
         return {**super().get_config(), "numbers": self.numbers.tolist(), "kind": self.kind}
 
 
+class DrawnNumbers(keras.layers.Layer):
+    """Random numbers, as many as there are samples in what it is called on.
+
+    Parameters
+    ----------
+    kind : str
+        Of which function of ``keras.random`` they are.
+    numbers_shape : sequence of int or None
+        None stands for the number of samples.
+    first, second : float
+        Mean and standard deviation, or lower and upper bound.
+    numbers_dtype : str
+    generator : keras.random.SeedGenerator, optional
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        numbers_shape: Sequence[int | None],
+        first: float,
+        second: float,
+        numbers_dtype: str,
+        generator: Any = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(**options)
+        self.kind, self.numbers_shape = kind, tuple(numbers_shape)
+        self.first, self.second, self.numbers_dtype = first, second, numbers_dtype
+        self.generator = generator or keras.random.SeedGenerator(0)
+
+    def call(self, x: Any) -> Any:
+        shape = [tf.shape(x)[0] if size is None else size for size in self.numbers_shape]
+        draw = getattr(keras.src.random, self.kind)
+        return draw(shape, self.first, self.second, self.numbers_dtype, self.generator)
+
+    def compute_output_spec(self, _: Any) -> Any:
+        return keras.KerasTensor(self.numbers_shape, self.numbers_dtype)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("kind", "numbers_shape", "first", "second", "numbers_dtype")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+class ForEachSample(keras.layers.Layer):
+    """The first input, one row, once for each sample of the second."""
+
+    def call(self, inputs: Sequence[Any]) -> Any:
+        row, x = inputs
+        return tf.repeat(row, tf.shape(x)[0], axis=0)
+
+    def compute_output_spec(self, inputs: Sequence[Any]) -> Any:
+        return keras.KerasTensor((None, *inputs[0].shape[1:]), inputs[0].dtype)
+
+
 class AddedLoss(keras.layers.Layer):
     """The first input as it is, and the second, which is added to the loss."""
 

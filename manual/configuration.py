@@ -15,9 +15,8 @@ Otherwise = Callable[[Config, str, NoTwin], Layer]
 and what is missing; it may raise that."""
 
 
-HEEDS_TRAINING = "heeds_training"
-"""Where in the configuration of a graph stands that ``training=…`` counts in it where a call is told
-so: Keras's own graphs pass over such words."""
+INFERS = "infers"
+"""Where in the configuration of a model stands that it is in inference at all times."""
 KIND_OF_NUMBERS = "kind_of_numbers"
 """Where in the entry of an operation stands what dtype it gives, if somebody put it there: Keras
 writes down of what its inputs are alone."""
@@ -173,7 +172,7 @@ class _Functional(_Model):
     def called(
         self, sources: Sequence[Symbol], call: int, training: bool | None = None
     ) -> list[Symbol]:
-        heeds_training = self.config.get(HEEDS_TRAINING, False)
+        training = False if self.config.get(INFERS) else training
         fed = zip(ends_of(self.config["input_layers"]), sources, strict=True)
         made: dict[tuple[str, int], list[Symbol]] = {
             (name, node): [symbol] for (name, node, _), symbol in fed
@@ -188,15 +187,13 @@ class _Functional(_Model):
                 return _listed(part.apply(*taken, call=number, arguments=arguments))
             histories, named = arguments_of(nodes[node], part)
             taken = [at(*history) for history in histories]
-            word = nodes[node]["kwargs"].get("training") if heeds_training else None
-            word = training if word is None else word
             if isinstance(part, _Model):
-                return self.within(part, taken, number, word)
+                return self.within(part, taken, number, training)
             given = {
                 option: at(*value.history) if isinstance(value, TensorAt) else value
                 for option, value in named.items()
             }
-            given |= _told(word)
+            given |= _told(training)
             try:
                 return self._kept(part, _listed(part.apply(*taken, call=number, **given)))
             except NoTwin as missing:  # of an option of the call

@@ -45,7 +45,13 @@ from manual.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )
-from manual.layers.pieces import AddedLoss, GivenNumbers, OwnWeight
+from manual.layers.pieces import (
+    AddedLoss,
+    DrawnNumbers,
+    ForEachSample,
+    GivenNumbers,
+    OwnWeight,
+)
 from manual.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,

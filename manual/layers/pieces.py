@@ -82,6 +82,74 @@ class GivenNumbers(Layer):
         """Send nothing back."""
 
 
+@twin_of("DrawnNumbers")
+class DrawnNumbers(Layer):
+    """Random numbers, as many as there are samples in what the layer is called on.
+
+    Parameters
+    ----------
+    kind : str
+        ``"normal"`` or ``"uniform"``.
+    numbers_shape : sequence of int or None
+        None stands for the number of samples.
+    first, second : float
+        Mean and standard deviation, or lower and upper bound.
+    """
+
+    derivation = {"forward": "y = μ + σ n, or y = a + (b − a) u", "input gradient": "none"}
+
+    def __init__(
+        self,
+        kind: str,
+        numbers_shape: Sequence[int | None],
+        first: float,
+        second: float,
+        numbers_dtype: str,
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name=name)
+        self.kind, self.numbers_shape = kind, tuple(numbers_shape)
+        self.offset, self.scale = first, second if kind == "normal" else second - first
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.numbers_shape[1:]  # type: ignore[return-value]
+
+    def compute_mask(self, x: Array, mask: Any) -> None:
+        """Give no mask."""
+
+    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, None]:
+        shape = tuple(len(x) if size is None else size for size in self.numbers_shape)
+        take = self.draws.normal if self.kind == "normal" else self.draws.uniform
+        y = take(shape, x.dtype)
+        y = y if self.scale == 1.0 else y * self.scale
+        return (y if self.offset == 0.0 else y + self.offset), None
+
+    def backward(self, dy: Array, saved: None) -> None:
+        """Send nothing back."""
+
+
+@twin_of("ForEachSample")
+class ForEachSample(Layer):
+    """The first input, one row, once for each sample of the second."""
+
+    derivation = {"forward": "y_i = x, for each sample i", "input gradient": "dx = Σ_i dy_i"}
+
+    def output_shape(self, input_shape: Any) -> Shape:
+        row: Shape = input_shape[0]
+        return row
+
+    def compute_mask(self, x: Any, mask: Any) -> None:
+        """Give no mask."""
+
+    def forward(self, x: Any, *, training: bool = False) -> tuple[Array, None]:
+        row, samples = x
+        return np.repeat(row, len(samples), axis=0), None
+
+    def backward(self, dy: Array, saved: None) -> list[Array | None]:
+        return [dy.sum(axis=0, keepdims=True), None]
+
+
 @twin_of("AddedLoss")
 class AddedLoss(Layer):
     """The first input as it is, and the second, which is added to the loss."""
