@@ -155,7 +155,7 @@ class StepCheck(UpdateCheck):
             inputs = [taken[source] for source in node.inputs]
             given, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
             saved.append(kept)
-            arriving = [masks[source] for source in node.inputs]
+            arriving = node.masks_into(self.values.__getitem__, masks)
             single = len(inputs) == 1
             made = node.layer.compute_mask(
                 inputs[0] if single else inputs, arriving[0] if single else arriving

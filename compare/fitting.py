@@ -28,10 +28,17 @@ def build(model: keras.Model, x: Any) -> None:
         ) from error
 
 
-def graph_for(model: keras.Model, x: Any) -> keras.Model:
-    """Return the model, or the graph of it where it is subclassed or has a user's own layers."""
+def graph_for(model: keras.Model, x: Any, *, strict: bool = False) -> keras.Model:
+    """Return the model, or the graph of it where it is subclassed or has a user's own layers.
+
+    With ``strict`` operations without a twin are left as they are, to be refused.
+    """
+
+    def is_known(part: Any) -> bool:
+        return has_twin(part) or (strict and not isinstance(part, keras.layers.Layer))
+
     try:
-        graph = graph_of(model, x, has_twin)
+        graph = graph_of(model, x, is_known)
     except NoGraph as error:
         if tells_graph(model):
             graph = model

@@ -10,7 +10,7 @@ import keras
 from keras_models.pieces import AddedLoss, GivenNumbers
 from keras_models.symbols import NoGraph, Symbols, is_array
 
-Functional = keras.src.models.Functional
+Functional: Any = keras.src.models.Functional
 
 
 class Inferring(Functional):
@@ -23,7 +23,7 @@ class Inferring(Functional):
         return {**super().get_config(), "infers": True}
 
 
-def traced(part: Any, args: Any, kwargs: Any, inputs: Any, training: bool | None) -> Functional:
+def traced(part: Any, args: Any, kwargs: Any, inputs: Any, training: bool | None) -> Any:
     """Return the graph of what a layer's or model's ``call`` does with symbols.
 
     Parameters
@@ -64,7 +64,7 @@ def _with_costs(outputs: Any, costs: Sequence[Any]) -> Any:
     return keras.tree.pack_sequence_as(outputs, flat)
 
 
-# ---------------------------------------------------------------------- in training and in inference
+# ---------------------------------------------------------------------- two graphs side by side
 
 
 def changes(layer: Any) -> bool:

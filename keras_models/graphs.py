@@ -67,7 +67,9 @@ def graph_of(model: keras.Model, x: Any, has_twin: HasTwin = lambda part: True) 
     else:
         inputs = _symbols(x, taken={layer.name for layer in model.layers})
         knows_training = model._call_has_training_arg
-        graph = _followed(model, (inputs,), {}, inputs, (True, False) if knows_training else (None,))
+        graph = _followed(
+            model, (inputs,), {}, inputs, (True, False) if knows_training else (None,)
+        )
     try:
         graph = _opened(graph, has_twin, naming.in_several_models(graph) is not None) or graph
     except ValueError as error:  # of Keras, where layers of two models have one name
@@ -89,20 +91,29 @@ def _followed(
     part: Any, args: Any, kwargs: Any, inputs: Any, contexts: Sequence[bool | None]
 ) -> Any:
     """Return the graph of a call, if it is the same in training and in inference."""
-    graph, *others = (traced(part, args, kwargs, inputs, one) for one in contexts)
+    *others, graph = (traced(part, args, kwargs, inputs, one) for one in contexts)
     if any(steps(graph) != steps(other) for other in others):
         raise NoGraph("does something else in training than in inference, outside its layers")
     words: dict[Any, set[Any]] = {}
     for node, *same in zip(_nodes(graph), *map(_nodes, others), strict=True):
         told = {one.arguments.kwargs.get("training") for one in (node, *same)}
         words.setdefault(node.operation, set()).add(told.pop() if len(told) == 1 else None)
-    for operation, told in words.items():
+    for operation, told in reversed(words.items()):  # as they are called
         if True in told or (False in told and len(told) > 1):
             raise NoGraph(f"calls the layer {operation.name!r} with training=… of its own")
-    inferring = {operation for operation, told in words.items() if told == {False}}
-    if not others or not inferring:  # what isn't told by the model itself has a word of its own
+    inferring = {
+        operation
+        for operation, told in words.items()
+        if told == {False} and (naming.is_graph(operation) or _may_change(operation))
+    }
+    if not others or not inferring:
         return graph
     return _run_again(graph, lambda one: _inferring(one) if one in inferring else one)
+
+
+def _may_change(layer: Any) -> bool:
+    """Say whether a layer may be another map in training; a user's own may for all we know."""
+    return changes(layer) or not type(layer).__module__.startswith("keras.")
 
 
 def _inferring(operation: Any) -> Any:
@@ -115,7 +126,11 @@ def _inferring(operation: Any) -> Any:
         )
         graph = Inferring(taken, operation(*args, **kwargs), name=operation.name)
         return lambda *args, **kwargs: graph(
-            [one for one in keras.tree.flatten((args, kwargs)) if keras.backend.is_keras_tensor(one)]
+            [
+                one
+                for one in keras.tree.flatten((args, kwargs))
+                if keras.backend.is_keras_tensor(one)
+            ]
         )
     functional = getattr(operation, "_functional", operation)
     return Inferring(functional._inputs_struct, functional._outputs_struct, name=operation.name)
@@ -232,9 +247,7 @@ def _apart(part: Any, functional: Any, has_twin: HasTwin, flat: bool) -> Any:
     try:
         graph: Any = _followed(part, args, kwargs, taken, (True, False))
         graph = _opened(graph, has_twin, flat) or graph
-    except NoGraph as e:
-        import os
-        if os.environ.get("DBG"): print("   NOT APART", part.name, e, repr(e.__cause__)[:300])
+    except NoGraph:
         return None
     if {id(one) for one in part.weights} != {id(one) for one in graph.weights}:
         return None

@@ -25,8 +25,8 @@ class BatchSize(int):
     def _refused(self, other: Any = None) -> Any:
         raise NoGraph("computes with the number of samples")
 
-    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refused  # type: ignore[assignment]
-    __floordiv__ = __rfloordiv__ = __truediv__ = __mod__ = _refused  # type: ignore[assignment]
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refused
+    __floordiv__ = __rfloordiv__ = __truediv__ = __mod__ = _refused
 
 
 class Symbols(ExitStack):
@@ -49,9 +49,7 @@ class Symbols(ExitStack):
         super().__init__()
         self.part, self.anchor, self.costs = part, anchor, costs
         self.own = {id(one) for name in VARIABLES for one in vars(part)[name]}
-        self.names = {
-            id(one): name.replace("/", "_") for name, one in naming.named_weights(part)
-        }
+        self.names = {id(one): name.replace("/", "_") for name, one in naming.named_weights(part)}
         self.weights: dict[int, Any] = {}
         self.drawn: list[Any] = []
         self.depth = self.given = self.repeated = 0
@@ -128,9 +126,7 @@ class Symbols(ExitStack):
     def _number(self, array: Any) -> Any:
         self.given += 1
         kind = keras.backend.standardize_dtype(array.dtype)
-        layer = GivenNumbers(
-            keras.ops.convert_to_numpy(array), kind, name=f"numbers_{self.given}"
-        )
+        layer = GivenNumbers(keras.ops.convert_to_numpy(array), kind, name=f"numbers_{self.given}")
         return layer(self.anchor)
 
     def _called(self, own: Any, layer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -190,7 +186,11 @@ class Symbols(ExitStack):
         return own(x, [int(one) for one in newshape] if _for_samples(newshape) else newshape)
 
     def _broadcast_to(self, own: Any, x: Any, shape: Any) -> Any:
-        if not self.depth and _for_samples(shape) and (len(x.shape) < len(shape) or x.shape[0] == 1):
+        if (
+            not self.depth
+            and _for_samples(shape)
+            and (len(x.shape) < len(shape) or x.shape[0] == 1)
+        ):
             return self._for_each(own(x, (1, *shape[1:])))
         return own(x, shape)
 
@@ -234,4 +234,6 @@ def _floatx() -> str:
 
 
 def _got_item(own: Any, tensor: Any, key: Any) -> Any:
-    return own(tensor, (key,) if isinstance(key, slice) else key)  # which Keras knows in a tuple only
+    return own(
+        tensor, (key,) if isinstance(key, slice) else key
+    )  # which Keras knows in a tuple only

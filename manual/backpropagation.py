@@ -64,7 +64,7 @@ class Graph(Weights):
         self._calls = [
             (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
         ]
-        self._masked = any(node.layer.makes_mask for node in self.nodes)
+        self._masked = any(node.layer.makes_mask or node.mask is not None for node in self.nodes)
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
         twice = [name for name, n in Counter(node.name for node in self.nodes).items() if n > 1]
         if twice:
@@ -114,8 +114,8 @@ class Graph(Weights):
 
     def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
         """Carry the masks on by one node; return what its layer has to be told of them."""
-        layer, sources = self.nodes[index].layer, self.nodes[index].inputs
-        arriving = [run.masks[source] for source in sources]
+        layer = self.nodes[index].layer
+        arriving = self.nodes[index].masks_into(run.values.__getitem__, run.masks)
         mask: Any = arriving[0] if len(arriving) == 1 else arriving
         made = layer.compute_mask(taken, mask)
         if made is not None:

@@ -109,8 +109,8 @@ class DrawnNumbers(Layer):
         name: str | None = None,
     ) -> None:
         super().__init__(name=name)
-        self.kind, self.numbers_shape = kind, tuple(numbers_shape)
-        self.offset, self.scale = first, second if kind == "normal" else second - first
+        self.is_normal, self.numbers_shape = kind == "normal", tuple(numbers_shape)
+        self.offset, self.scale = first, second if self.is_normal else second - first
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return self.numbers_shape[1:]  # type: ignore[return-value]
@@ -120,7 +120,7 @@ class DrawnNumbers(Layer):
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, None]:
         shape = tuple(len(x) if size is None else size for size in self.numbers_shape)
-        take = self.draws.normal if self.kind == "normal" else self.draws.uniform
+        take = self.draws.normal if self.is_normal else self.draws.uniform
         y = take(shape, x.dtype)
         y = y if self.scale == 1.0 else y * self.scale
         return (y if self.offset == 0.0 else y + self.offset), None
