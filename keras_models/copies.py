@@ -30,7 +30,8 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     compiled, model.compiled = model.compiled, False  # the copy shall not be, and a metric's
     try:  # configuration can't always be read back: that of AUC with label_weights
         remade = partial(_remade, dtype=dtype)
-        copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
+        with keras.saving.custom_object_scope(_own_classes(model)):
+            copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     finally:
         model.compiled = compiled
     originals = dict(naming.layers(model))
@@ -50,6 +51,12 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
             layer.mean = keras.ops.cast(original.mean, layer.compute_dtype)
             layer.variance = keras.ops.cast(original.variance, layer.compute_dtype)
     return copy
+
+
+def _own_classes(model: keras.Model) -> dict[str, type]:
+    """Return the classes of layers that Keras has not made, by which it reads configurations."""
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    return {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras")}
 
 
 def _remade(layer: Any, dtype: str | None) -> Any:
