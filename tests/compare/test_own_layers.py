@@ -63,7 +63,7 @@ class Sampling(layers.Layer):
         batch, size, width = ops.shape(x)
         self.add_loss(0.1 * ops.mean(ops.square(x)))
         drawn = keras.random.normal((batch, size, width), seed=self.seed_generator)
-        first = ops.broadcast_to(self.row, (batch, 1, width))
+        first = ops.repeat(self.row, batch, axis=0)
         return ops.concatenate([first, x + 0.3 * drawn], axis=1)
 
 
