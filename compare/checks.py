@@ -155,7 +155,7 @@ class StepCheck(UpdateCheck):
             inputs = [taken[source] for source in node.inputs]
             given, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
             saved.append(kept)
-            arriving = [masks[source] for source in node.inputs]
+            arriving = node.masks_into(self.values.__getitem__, masks)
             single = len(inputs) == 1
             made = node.layer.compute_mask(
                 inputs[0] if single else inputs, arriving[0] if single else arriving
@@ -248,9 +248,10 @@ class StepCheck(UpdateCheck):
                 parts[head.reads].append((upstream.pop(head.reads), origin))
         for index, _, gradient in self.of_activities:
             node = self.network.nodes[index]
-            by = self.reference.derivation(node.penalty, "gradient", "backward")
+            owner: Any = node.layer if node.is_cost else node.penalty
+            by = self.reference.derivation(owner, "gradient", "backward")
             takes = [("activation", node.name)]
-            parts[index].append((gradient, Origin(by, node.penalty, takes=takes)))
+            parts[index].append((gradient, Origin(by, owner, takes=takes)))
         arrived: list[Noisy | None] = [None] * len(self.network.nodes)
         for index in reversed(range(len(self.network.nodes))):
             node = self.network.nodes[index]

@@ -55,10 +55,7 @@ class Graph(Weights):
     ) -> None:
         inputs = [inputs] if isinstance(inputs, Symbol) else list(inputs)
         outputs = [outputs] if isinstance(outputs, Symbol) else list(outputs)
-        order = in_causal_order([*outputs, *unused])
-        without_use = [symbol for symbol in inputs if symbol not in order]
-        if without_use:
-            raise ValueError(f"No output depends on the input {without_use[0].layer.name!r}.")
+        order = in_causal_order([*outputs, *unused, *inputs])
         place = {id(symbol): index for index, symbol in enumerate(order)}
         self.nodes: list[Node] = nodes_of(order)
         self.inputs = [place[id(symbol)] for symbol in inputs]
@@ -67,7 +64,7 @@ class Graph(Weights):
         self._calls = [
             (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
         ]
-        self._masked = any(node.layer.makes_mask for node in self.nodes)
+        self._masked = any(node.layer.makes_mask or node.mask is not None for node in self.nodes)
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
         twice = [name for name, n in Counter(node.name for node in self.nodes).items() if n > 1]
         if twice:
@@ -76,7 +73,9 @@ class Graph(Weights):
         self.stateful = [
             (index, layer)
             for index, layer, _ in self._calls
-            if layer.trainable and any(parameter.is_state for parameter in layer.parameters)
+            if layer.trainable
+            and any(parameter.is_state for parameter in layer.parameters)
+            and self.nodes[index].options.get("training", True)
         ]
 
     def forward(
@@ -100,7 +99,8 @@ class Graph(Weights):
             options = self.nodes[index].options
             if self._masked:
                 options = {**options, **self.mask_options(run, index, taken)}
-            given, run.saved[index] = layer.forward(taken, training=training, **options)
+            told = {"training": training, **options}
+            given, run.saved[index] = layer.forward(taken, **told)
             for place, value in self.nodes[index].spread(index, given):
                 run.values[place] = replaced.get(place, value) if replaced else value
         return run
@@ -114,8 +114,8 @@ class Graph(Weights):
 
     def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
         """Carry the masks on by one node; return what its layer has to be told of them."""
-        layer, sources = self.nodes[index].layer, self.nodes[index].inputs
-        arriving = [run.masks[source] for source in sources]
+        layer = self.nodes[index].layer
+        arriving = self.nodes[index].masks_into(run.values.__getitem__, run.masks)
         mask: Any = arriving[0] if len(arriving) == 1 else arriving
         made = layer.compute_mask(taken, mask)
         if made is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from manual.inbound_nodes import MASKS, Config, TensorAt, arguments_of, calls_within, ends_of
@@ -15,6 +15,8 @@ Otherwise = Callable[[Config, str, NoTwin], Layer]
 and what is missing; it may raise that."""
 
 
+INFERS = "infers"
+"""Where in the configuration of a model stands that it is in inference at all times."""
 KIND_OF_NUMBERS = "kind_of_numbers"
 """Where in the entry of an operation stands what dtype it gives, if somebody put it there: Keras
 writes down of what its inputs are alone."""
@@ -85,6 +87,7 @@ class _Model:
         try:
             kind = "operation" if is_operation(entry) else "layer"
             layer_class = twin(kind, name, f"the {kind} {path!r}")
+            _check_whose(entry, layer_class)
             layer: Layer = layer_class.from_config(entry["config"])  # type: ignore[attr-defined]
         except NoTwin as missing:
             if self.otherwise is None:
@@ -99,11 +102,19 @@ class _Model:
             layer.precision = _precision(entry["config"].get("dtype"))
         return layer
 
-    def within(self, model: _Model, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def within(
+        self, model: _Model, sources: Sequence[Symbol], call: int, training: bool | None
+    ) -> list[Symbol]:
         """Call a model within this one."""
-        outputs = model.called(sources, call)
+        outputs = model.called(sources, call, training)
         self.given_within += [*outputs, *model.given_within]
         return outputs
+
+    def _kept(self, part: Layer, made: list[Symbol]) -> list[Symbol]:
+        """Return the symbols of a call; what costs something is run though nobody takes it."""
+        if part.costs:
+            self.given_within += made
+        return made
 
     def layers(self) -> Iterator[Layer]:
         """Give all layers that were made, in Keras's order."""
@@ -118,8 +129,13 @@ class _Model:
         """Return the layers by which numbers come in."""
         raise NotImplementedError
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
-        """Make the symbols of one numbered call; return those of its outputs."""
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
+        """Make the symbols of one numbered call; return those of its outputs.
+
+        ``training`` is what the model was told, whatever the network does.
+        """
         raise NotImplementedError
 
 
@@ -136,13 +152,15 @@ class _Sequential(_Model):
             first = InputLayer(batch_shape=shape, name="input")
         return [first]
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
         symbols = list(sources)
         for part in map(self.part, self.entries):
             if isinstance(part, _Model):
-                symbols = self.within(part, symbols, call)
+                symbols = self.within(part, symbols, call, training)
             elif not isinstance(part, InputLayer):
-                symbols = _listed(part.apply(*symbols, call=call))
+                symbols = _listed(part.apply(*symbols, call=call, **_told(training)))
         return symbols
 
 
@@ -151,7 +169,11 @@ class _Functional(_Model):
         layers = [self.part(name) for name, *_ in ends_of(self.config["input_layers"])]
         return [layer for layer in layers if isinstance(layer, InputLayer)]
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
+        training = False if self.config.get(INFERS) else training
+        by_hand = _masks_by_hand(self)
         fed = zip(ends_of(self.config["input_layers"]), sources, strict=True)
         made: dict[tuple[str, int], list[Symbol]] = {
             (name, node): [symbol] for (name, node, _), symbol in fed
@@ -167,13 +189,16 @@ class _Functional(_Model):
             histories, named = arguments_of(nodes[node], part)
             taken = [at(*history) for history in histories]
             if isinstance(part, _Model):
-                return self.within(part, taken, number)
-            given = {
+                return self.within(part, taken, number, training)
+            given: dict[str, Any] = {
                 option: at(*value.history) if isinstance(value, TensorAt) else value
                 for option, value in named.items()
             }
+            given |= _told(training)
+            if (name, node) in by_hand:
+                given["mask"] = at(*by_hand[name, node])
             try:
-                return _listed(part.apply(*taken, call=number, **given))
+                return self._kept(part, _listed(part.apply(*taken, call=number, **given)))
             except NoTwin as missing:  # of an option of the call
                 if self.otherwise is None:
                     raise
@@ -188,15 +213,15 @@ class _Functional(_Model):
         while waiting:  # one after the other: Python wouldn't go as deep as some networks are
             name, node = waiting[-1]
             before = [] if (name, node) in made else self._before(name, node)
+            if (name, node) in by_hand and (name, node) not in made:
+                before.append(by_hand[name, node][:2])
             missing = [one for one in before if one not in made]
             waiting += reversed(missing)
             if not missing:
                 waiting.pop()
                 if (name, node) not in made:
                     made[name, node] = applied(name, node)
-        outputs = [at(*end) for end in ends]
-        _check_masks(self.entries, self.parts)
-        return outputs
+        return [at(*end) for end in ends]
 
     def _end(self, name: str, node: int, output: int) -> tuple[str, int, int]:
         """Return of which call an output is: of a Functional model Keras counts those from 1 there.
@@ -240,41 +265,64 @@ def _name(entry: Config) -> str:
     return str(entry["name"] if "name" in entry else entry["config"]["name"])
 
 
+def _check_whose(entry: Config, layer_class: type) -> None:
+    """Refuse to take a user's own class for one of Keras's that has the same name."""
+    of_keras = str(entry.get("module") or "keras").startswith("keras")
+    if layer_class.__module__.startswith("manual.") and not of_keras:
+        raise NoTwin(
+            f"The class {entry['class_name']!r} is none of Keras's, and has no hand-derived twin."
+        )
+
+
+def _told(training: bool | None) -> dict[str, Any]:
+    return {} if training is None else {"training": training}
+
+
 def _listed(given: Any) -> list[Symbol]:
     return given if isinstance(given, list) else [given]
 
 
-def _check_masks(entries: Mapping[str, Config], parts: Mapping[str, Layer | _Model]) -> None:
-    """Refuse masks that were made by hand: the twin knows those only that layers make.
+def _masks_by_hand(model: _Model) -> dict[tuple[str, int], tuple[str, int, int]]:
+    """Find the masks that were made by hand: which call takes which tensor for its mask.
 
     Keras writes down the operations by which a mask is made and carried on. It is a layer's own
-    if all that is compared in them is what such a layer takes.
+    if all that is compared in them is what such a layer takes: the twin carries those by itself.
     """
+    entries = model.entries
+    layers = {name: model.part(name) for name, one in entries.items() if not is_operation(one)}
     masked = {
         history
-        for name, part in parts.items()
+        for name, part in layers.items()
         if isinstance(part, Layer) and part.makes_mask
         for node in entries[name]["inbound_nodes"]
         for history in calls_within(node["args"])
     }
 
     def compared(name: str, call: int) -> Iterator[tuple[str, int]]:
-        if name in parts:
+        if name in layers:
             yield name, call
         elif entries[name]["class_name"] not in ("ZerosLike", "OnesLike"):
             for history in calls_within(entries[name]["inbound_nodes"][call]["args"]):
                 yield from compared(*history)
 
-    for name, part in parts.items():
-        if isinstance(part, Operation):
-            continue
-        for node in entries[name]["inbound_nodes"]:
-            given = [node["kwargs"].get(option) for option in MASKS]
-            given = [mask for mask in given if mask is not None]
-            masks = list(calls_within(given))
+    found = {}
+    for name in layers:
+        for call, node in enumerate(entries[name]["inbound_nodes"]):
+            given = {option: node["kwargs"].get(option) for option in MASKS}
+            given = {key: mask for key, mask in given.items() if _is_told(mask)}
+            masks = list(calls_within(list(given.values())))
             by_layers = bool(masks) and all(masked.issuperset(compared(*one)) for one in masks)
             if given and not by_layers:
-                raise NoTwin(
-                    f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
-                    "which has no hand-derived twin."
-                )
+                alone = len(list(calls_within(node["args"]))) == len(masks) == 1
+                fed = alone and isinstance(layers.get(masks[0][0]), InputLayer)
+                if set(given) != {"mask"} or not fed:
+                    raise NoTwin(
+                        f"The layer {name!r} is called with mask=…, a mask that no layer makes and "
+                        "that is no input of the model, which has no hand-derived twin."
+                    )
+                found[name, call] = tuple(given["mask"]["config"]["keras_history"])
+    return found
+
+
+def _is_told(mask: Any) -> bool:
+    return any(map(_is_told, mask)) if isinstance(mask, (list, tuple)) else mask is not None

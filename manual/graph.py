@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +35,11 @@ class Node:
         Which of its call's outputs this is. Only the first is run, and gives them all.
     penalty : Regularizer, or None
         What its output costs: the layer's ``activity_regularizer``, behind its activation.
+    is_cost : bool
+        Whether its output is itself added to the loss.
+    mask : int, optional
+        The position of the node whose output is the mask that it was given by hand: anything but
+        0 counts.
     """
 
     name: str
@@ -45,6 +50,14 @@ class Node:
     outputs: tuple[int | None, ...] = ()
     output: int = 0
     penalty: Regularizer | None = None
+    is_cost: bool = False
+    mask: int | None = None
+
+    def masks_into(self, value: Callable[[int], Any], masks: Sequence[Any]) -> list[Any]:
+        """Return the mask of each input, as it arrives or as it was given by hand."""
+        if self.mask is not None:
+            return [value(self.mask) != 0]
+        return [masks[source] for source in self.inputs]
 
     @property
     def is_input(self) -> bool:
@@ -87,7 +100,8 @@ def in_causal_order(outputs: Sequence[Symbol]) -> list[Symbol]:
         elif id(symbol) not in seen:
             seen.add(id(symbol))
             stack.append((symbol, True))
-            stack.extend((source, False) for source in reversed(symbol.inputs))
+            sources = [*symbol.inputs, *([] if symbol.mask is None else [symbol.mask])]
+            stack.extend((source, False) for source in reversed(sources))
     return order
 
 
@@ -115,5 +129,18 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
                 "where an output of the layer isn't used."
             )
         several = outputs, symbol.output
-        nodes.append(Node(name, call, symbol.layer, inputs, symbol.options, *several, penalty))
+        is_cost = symbol.layer.costs and symbol.output == symbol.of_several - 1
+        nodes.append(
+            Node(
+                name,
+                call,
+                symbol.layer,
+                inputs,
+                symbol.options,
+                *several,
+                penalty,
+                is_cost,
+                None if symbol.mask is None else position[id(symbol.mask)],
+            )
+        )
     return nodes

@@ -194,8 +194,11 @@ class Network(Graph):
         the scaled loss.
         """
         for index, node in enumerate(self.nodes):
+            y = values[index]
+            if node.is_cost:
+                ones = np.zeros_like(y) + self.loss_scale
+                yield index, self.handed(None, y.sum() if y.ndim else y), ones
             if node.penalty is not None:
-                y = values[index]
                 gradient = node.penalty.backward(y) * (self.loss_scale / len(y))
                 yield index, self.handed(None, node.penalty.forward(y) / float(len(y))), gradient
 

@@ -128,6 +128,8 @@ class Layer:
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
+    costs : bool
+        Whether its last output is added to the loss.
     """
 
     kind: ClassVar[str] = "layer"
@@ -138,6 +140,7 @@ class Layer:
     makes_mask: bool = False
     gives_single: bool = False
     regularizes_activity: ClassVar[bool] = True
+    costs: ClassVar[bool] = False
     tensor_arguments: tuple[str, ...] = ()
     call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}
@@ -253,9 +256,22 @@ class Layer:
         self.calls += 1
         return self.apply(*inputs, call=self.calls - 1, **named)
 
-    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
-        """Make the symbol of one numbered call, followed by the activation if there is one."""
+    def apply(
+        self,
+        *inputs: Symbol,
+        call: int,
+        training: bool | None = None,
+        mask: Symbol | None = None,
+        **named: Any,
+    ) -> Any:
+        """Make the symbol of one numbered call, followed by the activation if there is one.
+
+        With ``training`` the layer is in training or not, whatever the network is in; ``mask`` is
+        one that is given by hand.
+        """
         inputs, options = self._arranged(inputs, named)
+        if training is not None:
+            options["training"] = training
         shapes = [symbol.shape for symbol in inputs]
         shape = shapes[0] if len(shapes) == 1 else shapes
         if not self.built:
@@ -263,8 +279,8 @@ class Layer:
             self.built = True
         made = self.output_shape(shape)
         if isinstance(made, list):
-            return several(self, inputs, made, call, options)
-        output = Symbol(self, inputs, made, call, options=options)
+            return several(self, inputs, made, call, options, mask)
+        output = Symbol(self, inputs, made, call, options=options, mask=mask)
         if isinstance(self.activation, Linear):
             return output
         applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
@@ -301,6 +317,7 @@ class Symbol:
     """A value in the graph before any number is known: which layer made it, and from what.
 
     Of a call with several outputs the first is ``of_several``, and the only input of the others.
+    A ``mask`` is one that the call was given by hand.
     """
 
     layer: Layer
@@ -311,6 +328,7 @@ class Symbol:
     options: Mapping[str, Any] = field(default_factory=dict)
     of_several: int = 0
     output: int = 0
+    mask: Symbol | None = None
 
 
 def several(
@@ -319,9 +337,11 @@ def several(
     shapes: Sequence[Shape],
     call: int,
     options: Mapping[str, Any],
+    mask: Symbol | None = None,
 ) -> list[Symbol]:
     """Make the symbols of a call with several outputs."""
-    first = Symbol(layer, inputs, shapes[0], call, options=options, of_several=len(shapes))
+    of = {"options": options, "of_several": len(shapes), "mask": mask}
+    first = Symbol(layer, inputs, shapes[0], call, **of)  # type: ignore[arg-type]
     further = [
         Symbol(layer, (first,), shape, call, of_several=len(shapes), output=which)
         for which, shape in enumerate(shapes[1:], start=1)
