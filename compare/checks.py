@@ -153,13 +153,10 @@ class StepCheck(UpdateCheck):
                 saved.append(None)
                 continue
             inputs = [taken[source] for source in node.inputs]
-            given, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
+            told, goes_on = node.told_masks(masks, self.places.value)
+            given, kept = self.reference.forward(node, inputs, told)
             saved.append(kept)
-            arriving = [masks[source] for source in node.inputs]
-            single = len(inputs) == 1
-            made = node.layer.compute_mask(
-                inputs[0] if single else inputs, arriving[0] if single else arriving
-            )
+            made = node.layer.compute_mask(inputs[0] if len(inputs) == 1 else inputs, goes_on)
             if made is not None:
                 for place, mask in node.spread(index, made):
                     masks[place] = mask

@@ -67,7 +67,7 @@ class Graph(Weights):
         self._calls = [
             (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
         ]
-        self._masked = any(node.layer.makes_mask for node in self.nodes)
+        self._masked = any(node.layer.makes_mask or node.masks.at for node in self.nodes)
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
         twice = [name for name, n in Counter(node.name for node in self.nodes).items() if n > 1]
         if twice:
@@ -114,15 +114,13 @@ class Graph(Weights):
 
     def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
         """Carry the masks on by one node; return what its layer has to be told of them."""
-        layer, sources = self.nodes[index].layer, self.nodes[index].inputs
-        arriving = [run.masks[source] for source in sources]
-        mask: Any = arriving[0] if len(arriving) == 1 else arriving
-        made = layer.compute_mask(taken, mask)
+        node = self.nodes[index]
+        told, mask = node.told_masks(run.masks, run.values.__getitem__)
+        made = node.layer.compute_mask(taken, mask)
         if made is not None:
-            for place, one in self.nodes[index].spread(index, made):
+            for place, one in node.spread(index, made):
                 run.masks[place] = one
-        known = any(one is not None for one in arriving)
-        return {"mask": mask} if known and layer.takes_mask else {}
+        return told
 
     def backward(
         self,

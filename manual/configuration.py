@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
-from manual.inbound_nodes import MASKS, Config, TensorAt, arguments_of, calls_within, ends_of
+from manual.inbound_nodes import (
+    NOT_CARRIED,
+    Config,
+    TensorAt,
+    arguments_of,
+    calls_within,
+    ends_of,
+    masks_of,
+)
 from manual.layers import InputLayer, Layer, Symbol
+from manual.layers.base import GivenMasks
 from manual.operations import Operation, narrow_precision, read_call
 from manual.registry import NoTwin, keras_name, twin
 
@@ -172,6 +182,10 @@ class _Functional(_Model):
                 option: at(*value.history) if isinstance(value, TensorAt) else value
                 for option, value in named.items()
             }
+            masks, go_on = self._given_masks(name, node)
+            if masks:
+                of_symbols = {place: one and at(*one.history) for place, one in masks.items()}
+                given["masks"] = GivenMasks(of_symbols, go_on)
             try:
                 return _listed(part.apply(*taken, call=number, **given))
             except NoTwin as missing:  # of an option of the call
@@ -194,9 +208,7 @@ class _Functional(_Model):
                 waiting.pop()
                 if (name, node) not in made:
                     made[name, node] = applied(name, node)
-        outputs = [at(*end) for end in ends]
-        _check_masks(self.entries, self.parts)
-        return outputs
+        return [at(*end) for end in ends]
 
     def _end(self, name: str, node: int, output: int) -> tuple[str, int, int]:
         """Return of which call an output is: of a Functional model Keras counts those from 1 there.
@@ -212,7 +224,55 @@ class _Functional(_Model):
             return [(source, call) for source, call, _ in read_call(inbound, part.name)[0]]
         histories, named = arguments_of(inbound, part)
         histories += [value.history for value in named.values() if isinstance(value, TensorAt)]
+        masks, _ = self._given_masks(name, node)
+        histories += [one.history for one in masks.values() if one is not None]
         return [(source, call) for source, call, _ in histories]
+
+    def _given_masks(self, name: str, node: int) -> tuple[dict[int, TensorAt | None], bool]:
+        """Return the masks that a call is given by hand, by its inputs' places; do they go on?
+
+        Keras writes down the operations by which a mask is made and carried on. It is a layer's
+        own, which the twin carries by itself, if all that is compared in them is what such a layer
+        takes, and the call's input has a mask.
+        """
+        inbound, part = self.entries[name]["inbound_nodes"][node], self.part(name)
+        written = [
+            (option, place, mask, option in inbound.get(NOT_CARRIED, ()) or self._is_made(mask))
+            for option, place, mask in masks_of(inbound)
+        ]
+        if not any(by_hand for *_, by_hand in written):
+            return {}, False
+        if not isinstance(part, Layer):
+            raise NoTwin(f"The model {name!r} is called with a mask, which has no hand-derived twin.")
+        if written[0][0] == "mask":  # it stands for all inputs' masks
+            return {place: mask for _, place, mask, _ in written}, True
+        places = [part.tensor_arguments.index(one.removesuffix("_mask")) for one, *_ in written]
+        pairs = zip(places, written, strict=True)
+        return {place: mask for place, (_, _, mask, by_hand) in pairs if by_hand}, False
+
+    def _is_made(self, mask: TensorAt | None) -> bool:
+        """Say whether something is compared to make a mask that no layer takes that makes one."""
+        waiting = [] if mask is None else [mask.history[:2]]
+        while waiting:
+            name, call = waiting.pop()
+            entry = self.entries[name]
+            if (name, call) in self._masked or entry["class_name"] in ("ZerosLike", "OnesLike"):
+                continue
+            if not is_operation(entry):
+                return True
+            waiting += calls_within(entry["inbound_nodes"][call]["args"])
+        return False
+
+    @cached_property
+    def _masked(self) -> set[tuple[str, int]]:
+        """What layers that make masks take."""
+        makers = [
+            entry
+            for name, entry in self.entries.items()
+            if not is_operation(entry) and getattr(self.part(name), "makes_mask", False)
+        ]
+        nodes = [node for entry in makers for node in entry["inbound_nodes"]]
+        return {history for node in nodes for history in calls_within(node["args"])}
 
 
 def _model(config: Config, path: str, otherwise: Otherwise | None) -> _Model:
@@ -242,39 +302,3 @@ def _name(entry: Config) -> str:
 
 def _listed(given: Any) -> list[Symbol]:
     return given if isinstance(given, list) else [given]
-
-
-def _check_masks(entries: Mapping[str, Config], parts: Mapping[str, Layer | _Model]) -> None:
-    """Refuse masks that were made by hand: the twin knows those only that layers make.
-
-    Keras writes down the operations by which a mask is made and carried on. It is a layer's own
-    if all that is compared in them is what such a layer takes.
-    """
-    masked = {
-        history
-        for name, part in parts.items()
-        if isinstance(part, Layer) and part.makes_mask
-        for node in entries[name]["inbound_nodes"]
-        for history in calls_within(node["args"])
-    }
-
-    def compared(name: str, call: int) -> Iterator[tuple[str, int]]:
-        if name in parts:
-            yield name, call
-        elif entries[name]["class_name"] not in ("ZerosLike", "OnesLike"):
-            for history in calls_within(entries[name]["inbound_nodes"][call]["args"]):
-                yield from compared(*history)
-
-    for name, part in parts.items():
-        if isinstance(part, Operation):
-            continue
-        for node in entries[name]["inbound_nodes"]:
-            given = [node["kwargs"].get(option) for option in MASKS]
-            given = [mask for mask in given if mask is not None]
-            masks = list(calls_within(given))
-            by_layers = bool(masks) and all(masked.issuperset(compared(*one)) for one in masks)
-            if given and not by_layers:
-                raise NoTwin(
-                    f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
-                    "which has no hand-derived twin."
-                )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from manual.arrays import Array
 from manual.layers import InputLayer, Layer, Symbol
+from manual.layers.base import NO_MASKS, GivenMasks
 from manual.registry import NoTwin
 from manual.regularizers import Regularizer
 
@@ -35,6 +36,8 @@ class Node:
         Which of its call's outputs this is. Only the first is run, and gives them all.
     penalty : Regularizer, or None
         What its output costs: the layer's ``activity_regularizer``, behind its activation.
+    masks : GivenMasks
+        Those of its inputs' masks that the call is given, by the positions of nodes.
     """
 
     name: str
@@ -45,6 +48,7 @@ class Node:
     outputs: tuple[int | None, ...] = ()
     output: int = 0
     penalty: Regularizer | None = None
+    masks: GivenMasks = NO_MASKS
 
     @property
     def is_input(self) -> bool:
@@ -54,6 +58,24 @@ class Node:
     def is_run(self) -> bool:
         """Whether a map of its own gives it: it is neither fed, nor given by another node's."""
         return not self.is_input and not self.output
+
+    def told_masks(
+        self, masks: Sequence[Any], value: Callable[[int], Array]
+    ) -> tuple[dict[str, Any], Any]:
+        """Return what its layer is told of masks, and those that its output's is made of.
+
+        Parameters
+        ----------
+        masks : sequence of array or None
+            Of all nodes' outputs.
+        value : callable
+            Gives the output of the node at a position.
+        """
+        arriving = [masks[source] for source in self.inputs]
+        told = self.masks.told(arriving, value)
+        known = self.layer.takes_mask and any(one is not None for one in told)
+        goes_on = told if self.masks.go_on else arriving
+        return ({"mask": one_or_all(told)} if known else {}), one_or_all(goes_on)
 
     def spread(self, index: int, given: Any) -> Iterator[tuple[int, Any]]:
         """Say where each of the things that its call gave belongs: outputs, or their masks."""
@@ -75,6 +97,11 @@ class Node:
         return arrived if any(one is not None for one in arrived) else None
 
 
+def one_or_all(masks: list[Any]) -> Any:
+    """Return a mask by itself where there is one input."""
+    return masks[0] if len(masks) == 1 else masks
+
+
 def in_causal_order(outputs: Sequence[Symbol]) -> list[Symbol]:
     """Return every symbol behind the outputs, each after the ones it depends on."""
     order: list[Symbol] = []
@@ -87,7 +114,7 @@ def in_causal_order(outputs: Sequence[Symbol]) -> list[Symbol]:
         elif id(symbol) not in seen:
             seen.add(id(symbol))
             stack.append((symbol, True))
-            stack.extend((source, False) for source in reversed(symbol.inputs))
+            stack.extend((source, False) for source in reversed(list(symbol.sources)))
     return order
 
 
@@ -114,6 +141,11 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
                 f"layer {symbol.layer.name!r}: its activity_regularizer has no hand-derived twin "
                 "where an output of the layer isn't used."
             )
+        masks = replace(
+            symbol.masks,
+            at={place: one and position[id(one)] for place, one in symbol.masks.at.items()},
+        )
         several = outputs, symbol.output
-        nodes.append(Node(name, call, symbol.layer, inputs, symbol.options, *several, penalty))
+        told = symbol.options, *several, penalty, masks
+        nodes.append(Node(name, call, symbol.layer, inputs, *told))
     return nodes

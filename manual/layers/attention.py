@@ -34,7 +34,8 @@ class ShowsWeights(Layer):
         if not made.options.get("return_attention_scores"):
             return made
         of_weights = self.weights_shape([symbol.shape for symbol in made.inputs])
-        return several(self, made.inputs, [made.shape, of_weights], call, made.options)
+        shapes = [made.shape, of_weights]
+        return several(self, made.inputs, shapes, call, made.options, made.masks)
 
 
 class ScoredAttention(ShowsWeights):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -85,6 +85,34 @@ class Parameter:
     @property
     def size(self) -> int:
         return int(np.prod(self.shape))
+
+
+@dataclass(frozen=True)
+class GivenMasks:
+    """Masks that a call is given, in place of those that its inputs bring along.
+
+    Attributes
+    ----------
+    at : mapping of int to object
+        Under the place of each input where its mask comes from: a `Symbol`, or in a graph the
+        position of a node, whose numbers other than 0 count; None takes a mask away.
+    go_on : bool
+        Whether the output's mask is made of them too.
+    """
+
+    at: Mapping[int, Any] = field(default_factory=dict)
+    go_on: bool = False
+
+    def told(self, arriving: Sequence[Any], value: Callable[[int], Array]) -> list[Any]:
+        """Return the masks that the layer is told, given those that arrive."""
+        told = list(arriving)
+        for place, position in self.at.items():
+            told += [None] * (place + 1 - len(told))
+            told[place] = None if position is None else value(position) != 0.0
+        return told
+
+
+NO_MASKS = GivenMasks()
 
 
 class Layer:
@@ -253,8 +281,12 @@ class Layer:
         self.calls += 1
         return self.apply(*inputs, call=self.calls - 1, **named)
 
-    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+    def apply(
+        self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any
+    ) -> Any:
         """Make the symbol of one numbered call, followed by the activation if there is one."""
+        if masks.at and not self.takes_mask:
+            raise NoTwin(f"layer {self.name!r}: it is given a mask, of which its twin takes none.")
         inputs, options = self._arranged(inputs, named)
         shapes = [symbol.shape for symbol in inputs]
         shape = shapes[0] if len(shapes) == 1 else shapes
@@ -263,8 +295,8 @@ class Layer:
             self.built = True
         made = self.output_shape(shape)
         if isinstance(made, list):
-            return several(self, inputs, made, call, options)
-        output = Symbol(self, inputs, made, call, options=options)
+            return several(self, inputs, made, call, options, masks)
+        output = Symbol(self, inputs, made, call, options=options, masks=masks)
         if isinstance(self.activation, Linear):
             return output
         applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
@@ -311,6 +343,13 @@ class Symbol:
     options: Mapping[str, Any] = field(default_factory=dict)
     of_several: int = 0
     output: int = 0
+    masks: GivenMasks = NO_MASKS
+
+    @property
+    def sources(self) -> Iterator[Symbol]:
+        """What it depends on: its inputs, and the masks that it is given."""
+        yield from self.inputs
+        yield from (one for one in self.masks.at.values() if one is not None)
 
 
 def several(
@@ -319,11 +358,13 @@ def several(
     shapes: Sequence[Shape],
     call: int,
     options: Mapping[str, Any],
+    masks: GivenMasks = NO_MASKS,
 ) -> list[Symbol]:
     """Make the symbols of a call with several outputs."""
-    first = Symbol(layer, inputs, shapes[0], call, options=options, of_several=len(shapes))
+    count = len(shapes)
+    first = Symbol(layer, inputs, shapes[0], call, False, options, count, masks=masks)
     further = [
-        Symbol(layer, (first,), shape, call, of_several=len(shapes), output=which)
+        Symbol(layer, (first,), shape, call, of_several=count, output=which)
         for which, shape in enumerate(shapes[1:], start=1)
     ]
     return [first, *further]

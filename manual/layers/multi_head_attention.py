@@ -13,7 +13,7 @@ from manual.activations import Sigmoid, softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
 from manual.layers.attention import ShowsWeights
-from manual.layers.base import Parameter, Shape, Symbol, several
+from manual.layers.base import NO_MASKS, GivenMasks, Parameter, Shape, Symbol, several
 from manual.layers.einsum_dense import Projection, glorot
 from manual.registry import NoTwin, twin_of
 
@@ -115,8 +115,8 @@ class ProjectedAttention(ShowsWeights):
         if masked_by_input:
             *x, given = x
             attention_mask = given != 0.0
+            mask = [*mask[: len(x)], *mask[len(x) + 1 :]] if mask else None
         x_q, x_v, x_k = (*x, x[1])[:3]
-        mask = mask[: len(x)] if mask else None
         Q, K, V = self.query.forward(x_q), self.key.forward(x_k), self.value.forward(x_v)
         K, V = self._for_each_query_head(K), self._for_each_query_head(V)
         M = self._may_look(Q.shape, K.shape, mask, attention_mask, use_causal_mask)
@@ -302,7 +302,7 @@ class ProjectedAttention(ShowsWeights):
         if not shows:
             return replace(made, inputs=taken, options=told)
         of_weights = self.weights_shape([symbol.shape for symbol in made.inputs])
-        return several(self, taken, [made.shape, of_weights], call, told)
+        return several(self, taken, [made.shape, of_weights], call, told, made.masks)
 
     def weights_shape(self, shapes: Sequence[Shape]) -> Shape:
         q, _, k = (*shapes, shapes[1])[:3]
@@ -368,3 +368,10 @@ class MultiHeadAttention(ProjectedAttention):
             name=name,
             trainable=trainable,
         )
+
+    def apply(
+        self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any
+    ) -> Any:
+        """Make the symbol of a call, in which Keras passes over a ``query_mask`` that is given."""
+        at = {place: one for place, one in masks.at.items() if place}
+        return super().apply(*inputs, call=call, masks=replace(masks, at=at), **named)
