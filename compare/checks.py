@@ -94,7 +94,7 @@ class StepCheck(UpdateCheck):
         reference.replay(drawn)
 
         saved = self.activations()
-        upstream = self.loss(whole_loss)
+        upstream = self.loss(whole_loss, saved)
         self.activation_gradients(saved, upstream)
         self.weight_gradients(whole_gradients)
         self.update(reference.updated_from(record.before, saved))
@@ -194,7 +194,7 @@ class StepCheck(UpdateCheck):
             output=output,
         )
 
-    def loss(self, whole_loss: Noisy) -> dict[int, Noisy]:
+    def loss(self, whole_loss: Noisy, saved: list[Any]) -> dict[int, Noisy]:
         """Compare the loss: on Keras's outputs (tape), and on the data (fit)."""
         total: Any = 0.0
         upstream: dict[int, Noisy] = {}
@@ -212,6 +212,8 @@ class StepCheck(UpdateCheck):
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
         self.of_activities = list(self.network.activity_penalties(self.values))
+        for cost in self.network.costs_within(saved):
+            total = total + cost
         for _, cost, _ in self.of_activities:
             total = total + cost
         penalty = self.network.regularization_loss() if self.network.regularized else None
@@ -345,7 +347,8 @@ class _Collected(StepCheck):
         whole = reference.gradients()
         reference.clear_gradients()
         reference.replay(drawn)
-        self.activation_gradients(self.activations(), self.loss(loss))
+        saved = self.activations()
+        self.activation_gradients(saved, self.loss(loss, saved))
         self.weight_gradients(whole)
         for name, gradient in kept.items():
             self.network.parameters[name].gradient = gradient

@@ -109,6 +109,13 @@ class _Model:
             layer.precision = _precision(entry["config"].get("dtype"))
         return layer
 
+    def made(self, given: Any, part: Layer) -> list[Symbol]:
+        """Return the outputs of a call. Where each costs something, none may be left out."""
+        outputs = _listed(given)
+        if part.activity_regularizer is not None and len(outputs) > 1:
+            self.given_within += outputs
+        return outputs
+
     def within(self, model: _Model, sources: Sequence[Symbol], call: int) -> list[Symbol]:
         """Call a model within this one."""
         outputs = model.called(sources, call)
@@ -152,7 +159,7 @@ class _Sequential(_Model):
             if isinstance(part, _Model):
                 symbols = self.within(part, symbols, call)
             elif not isinstance(part, InputLayer):
-                symbols = _listed(part.apply(*symbols, call=call))
+                symbols = self.made(part.apply(*symbols, call=call), part)
         return symbols
 
 
@@ -187,7 +194,7 @@ class _Functional(_Model):
                 of_symbols = {place: one and at(*one.history) for place, one in masks.items()}
                 given["masks"] = GivenMasks(of_symbols, go_on)
             try:
-                return _listed(part.apply(*taken, call=number, **given))
+                return self.made(part.apply(*taken, call=number, **given), part)
             except NoTwin as missing:  # of an option of the call
                 if self.otherwise is None:
                     raise

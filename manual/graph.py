@@ -9,7 +9,6 @@ from typing import Any
 from manual.arrays import Array
 from manual.layers import InputLayer, Layer, Symbol
 from manual.layers.base import NO_MASKS, GivenMasks
-from manual.registry import NoTwin
 from manual.regularizers import Regularizer
 
 
@@ -136,11 +135,6 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
         if symbol.of_several and not symbol.output:
             others = (further.get((id(symbol), one)) for one in range(1, symbol.of_several))
             outputs = (position[id(symbol)], *others)
-        if penalty is not None and None in outputs:
-            raise NoTwin(
-                f"layer {symbol.layer.name!r}: its activity_regularizer has no hand-derived twin "
-                "where an output of the layer isn't used."
-            )
         masks = replace(
             symbol.masks,
             at={place: one and position[id(one)] for place, one in symbol.masks.at.items()},

@@ -129,7 +129,7 @@ def _taken(twin: Any) -> set[str]:
     if issubclass(twin, Applied):
         return constructor_options(twin.makes)
     taken = constructor_options(twin)
-    if issubclass(twin, Layer) and twin.regularizes_activity:
+    if issubclass(twin, Layer):
         taken.add("activity_regularizer")
     return taken
 

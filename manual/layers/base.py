@@ -153,6 +153,9 @@ class Layer:
         Whether it makes whole numbers of whole numbers, which nothing rounds.
     takes_exact : bool
         Whether what it takes are numbers of things, which no precision rounds either.
+    loss_scale : float
+        What the gradients that arrive are multiplied by: whose activities inside cost something
+        has to know.
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
@@ -165,7 +168,8 @@ class Layer:
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
     gives_single: bool = False
-    regularizes_activity: ClassVar[bool] = True
+    has_costs_within: bool = False
+    loss_scale: float = 1.0
     tensor_arguments: tuple[str, ...] = ()
     call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}
@@ -198,10 +202,12 @@ class Layer:
         penalty = config.pop("activity_regularizer", None)
         layer = cls(**{"name": config["name"], **understood(cls, config, owner)})
         if penalty is not None:
-            if not cls.regularizes_activity:
-                raise NoTwin(f"{owner}: an activity_regularizer has no hand-derived twin here.")
-            layer.activity_regularizer = from_keras("regularizer", penalty, owner)
+            layer.regularize_activity(from_keras("regularizer", penalty, owner))
         return layer
+
+    def regularize_activity(self, penalty: Regularizer) -> None:
+        """Let the layer's outputs cost something; by default those that it gives."""
+        self.activity_regularizer = penalty
 
     # ------------------------------------------------------------------ the mathematics
 
@@ -232,6 +238,13 @@ class Layer:
         array or None; a list of these for a layer with several outputs
         """
         return None if isinstance(mask, list) else mask
+
+    def costs_within(self, saved: Any) -> Iterator[Array]:
+        """Give what activities inside the map cost, with ``has_costs_within``.
+
+        Their gradients, times ``loss_scale``, are `backward`'s own affair.
+        """
+        yield from ()
 
     def update_state(self, saved: Any) -> None:
         """Change the layer's state, in place, after a forward pass in training."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,7 @@ class TimeDistributed(Wrapper):
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         self.layer.build(input_shape[1:], generator)
+        self.has_costs_within = self.layer.has_costs_within
         formulas = {what: how for what, how in self.layer.derivation.items() if what != "forward"}
         self.parameters = self.layer.parameters
         for parameter in self.parameters:
@@ -82,6 +83,12 @@ class TimeDistributed(Wrapper):
             dz = self.layer.activation.backward(dy[:, t], z, y)
             dxs.append(self.layer.backward(dz, kept))
         return np.stack(dxs, axis=1)
+
+    def costs_within(self, saved: Any) -> Iterator[Array]:
+        """Give what activities inside a model cost; a single layer's cost nothing here, as in Keras."""
+        self.layer.loss_scale = self.loss_scale
+        for _, _, kept in saved:
+            yield from self.layer.costs_within(kept)
 
     def update_state(self, saved: Any) -> None:
         for _, _, kept in saved:
