@@ -160,6 +160,8 @@ class StepCheck(UpdateCheck):
             if made is not None:
                 for place, mask in node.spread(index, made):
                     masks[place] = mask
+            for place, mask in node.further_masks(kept):
+                masks[place] = mask
             by = self.reference.derivation(node.layer, "forward", "forward")
             if isinstance(node.layer, Carried):  # by Keras: there is nothing to hold against it
                 continue

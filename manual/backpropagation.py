@@ -67,7 +67,10 @@ class Graph(Weights):
         self._calls = [
             (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
         ]
-        self._masked = any(node.layer.makes_mask or node.masks.at for node in self.nodes)
+        self._masked = any(
+            node.layer.makes_mask or node.masks.at or (node.outputs and node.layer.masks_further)
+            for node in self.nodes
+        )
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
         twice = [name for name, n in Counter(node.name for node in self.nodes).items() if n > 1]
         if twice:
@@ -76,7 +79,8 @@ class Graph(Weights):
         self.stateful = [
             (index, layer)
             for index, layer, _ in self._calls
-            if layer.trainable and any(parameter.is_state for parameter in layer.parameters)
+            if (layer.trainable or layer.moves_frozen)
+            and any(parameter.is_state for parameter in layer.parameters)
         ]
 
     def forward(
@@ -103,6 +107,8 @@ class Graph(Weights):
             given, run.saved[index] = layer.forward(taken, training=training, **options)
             for place, value in self.nodes[index].spread(index, given):
                 run.values[place] = replaced.get(place, value) if replaced else value
+            for place, mask in self.nodes[index].further_masks(run.saved[index]):
+                run.masks[place] = mask
         return run
 
     def handed(self, index: int | None, numbers: Any) -> Any:

@@ -76,6 +76,13 @@ class Node:
         goes_on = told if self.masks.go_on else arriving
         return ({"mask": one_or_all(told)} if known else {}), one_or_all(goes_on)
 
+    def further_masks(self, saved: Any) -> Iterator[tuple[int, Any]]:
+        """Say what masks the map itself has made for outputs behind the first, and where."""
+        if self.outputs and self.layer.masks_further:
+            for place, mask in zip(self.outputs[1:], self.layer.further_masks(saved), strict=False):
+                if place is not None:
+                    yield place, mask
+
     def spread(self, index: int, given: Any) -> Iterator[tuple[int, Any]]:
         """Say where each of the things that its call gave belongs: outputs, or their masks."""
         if not self.outputs:

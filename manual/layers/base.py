@@ -153,6 +153,10 @@ class Layer:
         Whether it makes whole numbers of whole numbers, which nothing rounds.
     takes_exact : bool
         Whether what it takes are numbers of things, which no precision rounds either.
+    moves_frozen : bool
+        Whether its state changes in training though it isn't trained itself.
+    keeps_draws : bool
+        Whether what it has once drawn serves all its calls.
     loss_scale : float
         What the gradients that arrive are multiplied by: whose activities inside cost something
         has to know.
@@ -168,6 +172,9 @@ class Layer:
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
     gives_single: bool = False
+    keeps_draws: ClassVar[bool] = False
+    moves_frozen: ClassVar[bool] = False
+    masks_further: ClassVar[bool] = False
     has_costs_within: bool = False
     loss_scale: float = 1.0
     tensor_arguments: tuple[str, ...] = ()
@@ -238,6 +245,13 @@ class Layer:
         array or None; a list of these for a layer with several outputs
         """
         return None if isinstance(mask, list) else mask
+
+    def further_masks(self, saved: Any) -> Sequence[Any]:
+        """Return the masks of the second output and those behind it, with ``masks_further``.
+
+        They are made by the map itself.
+        """
+        return ()
 
     def costs_within(self, saved: Any) -> Iterator[Array]:
         """Give what activities inside the map cost, with ``has_costs_within``.

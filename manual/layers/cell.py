@@ -59,6 +59,7 @@ class Cell(Layer):
     """
 
     tensor_arguments = ("inputs", "states")
+    keeps_draws = True
     gates: ClassVar[int]
     drops_all: ClassVar[bool] = True
     carried: ClassVar[int] = 1

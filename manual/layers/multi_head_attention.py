@@ -65,7 +65,7 @@ class ProjectedAttention(ShowsWeights):
         "input gradient": "dx_q = dQ · W_Qᵀ (+ dz · W_Gᵀ), dx_k = dK · W_Kᵀ, dx_v = dV · W_Vᵀ; "
         "what is used twice gets the sum",
     }
-    takes_mask = True
+    takes_mask = masks_further = True
     tensor_arguments = ("query", "value", "key")
     call_options: ClassVar[frozenset[str]] = frozenset(
         {"attention_mask", "use_causal_mask", "return_attention_scores"}
@@ -116,13 +116,14 @@ class ProjectedAttention(ShowsWeights):
         masked_by_input = isinstance(attention_mask, str)
         if masked_by_input:
             *x, given = x
-            attention_mask = given != 0.0
+            attention_mask = given
             mask = [*mask[: len(x)], *mask[len(x) + 1 :]] if mask else None
         x_q, x_v, x_k = (*x, x[1])[:3]
         Q, K, V = self.query.forward(x_q), self.key.forward(x_k), self.value.forward(x_v)
         projected = [Q, K, V]
         K, V = self._for_each_query_head(K), self._for_each_query_head(V)
-        M = self._may_look(Q.shape, K.shape, mask, attention_mask, use_causal_mask)
+        steps = x_q.shape[1], x_v.shape[1]
+        M = self._may_look(steps, mask, attention_mask, use_causal_mask)
         S = einsum(self.comparison, Q, K) * self.scale
         A = softmax(S if M is None else np.where(M, S, LOWEST), self.over_keys)
         used, kept = A, None
@@ -200,40 +201,40 @@ class ProjectedAttention(ShowsWeights):
 
     def _may_look(
         self,
-        of_Q: Shape,
-        of_K: Shape,
+        steps: tuple[int, int],
         mask: Sequence[Array | None] | None,
         attention_mask: Array | None,
         use_causal_mask: bool,
     ) -> Array | None:
-        """Return M, True where a query may look at a key; None if it always may."""
-        queries, keys = ([shape[axis] for axis in self.along] for shape in (of_Q, of_K))
-        free = (1,) * (len(of_Q) - 2 - len(self.along))  # heads, and axes along which none looks
+        """Return M, True where a query may look at a key; None if it always may.
+
+        As Keras has it, masks meet as arrays do, by their last axes, and what they then lack of the
+        scores' axes is put in before those of queries and keys.
+        """
         allowed = []
-        if attention_mask is not None:
-            allowed.append(attention_mask.reshape(-1, *free, *queries, *keys))
         of_query, of_value, of_key = (*(mask or ()), None, None, None)[:3]
-        named = any(one is not None for one in (of_query, of_value, of_key))
-        if (named or use_causal_mask or self.sliding_window is not None) and self.along != (1,):
-            raise NoTwin(
-                f"layer {self.name!r}: a mask of the steps, a causal one, or a sliding window has "
-                "a twin only where attention goes along the first axis."
-            )
-        for one in (of_value, of_key):
-            if one is not None:
-                allowed.append(one.reshape(len(one), *free, 1, -1))
         if of_query is not None:
-            allowed.append(of_query.reshape(len(of_query), *free, -1, 1))
-        t, s = np.arange(queries[0])[:, None], np.arange(keys[0])
+            allowed.append(of_query[..., None])
+        allowed += [one[..., None, :] for one in (of_value, of_key) if one is not None]
+        t, s = np.arange(steps[0])[:, None], np.arange(steps[1])
         if use_causal_mask:
-            allowed.append((s <= t).reshape(1, *free, *queries, *keys))
+            allowed.append((s <= t)[None])
         if self.sliding_window is not None:
-            near = np.abs(t - s) < self.sliding_window
-            allowed.append(near.reshape(1, *free, *queries, *keys))
-        M = None
-        for one in allowed:
-            M = one if M is None else M & one
-        return M
+            allowed.append((np.abs(t - s) < self.sliding_window)[None])
+        if attention_mask is not None:
+            allowed.append(attention_mask != 0.0)
+        if not allowed:
+            return None
+        M = allowed[0]
+        for one in allowed[1:]:
+            M = M & one
+        before = M.ndim - 2 * len(self.along)
+        lacking = (1,) * (self.rank_of_scores - M.ndim)
+        return M.reshape(*M.shape[:before], *lacking, *M.shape[before:])
+
+    def further_masks(self, saved: Any) -> list[Any]:
+        """Give the mask of the weights that are shown: where they may look."""
+        return [saved[4]]
 
     def _for_each_query_head(self, K: Array) -> Array:
         """Repeat each head of keys or values for the query heads that share it."""
@@ -296,6 +297,7 @@ class ProjectedAttention(ShowsWeights):
         looked = "".join(t[axis - 1] for axis in self.along)
         seen = "".join(s[axis - 1] for axis in self.along)
         of_S = f"b{''.join(free)}n{looked}{seen}"
+        self.rank_of_scores = len(of_S)
         self.comparison = f"{of_Q},{of_K}->{of_S}"
         self.combination = f"{of_S},{of_K}->{of_Q}"
         places = tuple(range(-len(self.along), 0))
