@@ -76,12 +76,7 @@ class Graph(Weights):
         if twice:
             raise ValueError(f"Layers need different names. Two are called {twice[0]!r}.")
         super().__init__(ordered, dtype=dtype, trainable=trainable)
-        self.stateful = [
-            (index, layer)
-            for index, layer, _ in self._calls
-            if (layer.trainable or layer.moves_frozen)
-            and any(parameter.is_state for parameter in layer.parameters)
-        ]
+        self.stateful = [(index, layer) for index, layer, _ in self._calls if layer.keeps_state]
 
     def forward(
         self,

@@ -153,8 +153,6 @@ class Layer:
         Whether it makes whole numbers of whole numbers, which nothing rounds.
     takes_exact : bool
         Whether what it takes are numbers of things, which no precision rounds either.
-    moves_frozen : bool
-        Whether its state changes in training though it isn't trained itself.
     keeps_draws : bool
         Whether what it has once drawn serves all its calls.
     loss_scale : float
@@ -173,7 +171,6 @@ class Layer:
     makes_mask: bool = False
     gives_single: bool = False
     keeps_draws: ClassVar[bool] = False
-    moves_frozen: ClassVar[bool] = False
     masks_further: ClassVar[bool] = False
     has_costs_within: bool = False
     loss_scale: float = 1.0
@@ -259,6 +256,11 @@ class Layer:
         Their gradients, times ``loss_scale``, are `backward`'s own affair.
         """
         yield from ()
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a forward pass in training changes something, be the weights frozen or not."""
+        return any(parameter.is_state for parameter in self.parameters)
 
     def update_state(self, saved: Any) -> None:
         """Change the layer's state, in place, after a forward pass in training."""

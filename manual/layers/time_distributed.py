@@ -19,7 +19,8 @@ class TimeDistributed(Wrapper):
 
     Takes x of shape ``(batch, time, …)`` and returns y of shape ``(batch, time, …)``, where step t
     is the layer's output for step t, activation included. As in Keras the steps come one after the
-    other: a layer that draws draws anew for each, and moving averages move at each.
+    other: a layer that draws draws anew for each, and moving averages move at each. Whether the
+    layer within is frozen is its own affair: Keras hands down ``trainable`` only when it is set.
 
     Parameters
     ----------
@@ -43,8 +44,7 @@ class TimeDistributed(Wrapper):
         super().__init__(name=name, trainable=trainable, seed=seed)
         kind = twin("layer", keras_name(layer), f"layer {self.name!r}")
         assert issubclass(kind, Layer)
-        trains = trainable and layer["config"].get("trainable", True)
-        self.layer = kind.from_config({**layer["config"], "trainable": trains})
+        self.layer = kind.from_config(layer["config"])
         self._holds(self.layer)
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
@@ -89,6 +89,10 @@ class TimeDistributed(Wrapper):
         self.layer.loss_scale = self.loss_scale
         for _, _, kept in saved:
             yield from self.layer.costs_within(kept)
+
+    @property
+    def keeps_state(self) -> bool:
+        return self.layer.keeps_state
 
     def update_state(self, saved: Any) -> None:
         for _, _, kept in saved:
