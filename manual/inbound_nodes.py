@@ -42,6 +42,8 @@ def arguments_of(
 ) -> tuple[list[tuple[str, int, int]], dict[str, Any]]:
     """Read what a call was made on: the tensors in order, and what was given by name.
 
+    What a call says of ``training`` is passed over: ``fit`` in Keras tells every layer to train.
+
     Keras lists the tensors as they were written: one, a structure of them, or several arguments.
     """
     args = [_plain(value) for value in inbound_node["args"] if value is not None]

@@ -237,7 +237,10 @@ class Network(Graph):
         return self.optimizer.loss_scale(self.slots)
 
     def update(self) -> None:
-        """Move all weights along the gradients, then project the constrained ones."""
+        """Move all weights along the gradients, then project the constrained ones.
+
+        Keras projects at every step, also where gradients are only added up.
+        """
         assert self.optimizer is not None, "compile the network first"
         step = self.optimizer.step(self.iterations)
         tables = {

@@ -77,6 +77,8 @@ class L2(L1L2):
 class OrthogonalRegularizer(Regularizer):
     """Pulls the rows (or columns) of a matrix towards right angles between each other.
 
+    Keras fails on one of float64, to which it multiplies a number of float32.
+
     Parameters
     ----------
     factor : float

@@ -23,7 +23,8 @@ class Bidirectional(Wrapper):
     where step t has both layers' outputs for it; the width is twice a layer's where they are
     concatenated. With ``merge_mode=None`` they are two outputs. With ``return_state`` in the layers
     the states follow, the first layer's before the second's. Steps that a mask leaves out are zero
-    in a sequence, whatever the layers say of it.
+    in a sequence, whatever the layers say of it. Stateful layers can't return their states: Keras
+    raises a TypeError.
 
     Parameters
     ----------

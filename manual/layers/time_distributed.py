@@ -21,6 +21,7 @@ class TimeDistributed(Wrapper):
     is the layer's output for step t, activation included. As in Keras the steps come one after the
     other: a layer that draws draws anew for each, and moving averages move at each. Whether the
     layer within is frozen is its own affair: Keras hands down ``trainable`` only when it is set.
+    What its own activity_regularizer would cost is lost there.
 
     Parameters
     ----------

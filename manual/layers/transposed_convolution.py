@@ -35,7 +35,7 @@ class TransposedConvolution(SlidingKernel):
     - *valid* gives (n − 1) s + max(k, s), as if the last position had room for a stride;
     - *same* gives n s;
     - with an ``output_padding`` a, it is (n − 1) s + k + a for *valid*, and for *same*
-      (n − 1) s + a, plus 1 where k is odd.
+      (n − 1) s + a, plus 1 where k is odd: in Keras a stands in the place of what is left of s.
 
     Parameters
     ----------
