@@ -78,8 +78,7 @@ def record_layer(
     """
     calls = iter(names)
     costs_within = any(
-        part.activity_regularizer is not None
-        for part in layer._flatten_layers(include_self=False)
+        part.activity_regularizer is not None for part in layer._flatten_layers(include_self=False)
     )
     own_call = layer.call
     # The activations of a recurrent layer, or of a cell, are no step of their own.

@@ -250,7 +250,9 @@ class _Functional(_Model):
         if not any(by_hand for *_, by_hand in written):
             return {}, False
         if not isinstance(part, Layer):
-            raise NoTwin(f"The model {name!r} is called with a mask, which has no hand-derived twin.")
+            raise NoTwin(
+                f"The model {name!r} is called with a mask, which has no hand-derived twin."
+            )
         if written[0][0] == "mask":  # it stands for all inputs' masks
             return {place: mask for _, place, mask, _ in written}, True
         places = [part.tensor_arguments.index(one.removesuffix("_mask")) for one, *_ in written]

@@ -405,9 +405,7 @@ class MultiHeadAttention(ProjectedAttention):
             trainable=trainable,
         )
 
-    def apply(
-        self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any
-    ) -> Any:
+    def apply(self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any) -> Any:
         """Make the symbol of a call, in which Keras passes over a ``query_mask`` that is given."""
         at = {place: one for place, one in masks.at.items() if place}
         return super().apply(*inputs, call=call, masks=replace(masks, at=at), **named)

@@ -7,6 +7,7 @@ its update. All that a class of Keras takes are attached at once, with two value
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from typing import Any
 
 import keras
@@ -18,8 +19,6 @@ from sweep import ALL, Configuration
 
 from compare.coverage.public import options
 from compare.noise import Noisy
-from manual.layers import Layer
-from manual.registry import twins
 
 ATTACHED: dict[str, list[Any]] = {
     "_regularizer": [keras.regularizers.L1L2(0.3, 0.07), keras.regularizers.L2(0.05)],
@@ -32,26 +31,26 @@ for _one in ALL:
 
 def attachments(name: str, place: int) -> dict[str, Any]:
     """Return all options of a class that attach something, each with one of its values."""
-    taken = twins("layer")[name]
-    assert issubclass(taken, Layer)
     return {
         option: values[place]
         for option in options(getattr(keras.layers, name))
         for suffix, values in ATTACHED.items()
         if option.endswith(suffix)
-        and (option != "activity_regularizer" or taken.regularizes_activity)
     }
 
 
 def both(name: str, place: int, twin_of: Any) -> tuple[Any, Any, Mapping[str, Any]]:
-    """Return Keras's layer with all that is attached to it, its twin, and what is attached."""
+    """Return Keras's layer with all that is attached to it, its twin, and what is attached.
+
+    Keras can't write down what a layer gets by ``**kwargs``, where that isn't plain.
+    """
     one, attached = FIRST[name], attachments(name, place)
     make = one.table.make or getattr(keras.layers, name)
-    given = {key: value for key, value in attached.items() if key != "activity_regularizer"}
+    given = {key: value for key, value in attached.items() if key in signature(make).parameters}
     layer = make(**{**one.chosen(one.table.options), **given})
-    layer.activity_regularizer = attached.get("activity_regularizer")
-    if name == "ActivityRegularization":  # which has one already
-        layer.activity_regularizer = make(**one.chosen(one.table.options)).activity_regularizer
+    of_outputs = "activity_regularizer"
+    if of_outputs not in given and layer.activity_regularizer is None:  # some have one already
+        layer.activity_regularizer = attached.get(of_outputs)
     return layer, twin_of(layer, *one.shapes), attached
 
 
@@ -62,6 +61,8 @@ def penalty(by_hand: Any, xs: Any) -> tuple[Noisy, list[Noisy]]:
     if by_hand.activity_regularizer is not None:
         total = total + by_hand.activity_regularizer.forward(y) / float(len(y))
         dy = by_hand.activity_regularizer.backward(y) / float(len(y))
+    for cost in by_hand.costs_within(saved[0]):
+        total = total + cost
     dxs = gradients_of(by_hand, dy, saved)
     trained = [one for one in by_hand.parameters if one.trainable]
     for one in trained:
