@@ -88,7 +88,7 @@ def test_options_that_a_class_fills_in_or_doesnt_write_are_none() -> None:
 
 
 def test_what_another_way_of_making_it_takes_is_understood() -> None:
-    """A function of a Lambda isn't for its twin's constructor; an outer optimizer decays nothing."""
+    """A Lambda's function by its own way; what an outer optimizer is told to do, it does not."""
     understood = {one.name: one.understood for one in by_name()["Lambda"].options}
     assert understood["function"] and understood["arguments"]
     names = {one.name for one in by_name("optimizer")["LossScaleOptimizer"].options}
