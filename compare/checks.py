@@ -94,7 +94,7 @@ class StepCheck(UpdateCheck):
         reference.replay(drawn)
 
         saved = self.activations()
-        upstream = self.loss(whole_loss)
+        upstream = self.loss(whole_loss, saved)
         self.activation_gradients(saved, upstream)
         self.weight_gradients(whole_gradients)
         self.update(reference.updated_from(record.before, saved))
@@ -153,16 +153,15 @@ class StepCheck(UpdateCheck):
                 saved.append(None)
                 continue
             inputs = [taken[source] for source in node.inputs]
-            given, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
+            told, goes_on = node.told_masks(masks, self.places.value)
+            given, kept = self.reference.forward(node, inputs, told)
             saved.append(kept)
-            arriving = node.masks_into(self.values.__getitem__, masks)
-            single = len(inputs) == 1
-            made = node.layer.compute_mask(
-                inputs[0] if single else inputs, arriving[0] if single else arriving
-            )
+            made = node.layer.compute_mask(inputs[0] if len(inputs) == 1 else inputs, goes_on)
             if made is not None:
                 for place, mask in node.spread(index, made):
                     masks[place] = mask
+            for place, mask in node.further_masks(kept):
+                masks[place] = mask
             by = self.reference.derivation(node.layer, "forward", "forward")
             if isinstance(node.layer, Carried):  # by Keras: there is nothing to hold against it
                 continue
@@ -197,7 +196,7 @@ class StepCheck(UpdateCheck):
             output=output,
         )
 
-    def loss(self, whole_loss: Noisy) -> dict[int, Noisy]:
+    def loss(self, whole_loss: Noisy, saved: list[Any]) -> dict[int, Noisy]:
         """Compare the loss: on Keras's outputs (tape), and on the data (fit)."""
         total: Any = 0.0
         upstream: dict[int, Noisy] = {}
@@ -215,6 +214,8 @@ class StepCheck(UpdateCheck):
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
         self.of_activities = list(self.network.activity_penalties(self.values))
+        for cost in self.network.costs_within(saved):
+            total = total + cost
         for _, cost, _ in self.of_activities:
             total = total + cost
         penalty = self.network.regularization_loss() if self.network.regularized else None
@@ -349,7 +350,8 @@ class _Collected(StepCheck):
         whole = reference.gradients()
         reference.clear_gradients()
         reference.replay(drawn)
-        self.activation_gradients(self.activations(), self.loss(loss))
+        saved = self.activations()
+        self.activation_gradients(saved, self.loss(loss, saved))
         self.weight_gradients(whole)
         for name, gradient in kept.items():
             self.network.parameters[name].gradient = gradient

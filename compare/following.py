@@ -76,6 +76,7 @@ class Follower:
         self.on_step: Callable[[Report], None] | None = None
         self.manual_total = 0.0
         self.last: StepRecord | None = None
+        self.kept_draws: dict[str, np.ndarray] = {}
 
     def step(self, given: StepRecord) -> None:
         """Compare one step, then let the hand-written half take it on its own."""
@@ -96,6 +97,7 @@ class Follower:
             seeds=given.seeds,
             tensors=given.tensors,
         )
+        self._keep_draws(tape)
         with np.errstate(all="ignore"):
             own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
         agreement = self.recorded.agreement(record, tape, own_loss)
@@ -185,6 +187,15 @@ class Follower:
             self.report.add(record.epoch, 0, one)
         for one in first_slots:
             self.report.add(record.epoch, 0, one)
+
+    def _keep_draws(self, tape: dict[str, dict[str, np.ndarray]]) -> None:
+        """Add what cells have drawn at an earlier step, and keep: in Keras, if it runs eagerly."""
+        calls = {node.call for node in self.reference.network.nodes if node.layer.keeps_draws}
+        drawn = tape.get("draw", {})
+        own = {key: one for key, one in drawn.items() if key.rpartition("/")[0] in calls}
+        self.kept_draws.update(own)
+        if self.kept_draws:
+            tape["draw"] = {**self.kept_draws, **drawn}
 
     def _first_slots(self, record: StepRecord) -> list[Comparison]:
         """Compare what the optimizer remembers before it has made an update."""

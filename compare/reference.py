@@ -39,11 +39,16 @@ def replay(
     """
     for layer in network.layers:
         names = [node.call for node in network.nodes if node.layer is layer and node.is_run]
+        by_call = [
+            [array for key, array in drawn.items() if key.rpartition("/")[0] == name]
+            for name in names
+        ]
+        if layer.keeps_draws:
+            by_call = [own or by_call[0] for own in by_call]
         arrays = [
             np.asarray(array) if taken is None else taken(array, layer)
-            for name in names
-            for key, array in drawn.items()
-            if key.rpartition("/")[0] == name
+            for own in by_call
+            for array in own
         ]
         if arrays:
             layer.draws.replay(arrays)

@@ -17,6 +17,7 @@ from keras_models.optimizers import config_of
 from manual.configuration import KIND_OF_NUMBERS, Otherwise
 from manual.functions import Lambda
 from manual.heads import Head, of_each
+from manual.inbound_nodes import NOT_CARRIED
 from manual.metrics import Metric, OfLoss, OfReducedLoss
 from manual.network import Network
 from manual.registry import NoTwin, from_keras, keras_name, twins
@@ -48,6 +49,8 @@ def twin_network(
     config = model_config(model)
     for layer, its in functions.lambdas(model, config):
         its[Lambda.GRAPH] = functions.graph(layer)
+    for call, names in functions.masks_by_hand(model, config):
+        call[NOT_CARRIED] = names
     for operation, entry in functions.operations(model, config):
         entry[KIND_OF_NUMBERS] = functions.kind_of_numbers(operation)
     try:

@@ -49,6 +49,31 @@ def kind_of_numbers(operation: Any) -> str:
     return str(given if "float" in given or not inexact else inexact[0])
 
 
+def masks_by_hand(model: keras.Model, config: Config) -> Iterator[tuple[Config, list[str]]]:
+    """Yield calls with masks that their inputs can't have brought along, for they have none.
+
+    Each is a call's entry in the configuration, with the names of these masks.
+    """
+    entries = {_name(entry): entry for entry in config["layers"]}
+    for layer in getattr(model, "_functional", model).operations:
+        entry = entries.get(layer.name)
+        if entry is None:
+            continue
+        if naming.is_graph(layer):
+            yield from masks_by_hand(layer, entry["config"])
+        if len(entry.get("inbound_nodes", ())) != len(layer._inbound_nodes):
+            continue
+        for written, node in zip(entry["inbound_nodes"], layer._inbound_nodes, strict=True):
+            given = {
+                name: masks
+                for name, masks in node.arguments.kwargs.items()
+                if name.endswith("mask") and keras.tree.flatten(masks)
+            }
+            without = all(getattr(one, "_keras_mask", None) is None for one in node.input_tensors)
+            if given and without:
+                yield written, list(given)
+
+
 def _name(entry: Config) -> str:
     """Return the name in an entry; the configuration of a user's own layer may have none."""
     return str(entry["name"] if "name" in entry else entry["config"]["name"])

@@ -30,6 +30,8 @@ Trace = dict[str, dict[str, np.ndarray]]
 class Stepper:
     """Takes training steps of a compiled model under ``GradientTape``.
 
+    As the model does: of the same seed, a step that XLA compiles draws other numbers.
+
     Parameters
     ----------
     model : keras.Model

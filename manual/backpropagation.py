@@ -64,7 +64,10 @@ class Graph(Weights):
         self._calls = [
             (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
         ]
-        self._masked = any(node.layer.makes_mask or node.mask is not None for node in self.nodes)
+        self._masked = any(
+            node.layer.makes_mask or node.masks.at or (node.outputs and node.layer.masks_further)
+            for node in self.nodes
+        )
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
         twice = [name for name, n in Counter(node.name for node in self.nodes).items() if n > 1]
         if twice:
@@ -73,9 +76,7 @@ class Graph(Weights):
         self.stateful = [
             (index, layer)
             for index, layer, _ in self._calls
-            if layer.trainable
-            and any(parameter.is_state for parameter in layer.parameters)
-            and self.nodes[index].options.get("training", True)
+            if layer.keeps_state and self.nodes[index].options.get("training", True)
         ]
 
     def forward(
@@ -103,6 +104,8 @@ class Graph(Weights):
             given, run.saved[index] = layer.forward(taken, **told)
             for place, value in self.nodes[index].spread(index, given):
                 run.values[place] = replaced.get(place, value) if replaced else value
+            for place, mask in self.nodes[index].further_masks(run.saved[index]):
+                run.masks[place] = mask
         return run
 
     def handed(self, index: int | None, numbers: Any) -> Any:
@@ -114,15 +117,13 @@ class Graph(Weights):
 
     def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
         """Carry the masks on by one node; return what its layer has to be told of them."""
-        layer = self.nodes[index].layer
-        arriving = self.nodes[index].masks_into(run.values.__getitem__, run.masks)
-        mask: Any = arriving[0] if len(arriving) == 1 else arriving
-        made = layer.compute_mask(taken, mask)
+        node = self.nodes[index]
+        told, mask = node.told_masks(run.masks, run.values.__getitem__)
+        made = node.layer.compute_mask(taken, mask)
         if made is not None:
-            for place, one in self.nodes[index].spread(index, made):
+            for place, one in node.spread(index, made):
                 run.masks[place] = one
-        known = any(one is not None for one in arriving)
-        return {"mask": mask} if known and layer.takes_mask else {}
+        return told
 
     def backward(
         self,

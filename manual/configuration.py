@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
-from manual.inbound_nodes import MASKS, Config, TensorAt, arguments_of, calls_within, ends_of
+from manual.inbound_nodes import (
+    NOT_CARRIED,
+    Config,
+    TensorAt,
+    arguments_of,
+    calls_within,
+    ends_of,
+    masks_of,
+)
 from manual.layers import InputLayer, Layer, Symbol
+from manual.layers.base import GivenMasks
 from manual.operations import Operation, narrow_precision, read_call
 from manual.registry import NoTwin, keras_name, twin
 
@@ -102,6 +112,13 @@ class _Model:
             layer.precision = _precision(entry["config"].get("dtype"))
         return layer
 
+    def made(self, given: Any, part: Layer) -> list[Symbol]:
+        """Return the outputs of a call. Where they cost something, none may be left out."""
+        outputs = _listed(given)
+        if part.costs or (part.activity_regularizer is not None and len(outputs) > 1):
+            self.given_within += outputs
+        return outputs
+
     def within(
         self, model: _Model, sources: Sequence[Symbol], call: int, training: bool | None
     ) -> list[Symbol]:
@@ -109,12 +126,6 @@ class _Model:
         outputs = model.called(sources, call, training)
         self.given_within += [*outputs, *model.given_within]
         return outputs
-
-    def _kept(self, part: Layer, made: list[Symbol]) -> list[Symbol]:
-        """Return the symbols of a call; what costs something is run though nobody takes it."""
-        if part.costs:
-            self.given_within += made
-        return made
 
     def layers(self) -> Iterator[Layer]:
         """Give all layers that were made, in Keras's order."""
@@ -160,7 +171,7 @@ class _Sequential(_Model):
             if isinstance(part, _Model):
                 symbols = self.within(part, symbols, call, training)
             elif not isinstance(part, InputLayer):
-                symbols = _listed(part.apply(*symbols, call=call, **_told(training)))
+                symbols = self.made(part.apply(*symbols, call=call, **_told(training)), part)
         return symbols
 
 
@@ -173,7 +184,6 @@ class _Functional(_Model):
         self, sources: Sequence[Symbol], call: int, training: bool | None = None
     ) -> list[Symbol]:
         training = False if self.config.get(INFERS) else training
-        by_hand = _masks_by_hand(self)
         fed = zip(ends_of(self.config["input_layers"]), sources, strict=True)
         made: dict[tuple[str, int], list[Symbol]] = {
             (name, node): [symbol] for (name, node, _), symbol in fed
@@ -195,10 +205,12 @@ class _Functional(_Model):
                 for option, value in named.items()
             }
             given |= _told(training)
-            if (name, node) in by_hand:
-                given["mask"] = at(*by_hand[name, node])
+            masks, go_on = self._given_masks(name, node)
+            if masks:
+                of_symbols = {place: one and at(*one.history) for place, one in masks.items()}
+                given["masks"] = GivenMasks(of_symbols, go_on)
             try:
-                return self._kept(part, _listed(part.apply(*taken, call=number, **given)))
+                return self.made(part.apply(*taken, call=number, **given), part)
             except NoTwin as missing:  # of an option of the call
                 if self.otherwise is None:
                     raise
@@ -213,8 +225,6 @@ class _Functional(_Model):
         while waiting:  # one after the other: Python wouldn't go as deep as some networks are
             name, node = waiting[-1]
             before = [] if (name, node) in made else self._before(name, node)
-            if (name, node) in by_hand and (name, node) not in made:
-                before.append(by_hand[name, node][:2])
             missing = [one for one in before if one not in made]
             waiting += reversed(missing)
             if not missing:
@@ -237,7 +247,57 @@ class _Functional(_Model):
             return [(source, call) for source, call, _ in read_call(inbound, part.name)[0]]
         histories, named = arguments_of(inbound, part)
         histories += [value.history for value in named.values() if isinstance(value, TensorAt)]
+        masks, _ = self._given_masks(name, node)
+        histories += [one.history for one in masks.values() if one is not None]
         return [(source, call) for source, call, _ in histories]
+
+    def _given_masks(self, name: str, node: int) -> tuple[dict[int, TensorAt | None], bool]:
+        """Return the masks given to a call by hand, by its inputs' places; and whether they go on.
+
+        Keras writes down the operations by which a mask is made and carried on. It is a layer's
+        own, which the twin carries by itself, if all that is compared in them is what such a layer
+        takes, and the call's input has a mask.
+        """
+        inbound, part = self.entries[name]["inbound_nodes"][node], self.part(name)
+        written = [
+            (option, place, mask, option in inbound.get(NOT_CARRIED, ()) or self._is_made(mask))
+            for option, place, mask in masks_of(inbound)
+        ]
+        if not any(by_hand for *_, by_hand in written):
+            return {}, False
+        if not isinstance(part, Layer):
+            raise NoTwin(
+                f"The model {name!r} is called with a mask, which has no hand-derived twin."
+            )
+        if written[0][0] == "mask":  # it stands for all inputs' masks
+            return {place: mask for _, place, mask, _ in written}, True
+        places = [part.tensor_arguments.index(one.removesuffix("_mask")) for one, *_ in written]
+        pairs = zip(places, written, strict=True)
+        return {place: mask for place, (_, _, mask, by_hand) in pairs if by_hand}, False
+
+    def _is_made(self, mask: TensorAt | None) -> bool:
+        """Say whether something is compared to make a mask that no layer takes that makes one."""
+        waiting = [] if mask is None else [mask.history[:2]]
+        while waiting:
+            name, call = waiting.pop()
+            entry = self.entries[name]
+            if (name, call) in self._masked or entry["class_name"] in ("ZerosLike", "OnesLike"):
+                continue
+            if not is_operation(entry):
+                return True
+            waiting += calls_within(entry["inbound_nodes"][call]["args"])
+        return False
+
+    @cached_property
+    def _masked(self) -> set[tuple[str, int]]:
+        """What layers that make masks take."""
+        makers = [
+            entry
+            for name, entry in self.entries.items()
+            if not is_operation(entry) and getattr(self.part(name), "makes_mask", False)
+        ]
+        nodes = [node for entry in makers for node in entry["inbound_nodes"]]
+        return {history for node in nodes for history in calls_within(node["args"])}
 
 
 def _model(config: Config, path: str, otherwise: Otherwise | None) -> _Model:
@@ -280,49 +340,3 @@ def _told(training: bool | None) -> dict[str, Any]:
 
 def _listed(given: Any) -> list[Symbol]:
     return given if isinstance(given, list) else [given]
-
-
-def _masks_by_hand(model: _Model) -> dict[tuple[str, int], tuple[str, int, int]]:
-    """Find the masks that were made by hand: which call takes which tensor for its mask.
-
-    Keras writes down the operations by which a mask is made and carried on. It is a layer's own
-    if all that is compared in them is what such a layer takes: the twin carries those by itself.
-    """
-    entries = model.entries
-    layers = {name: model.part(name) for name, one in entries.items() if not is_operation(one)}
-    masked = {
-        history
-        for name, part in layers.items()
-        if isinstance(part, Layer) and part.makes_mask
-        for node in entries[name]["inbound_nodes"]
-        for history in calls_within(node["args"])
-    }
-
-    def compared(name: str, call: int) -> Iterator[tuple[str, int]]:
-        if name in layers:
-            yield name, call
-        elif entries[name]["class_name"] not in ("ZerosLike", "OnesLike"):
-            for history in calls_within(entries[name]["inbound_nodes"][call]["args"]):
-                yield from compared(*history)
-
-    found = {}
-    for name in layers:
-        for call, node in enumerate(entries[name]["inbound_nodes"]):
-            given = {option: node["kwargs"].get(option) for option in MASKS}
-            given = {key: mask for key, mask in given.items() if _is_told(mask)}
-            masks = list(calls_within(list(given.values())))
-            by_layers = bool(masks) and all(masked.issuperset(compared(*one)) for one in masks)
-            if given and not by_layers:
-                alone = len(list(calls_within(node["args"]))) == len(masks) == 1
-                fed = alone and isinstance(layers.get(masks[0][0]), InputLayer)
-                if set(given) != {"mask"} or not fed:
-                    raise NoTwin(
-                        f"The layer {name!r} is called with mask=…, a mask that no layer makes and "
-                        "that is no input of the model, which has no hand-derived twin."
-                    )
-                found[name, call] = tuple(given["mask"]["config"]["keras_history"])
-    return found
-
-
-def _is_told(mask: Any) -> bool:
-    return any(map(_is_told, mask)) if isinstance(mask, (list, tuple)) else mask is not None

@@ -42,6 +42,8 @@ class Function(Layer):
 class Lambda(Layer):
     """A function that is made of operations: they are run one after the other, and back again."""
 
+    reads = frozenset({"function", "arguments", "output_shape"})
+    """What `from_config` takes of Keras's options, though the constructor doesn't."""
     GRAPH = "graph"
     """Where in a layer's configuration the graph of its function stands, if somebody put it."""
 

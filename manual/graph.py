@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from manual.arrays import Array
 from manual.layers import InputLayer, Layer, Symbol
-from manual.registry import NoTwin
+from manual.layers.base import NO_MASKS, GivenMasks
 from manual.regularizers import Regularizer
 
 
@@ -37,9 +37,8 @@ class Node:
         What its output costs: the layer's ``activity_regularizer``, behind its activation.
     is_cost : bool
         Whether its output is itself added to the loss.
-    mask : int, optional
-        The position of the node whose output is the mask that it was given by hand: anything but
-        0 counts.
+    masks : GivenMasks
+        Those of its inputs' masks that the call is given, by the positions of nodes.
     """
 
     name: str
@@ -51,13 +50,7 @@ class Node:
     output: int = 0
     penalty: Regularizer | None = None
     is_cost: bool = False
-    mask: int | None = None
-
-    def masks_into(self, value: Callable[[int], Any], masks: Sequence[Any]) -> list[Any]:
-        """Return the mask of each input, as it arrives or as it was given by hand."""
-        if self.mask is not None:
-            return [value(self.mask) != 0]
-        return [masks[source] for source in self.inputs]
+    masks: GivenMasks = NO_MASKS
 
     @property
     def is_input(self) -> bool:
@@ -67,6 +60,31 @@ class Node:
     def is_run(self) -> bool:
         """Whether a map of its own gives it: it is neither fed, nor given by another node's."""
         return not self.is_input and not self.output
+
+    def told_masks(
+        self, masks: Sequence[Any], value: Callable[[int], Array]
+    ) -> tuple[dict[str, Any], Any]:
+        """Return what its layer is told of masks, and those that its output's is made of.
+
+        Parameters
+        ----------
+        masks : sequence of array or None
+            Of all nodes' outputs.
+        value : callable
+            Gives the output of the node at a position.
+        """
+        arriving = [masks[source] for source in self.inputs]
+        told = self.masks.told(arriving, value)
+        known = self.layer.takes_mask and any(one is not None for one in told)
+        goes_on = told if self.masks.go_on else arriving
+        return ({"mask": one_or_all(told)} if known else {}), one_or_all(goes_on)
+
+    def further_masks(self, saved: Any) -> Iterator[tuple[int, Any]]:
+        """Say what masks the map itself has made for outputs behind the first, and where."""
+        if self.outputs and self.layer.masks_further:
+            for place, mask in zip(self.outputs[1:], self.layer.further_masks(saved), strict=False):
+                if place is not None:
+                    yield place, mask
 
     def spread(self, index: int, given: Any) -> Iterator[tuple[int, Any]]:
         """Say where each of the things that its call gave belongs: outputs, or their masks."""
@@ -88,6 +106,11 @@ class Node:
         return arrived if any(one is not None for one in arrived) else None
 
 
+def one_or_all(masks: list[Any]) -> Any:
+    """Return a mask by itself where there is one input."""
+    return masks[0] if len(masks) == 1 else masks
+
+
 def in_causal_order(outputs: Sequence[Symbol]) -> list[Symbol]:
     """Return every symbol behind the outputs, each after the ones it depends on."""
     order: list[Symbol] = []
@@ -100,8 +123,7 @@ def in_causal_order(outputs: Sequence[Symbol]) -> list[Symbol]:
         elif id(symbol) not in seen:
             seen.add(id(symbol))
             stack.append((symbol, True))
-            sources = [*symbol.inputs, *([] if symbol.mask is None else [symbol.mask])]
-            stack.extend((source, False) for source in reversed(sources))
+            stack.extend((source, False) for source in reversed(list(symbol.sources)))
     return order
 
 
@@ -123,24 +145,12 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
         if symbol.of_several and not symbol.output:
             others = (further.get((id(symbol), one)) for one in range(1, symbol.of_several))
             outputs = (position[id(symbol)], *others)
-        if penalty is not None and None in outputs:
-            raise NoTwin(
-                f"layer {symbol.layer.name!r}: its activity_regularizer has no hand-derived twin "
-                "where an output of the layer isn't used."
-            )
+        masks = replace(
+            symbol.masks,
+            at={place: one and position[id(one)] for place, one in symbol.masks.at.items()},
+        )
         several = outputs, symbol.output
         is_cost = symbol.layer.costs and symbol.output == symbol.of_several - 1
-        nodes.append(
-            Node(
-                name,
-                call,
-                symbol.layer,
-                inputs,
-                symbol.options,
-                *several,
-                penalty,
-                is_cost,
-                None if symbol.mask is None else position[id(symbol.mask)],
-            )
-        )
+        told = symbol.options, *several, penalty, is_cost, masks
+        nodes.append(Node(name, call, symbol.layer, inputs, *told))
     return nodes

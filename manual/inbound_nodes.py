@@ -25,6 +25,9 @@ def ends_of(entry: Any) -> list[tuple[str, int, int]]:
 
 MASKS = ("mask", "query_mask", "value_mask", "key_mask")
 """Arguments in which Keras hands over the masks that layers make; the twin carries its own."""
+NOT_CARRIED = "not_carried"
+"""Where in the entry of a call stands which of its masks its inputs can't have brought along, if
+somebody put it there."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ def arguments_of(
     inbound_node: Config, part: object
 ) -> tuple[list[tuple[str, int, int]], dict[str, Any]]:
     """Read what a call was made on: the tensors in order, and what was given by name.
+
+    What a call says of ``training`` is passed over: ``fit`` in Keras tells every layer to train.
 
     Keras lists the tensors as they were written: one, a structure of them, or several arguments.
     """
@@ -62,6 +67,22 @@ def arguments_of(
         if not all(isinstance(one, TensorAt) for one in flat):
             given["initial_state"] = "numbers"
     return [one.history for one in flat if isinstance(one, TensorAt)], given
+
+
+def masks_of(inbound_node: Config) -> Iterator[tuple[str, int, TensorAt | None]]:
+    """Give the masks that a call was made with: in which argument, at which place of a list.
+
+    Keras doesn't say which of them its inputs brought along.
+    """
+    for option in MASKS:
+        value = _plain(inbound_node["kwargs"].get(option))
+        listed = value if isinstance(value, list) else [value]
+        if all(one is None for one in listed):
+            continue
+        for place, one in enumerate(listed):
+            if one is not None and not isinstance(one, TensorAt):
+                raise NoTwin(f"A layer is called with {option}=…, a mask that is no tensor.")
+            yield option, place, one
 
 
 def _is_listed(value: Any) -> bool:

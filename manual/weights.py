@@ -49,7 +49,7 @@ class Weights:
                 self.parameters[name], self.owners[name] = parameter, layer
         if trainable is not None:
             for name, parameter in self.parameters.items():
-                parameter.trainable = parameter.trainable and name in trainable
+                parameter.trainable = name in trainable and not parameter.is_state
         self._lay_out(dtype)
 
     def _lay_out(self, dtype: str) -> None:

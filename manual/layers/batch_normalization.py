@@ -107,6 +107,10 @@ class BatchNormalization(Standardization):
     def backward(self, dy: Array, saved: Any) -> Array:
         return self.standardize_backward(dy, saved)
 
+    @property
+    def keeps_state(self) -> bool:
+        return self.trainable  # a frozen one is frozen whole
+
     def update_state(self, saved: Any) -> None:
         *_, of = saved
         for moving, new in ((self.moving_mean, of.mean), (self.moving_variance, of.variance)):

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from manual import sums
 from manual.arrays import Array, in_any_way, summed_products
+from manual.bias import misplaced_axis
 from manual.constraints import Constraint
 from manual.layers.base import Shape
 from manual.layers.columns import by_axis, columns, from_rows, in_rows, put_back, rows_back
@@ -127,6 +129,22 @@ class SlidingKernel(SpatialLayer):
         """Return the kernel's shape for an input with so many channels."""
         raise NotImplementedError
 
+    # ------------------------------------------------------------------ the bias, as Keras adds it
+
+    def is_misplaced(self, shape: Shape) -> bool:
+        """Say whether Keras adds the bias along the last axis of space, given z's shape."""
+        first = self.data_format == "channels_first"
+        kept = (self.filters, *(1,) * self.rank)
+        return first and misplaced_axis(kept, (shape[0], shape[-1], *shape[1:-1])) is not None
+
+    def bias_at(self, shape: Shape) -> Array:
+        """Return the bias, lying as it is added to z of a shape with the channels last."""
+        return self.bias.value[:, None] if self.is_misplaced(shape) else self.bias.value
+
+    def bias_gradient(self, dz: Array) -> Array:
+        """Return the bias's gradient for dz with the channels last."""
+        return sums.over_rows(np.moveaxis(dz, -2, -1) if self.is_misplaced(dz.shape) else dz)
+
 
 class Convolution(SlidingKernel):
     """A convolution over any number of spatial axes, z = x ⋆ W + b.
@@ -166,15 +184,18 @@ class Convolution(SlidingKernel):
         rows = correlate(taken, self.kernel.value, self.groups)
         z = from_rows(rows, self.windows.positions(space))
         if self.use_bias:
-            z += self.bias.value
+            z += self.bias_at(z.shape)
         return self._in_format(z), (taken, space)
 
     def backward(self, dz: Array, saved: Any) -> Array:
         taken, space = saved
-        rows, W = in_rows(self._channels_last(dz)), self.kernel.value
+        dz = self._channels_last(dz)
+        rows, W = in_rows(dz), self.kernel.value
         self.kernel.gradient += kernel_gradient(taken, rows, W.shape, self.groups)
         if self.use_bias:
-            self.bias.gradient += rows.sum(axis=(0, 2))
+            misplaced = self.is_misplaced(dz.shape)
+            db = self.bias_gradient(dz) if misplaced else rows.sum(axis=(0, 2))
+            self.bias.gradient += db
         return self._in_format(correlate_back(self.windows, rows, space, W, self.groups))
 
 

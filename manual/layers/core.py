@@ -115,7 +115,10 @@ class Dense(Layer):
 
 @twin_of("Activation")
 class Activation(Layer):
-    """An activation function as a layer of its own."""
+    """An activation function as a layer of its own.
+
+    Keras takes the output's shape for that of the input, which it isn't for ``glu``.
+    """
 
     def __init__(
         self,

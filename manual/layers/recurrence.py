@@ -42,6 +42,7 @@ class OverTime(Layer):
     """
 
     takes_mask = True
+    keeps_draws = False
     tensor_arguments = ("sequences", "initial_state")
     call_options = frozenset({"masked"})
 

@@ -48,7 +48,7 @@ class Dropout(Layer):
     """Sets a share of the inputs to 0 and makes up for it by enlarging the others.
 
     Srivastava et al. 2014, in the "inverted" form: the scaling happens in training, so that
-    nothing has to be done at inference. An element is kept where a uniform draw u is at least
+    nothing has to be done at inference. Keras keeps an element where a uniform draw u is at least
     ``rate``.
 
     Parameters

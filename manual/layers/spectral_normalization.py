@@ -51,7 +51,7 @@ class SpectralNormalization(Wrapper):
         kind = twin("layer", keras_name(layer), f"layer {self.name!r}")
         assert issubclass(kind, Layer)
         self.layer = kind.from_config(layer["config"])
-        if not (trainable and self.layer.trainable):
+        if not self.layer.trainable:
             raise NoTwin(f"layer {self.name!r}: a frozen kernel that is normalized has no twin.")
         if self.layer.activity_regularizer is not None:
             raise NoTwin(

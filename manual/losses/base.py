@@ -82,7 +82,7 @@ class Loss:
             values as y meets p. Where the whole batch has a single value, each weight counts it
             once.
         mask : array of bool with one entry per value
-            Where it is False, the value doesn't count. A mean is taken over the others, whatever
+            Where it is False, the value doesn't count. Keras takes a mean over the others, whatever
             weights they have.
         """
         given = p.shape
