@@ -164,3 +164,12 @@ def test_a_mask_that_is_fed() -> None:
     report = compare.lockstep(model, [X, counts], Y, batch_size=4)
     report.raise_if_different()
     assert report.unverified == []
+
+
+def test_numbers_that_count_from_the_end_of_a_table() -> None:
+    model = keras.Sequential([keras.Input((3,), dtype="int32"), layers.Embedding(5, 2, name="e")])
+    model.add(layers.Flatten())
+    model.add(layers.Dense(2))
+    model.compile("adam", "mse")
+    words = np.array([[0, -1, 4], [-1, -1, 2], [3, 1, -5], [4, 4, -1]])
+    compare.lockstep(model, words, Y[:4], batch_size=4, epochs=2).raise_if_different()
