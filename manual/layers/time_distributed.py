@@ -86,7 +86,7 @@ class TimeDistributed(Wrapper):
         return np.stack(dxs, axis=1)
 
     def costs_within(self, saved: Any) -> Iterator[Array]:
-        """Give what activities inside a model cost; in Keras those of a single layer cost nothing."""
+        """Give what activities inside a model cost; in Keras a single layer's cost nothing."""
         self.layer.loss_scale = self.loss_scale
         for _, _, kept in saved:
             yield from self.layer.costs_within(kept)
