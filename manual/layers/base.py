@@ -153,8 +153,8 @@ class Layer:
         Whether it makes whole numbers of whole numbers, which nothing rounds.
     takes_exact : bool
         Whether what it takes are numbers of things, which no precision rounds either.
-    moves_frozen : bool
-        Whether its state changes in training though it isn't trained itself.
+    always_moves : bool
+        Whether its state changes at inference, too, and though it isn't trained itself.
     keeps_draws : bool
         Whether what it has once drawn serves all its calls.
     loss_scale : float
@@ -173,7 +173,7 @@ class Layer:
     makes_mask: bool = False
     gives_single: bool = False
     keeps_draws: ClassVar[bool] = False
-    moves_frozen: ClassVar[bool] = False
+    always_moves: ClassVar[bool] = False
     masks_further: ClassVar[bool] = False
     has_costs_within: bool = False
     loss_scale: float = 1.0
