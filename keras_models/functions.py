@@ -69,9 +69,7 @@ def masks_by_hand(model: keras.Model, config: Config) -> Iterator[tuple[Config, 
                 for name, masks in node.arguments.kwargs.items()
                 if name.endswith("mask") and keras.tree.flatten(masks)
             }
-            without = all(
-                getattr(one, "_keras_mask", None) is None for one in node.input_tensors
-            )
+            without = all(getattr(one, "_keras_mask", None) is None for one in node.input_tensors)
             if given and without:
                 yield written, list(given)
 

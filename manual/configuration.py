@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -185,7 +185,7 @@ class _Functional(_Model):
             taken = [at(*history) for history in histories]
             if isinstance(part, _Model):
                 return self.within(part, taken, number)
-            given = {
+            given: dict[str, Any] = {
                 option: at(*value.history) if isinstance(value, TensorAt) else value
                 for option, value in named.items()
             }
@@ -236,7 +236,7 @@ class _Functional(_Model):
         return [(source, call) for source, call, _ in histories]
 
     def _given_masks(self, name: str, node: int) -> tuple[dict[int, TensorAt | None], bool]:
-        """Return the masks that a call is given by hand, by its inputs' places; do they go on?
+        """Return the masks that a call is given by hand, by its inputs' places, and if they go on.
 
         Keras writes down the operations by which a mask is made and carried on. It is a layer's
         own, which the twin carries by itself, if all that is compared in them is what such a layer
@@ -250,7 +250,9 @@ class _Functional(_Model):
         if not any(by_hand for *_, by_hand in written):
             return {}, False
         if not isinstance(part, Layer):
-            raise NoTwin(f"The model {name!r} is called with a mask, which has no hand-derived twin.")
+            raise NoTwin(
+                f"The model {name!r} is called with a mask, which has no hand-derived twin."
+            )
         if written[0][0] == "mask":  # it stands for all inputs' masks
             return {place: mask for _, place, mask, _ in written}, True
         places = [part.tensor_arguments.index(one.removesuffix("_mask")) for one, *_ in written]

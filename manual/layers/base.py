@@ -308,9 +308,7 @@ class Layer:
         self.calls += 1
         return self.apply(*inputs, call=self.calls - 1, **named)
 
-    def apply(
-        self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any
-    ) -> Any:
+    def apply(self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any) -> Any:
         """Make the symbol of one numbered call, followed by the activation if there is one."""
         if masks.at and not self.takes_mask:
             raise NoTwin(f"layer {self.name!r}: it is given a mask, of which its twin takes none.")

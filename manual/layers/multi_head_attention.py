@@ -15,7 +15,7 @@ from manual.einsum import einsum, einsum_gradients
 from manual.layers.attention import ShowsWeights, enlarging, kept_of
 from manual.layers.base import NO_MASKS, GivenMasks, Parameter, Shape, Symbol, several
 from manual.layers.einsum_dense import Projection, glorot
-from manual.registry import NoTwin, twin_of
+from manual.registry import twin_of
 from manual.regularizers import Regularizer
 
 LOWEST = -0.7 * 3.38953e38
@@ -405,9 +405,7 @@ class MultiHeadAttention(ProjectedAttention):
             trainable=trainable,
         )
 
-    def apply(
-        self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any
-    ) -> Any:
+    def apply(self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any) -> Any:
         """Make the symbol of a call, in which Keras passes over a ``query_mask`` that is given."""
         at = {place: one for place, one in masks.at.items() if place}
         return super().apply(*inputs, call=call, masks=replace(masks, at=at), **named)

@@ -85,7 +85,7 @@ class TimeDistributed(Wrapper):
         return np.stack(dxs, axis=1)
 
     def costs_within(self, saved: Any) -> Iterator[Array]:
-        """Give what activities inside a model cost; a single layer's cost nothing here, as in Keras."""
+        """Give what activities inside a model cost; those of a layer cost nothing, as in Keras."""
         self.layer.loss_scale = self.loss_scale
         for _, _, kept in saved:
             yield from self.layer.costs_within(kept)
