@@ -249,9 +249,10 @@ class StepCheck(UpdateCheck):
                 parts[head.reads].append((upstream.pop(head.reads), origin))
         for index, _, gradient in self.of_activities:
             node = self.network.nodes[index]
-            by = self.reference.derivation(node.penalty, "gradient", "backward")
+            owner: Any = node.layer if node.is_cost else node.penalty
+            by = self.reference.derivation(owner, "gradient", "backward")
             takes = [("activation", node.name)]
-            parts[index].append((gradient, Origin(by, node.penalty, takes=takes)))
+            parts[index].append((gradient, Origin(by, owner, takes=takes)))
         arrived: list[Noisy | None] = [None] * len(self.network.nodes)
         for index in reversed(range(len(self.network.nodes))):
             node = self.network.nodes[index]

@@ -150,7 +150,7 @@ def lockstep(
 
     build(model, source.example[0])
     drawing = random.getstate()  # what fit shuffles a PyDataset by, and copies of layers draw from
-    graph = graph_for(model, source.example[0])
+    graph = graph_for(model, source.example[0], strict=strict)
     ends = Ends(graph, dtype)
     xs = ends.of_inputs(source.example[0])
     shapes = check_inputs(graph, xs)

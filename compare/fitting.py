@@ -13,8 +13,9 @@ from compare.errors import BadInput, in_a_sentence
 from compare.following import Follower
 from compare.report import Report
 from compare.sources import Source
-from compare.twins import model_config
-from keras_models.graphs import NoGraph, build_for, graph_of, tells_graph
+from compare.twins import has_twin, model_config
+from keras_models.graphs import build_for, graph_of, tells_graph
+from keras_models.symbols import NoGraph
 
 
 def build(model: keras.Model, x: Any) -> None:
@@ -27,20 +28,27 @@ def build(model: keras.Model, x: Any) -> None:
         ) from error
 
 
-def graph_for(model: keras.Model, x: Any) -> keras.Model:
-    """Return the model, or the graph of it where it is subclassed."""
-    if not tells_graph(model):
-        try:
-            graph = graph_of(model, x)
-        except NoGraph as error:
+def graph_for(model: keras.Model, x: Any, *, strict: bool = False) -> keras.Model:
+    """Return the model, or the graph of it where it is subclassed or has a user's own layers.
+
+    With ``strict`` operations without a twin are left as they are, to be refused.
+    """
+
+    def is_known(part: Any) -> bool:
+        return has_twin(part) or (strict and not isinstance(part, keras.layers.Layer))
+
+    try:
+        graph = graph_of(model, x, is_known)
+    except NoGraph as error:
+        if tells_graph(model):
+            graph = model
+        else:
             raise BadInput(
                 f"The subclassed model {model.name!r} ({type(model).__name__}) {error}. Write it "
                 "as a Sequential or Functional model, or let its call only call layers."
             ) from None
-        model_config(graph)
-        return graph
-    model_config(model)
-    return model
+    model_config(graph)
+    return graph
 
 
 @contextmanager

@@ -164,8 +164,8 @@ class Reference:
         if self.is_mixed:
             inputs = [self._brought_to(node.layer, one) for one in inputs]
         taken = inputs[0] if len(inputs) == 1 else inputs
-        told = {**node.options, **(options or {})}
-        value, saved = node.layer.forward(taken, training=True, **told)
+        told = {"training": True, **node.options, **(options or {})}
+        value, saved = node.layer.forward(taken, **told)
         if not isinstance(value, (list, Noisy)):  # whole numbers, made without any rounding
             value = self.exact(value)
         return value, saved

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.errors import BadInput
+from compare.errors import BadInput, in_a_sentence
 from compare.working_precision import UNIT_ROUNDOFF
 from keras_models import functions, naming
 from keras_models.losses import loss_config
@@ -20,7 +20,7 @@ from manual.heads import Head, of_each
 from manual.inbound_nodes import NOT_CARRIED
 from manual.metrics import Metric, OfLoss, OfReducedLoss
 from manual.network import Network
-from manual.registry import NoTwin, from_keras, keras_name
+from manual.registry import NoTwin, from_keras, keras_name, twins
 
 
 def twin_network(
@@ -84,6 +84,19 @@ def copy_constants(network: Network, model: keras.Model) -> None:
                 layers[path].given = given  # type: ignore[attr-defined]
 
 
+def has_twin(part: Any) -> bool:
+    """Say whether there is a twin of the class of a layer or of an operation.
+
+    A user's own class may have the name of one of Keras's.
+    """
+    of_operations = type(part).__module__.startswith("keras.src.ops.")
+    known = twins("operation" if of_operations else "layer")
+    name, registered = type(part).__name__, keras.saving.get_registered_name(type(part))
+    own = not type(part).__module__.startswith(("keras.", "keras_models."))
+    found = known.get(registered if ">" in registered else name)
+    return found is not None and not (own and found.__module__.startswith("manual."))
+
+
 def check_model(model: Any) -> None:
     """Refuse what isn't a compiled model that Keras itself trains, on one device."""
     if not isinstance(model, keras.Model):
@@ -126,7 +139,12 @@ def model_config(model: Any) -> dict[str, Any]:
             f"The layer {twice!r} lies in several of the models that {model.name!r} is made of, "
             "which its configuration doesn't tell: use it in one of them."
         )
-    config: dict[str, Any] = model.get_config()
+    try:
+        config: dict[str, Any] = model.get_config()
+    except NotImplementedError as error:
+        raise BadInput(
+            f"The model {model.name!r} holds a layer that can't be copied: {in_a_sentence(error)}"
+        ) from None
     return config
 
 

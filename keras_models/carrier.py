@@ -143,6 +143,8 @@ class Carrier:
                 options = dict(question.options)
                 if layer._call_has_training_arg:
                     options["training"] = question.training
+                # Layers within look there for what the layer around them isn't told.
+                layer._get_call_context().set_value("training", question.training)
                 layer._clear_losses()
                 given = layer(*taken, **options)
                 own = len(layer.losses) - len(layer._get_regularization_losses())

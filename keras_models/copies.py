@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_models import naming
+from keras_models.pieces import OneOperation
 
 
 class CannotRun(Exception):
@@ -29,7 +30,8 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     compiled, model.compiled = model.compiled, False  # the copy shall not be, and a metric's
     try:  # configuration can't always be read back: that of AUC with label_weights
         remade = partial(_remade, dtype=dtype)
-        copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
+        with keras.saving.custom_object_scope(_own_classes(model)):
+            copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     finally:
         model.compiled = compiled
     originals = dict(naming.layers(model))
@@ -51,6 +53,12 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     return copy
 
 
+def _own_classes(model: keras.Model) -> dict[str, type]:
+    """Return the classes of layers that Keras has not made, by which it reads configurations."""
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    return {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras")}
+
+
 def _remade(layer: Any, dtype: str | None) -> Any:
     """Make a layer anew; an operation, of which masks are made, has no dtype."""
     config = layer.get_config()
@@ -65,6 +73,10 @@ def _remade(layer: Any, dtype: str | None) -> Any:
             arguments=layer.arguments,
             name=layer.name,
             dtype=config["dtype"],
+        )
+    if isinstance(layer, OneOperation):
+        return OneOperation(
+            layer.operation, *layer.arguments, name=layer.name, dtype=config["dtype"]
         )
     made = type(layer).from_config(config)
     made.name = layer.name  # which the configuration of a user's own layer may not have

@@ -189,7 +189,10 @@ def rules_of(model: keras.Model) -> list[tuple[Any, dict[str, Any]]]:
     outer = model.optimizer
     if not outer.built:  # to build twice would double what belongs to no weight
         outer.build(model.trainable_variables)
-    named = dict(zip(trainable_names(model), model.trainable_variables, strict=True))
+    # The optimizer of a model that was followed has the weights in the model's order.
+    order = {id(one): place for place, one in enumerate(outer._trainable_variables)}
+    pairs = zip(trainable_names(model), model.trainable_variables, strict=True)
+    named = dict(sorted(pairs, key=lambda pair: order.get(id(pair[1]), 0)))
     if not isinstance(outer, keras.optimizers.MultiOptimizer):
         return [(getattr(outer, "inner_optimizer", outer), named)]
     places = {

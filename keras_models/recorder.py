@@ -158,10 +158,12 @@ class Recorder(keras.callbacks.Callback):
         model.train_function = train_function
         if self.on_validation is not None:
             self._watch_validation()
-        self._weights = naming.weights(self.graph or model)
-        self._slots = naming.slots(model)
-        self._seeds = naming.seeds(self.graph or model)
-        self._names = naming.trainable_names(model)
+        graph = self.graph or model
+        self._weights = naming.weights(graph)
+        self._slots = naming.slots(graph)
+        self._seeds = naming.seeds(graph)
+        names = {id(variable): name for name, variable in self._weights.items()}
+        self._names = [names[id(variable)] for variable in model.trainable_variables]
         self._carried = [name for name in self._weights if "/rnn_state/" in name]
         self._read()
 
@@ -327,7 +329,7 @@ class Recorder(keras.callbacks.Callback):
         """Run the model's own training step; return what passes through it beside its logs."""
         model, optimizer = self.model, self.model.optimizer
         own_apply, own_compute_loss = optimizer.apply, model.compute_loss
-        rate = learning_rate(model)  # callbacks may have changed it
+        rate = learning_rate(self.graph or model)  # callbacks may have changed it
         seen: dict[_Key, tuple[Any, Any]] = {}
         rows: dict[str, tuple[Any, Any]] = {}
 

@@ -55,10 +55,7 @@ class Graph(Weights):
     ) -> None:
         inputs = [inputs] if isinstance(inputs, Symbol) else list(inputs)
         outputs = [outputs] if isinstance(outputs, Symbol) else list(outputs)
-        order = in_causal_order([*outputs, *unused])
-        without_use = [symbol for symbol in inputs if symbol not in order]
-        if without_use:
-            raise ValueError(f"No output depends on the input {without_use[0].layer.name!r}.")
+        order = in_causal_order([*outputs, *unused, *inputs])
         place = {id(symbol): index for index, symbol in enumerate(order)}
         self.nodes: list[Node] = nodes_of(order)
         self.inputs = [place[id(symbol)] for symbol in inputs]
@@ -81,6 +78,7 @@ class Graph(Weights):
             for index, layer, _ in self._calls
             if (layer.trainable or layer.always_moves)
             and any(parameter.is_state for parameter in layer.parameters)
+            and (self.nodes[index].options.get("training", True) or layer.always_moves)
         ]
 
     def forward(
@@ -104,7 +102,8 @@ class Graph(Weights):
             options = self.nodes[index].options
             if self._masked:
                 options = {**options, **self.mask_options(run, index, taken)}
-            given, run.saved[index] = layer.forward(taken, training=training, **options)
+            told = {"training": training, **options}
+            given, run.saved[index] = layer.forward(taken, **told)
             for place, value in self.nodes[index].spread(index, given):
                 run.values[place] = replaced.get(place, value) if replaced else value
             for place, mask in self.nodes[index].further_masks(run.saved[index]):

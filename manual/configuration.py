@@ -25,6 +25,8 @@ Otherwise = Callable[[Config, str, NoTwin], Layer]
 and what is missing; it may raise that."""
 
 
+INFERS = "infers"
+"""Where in the configuration of a model stands that it is in inference at all times."""
 KIND_OF_NUMBERS = "kind_of_numbers"
 """Where in the entry of an operation stands what dtype it gives, if somebody put it there: Keras
 writes down of what its inputs are alone."""
@@ -95,6 +97,7 @@ class _Model:
         try:
             kind = "operation" if is_operation(entry) else "layer"
             layer_class = twin(kind, name, f"the {kind} {path!r}")
+            _check_whose(entry, layer_class)
             layer: Layer = layer_class.from_config(entry["config"])  # type: ignore[attr-defined]
         except NoTwin as missing:
             if self.otherwise is None:
@@ -109,18 +112,19 @@ class _Model:
             layer.precision = _precision(entry["config"].get("dtype"))
         return layer
 
-    def made(self, given: Any, part: Layer) -> list[Symbol]:
-        """Return the outputs of a call. Where each costs something, none may be left out."""
-        outputs = _listed(given)
-        if part.activity_regularizer is not None and len(outputs) > 1:
-            self.given_within += outputs
-        return outputs
-
-    def within(self, model: _Model, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def within(
+        self, model: _Model, sources: Sequence[Symbol], call: int, training: bool | None
+    ) -> list[Symbol]:
         """Call a model within this one."""
-        outputs = model.called(sources, call)
+        outputs = model.called(sources, call, training)
         self.given_within += [*outputs, *model.given_within]
         return outputs
+
+    def _kept(self, part: Layer, made: list[Symbol]) -> list[Symbol]:
+        """Return the symbols of a call; what costs something is run though nobody takes it."""
+        if part.costs or (part.activity_regularizer is not None and len(made) > 1):
+            self.given_within += made
+        return made
 
     def layers(self) -> Iterator[Layer]:
         """Give all layers that were made, in Keras's order."""
@@ -135,8 +139,13 @@ class _Model:
         """Return the layers by which numbers come in."""
         raise NotImplementedError
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
-        """Make the symbols of one numbered call; return those of its outputs."""
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
+        """Make the symbols of one numbered call; return those of its outputs.
+
+        ``training`` is what the model was told, whatever the network does.
+        """
         raise NotImplementedError
 
 
@@ -153,13 +162,16 @@ class _Sequential(_Model):
             first = InputLayer(batch_shape=shape, name="input")
         return [first]
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
         symbols = list(sources)
         for part in map(self.part, self.entries):
             if isinstance(part, _Model):
-                symbols = self.within(part, symbols, call)
+                symbols = self.within(part, symbols, call, training)
             elif not isinstance(part, InputLayer):
-                symbols = self.made(part.apply(*symbols, call=call), part)
+                made = part.apply(*symbols, call=call, **_told(training))
+                symbols = self._kept(part, _listed(made))
         return symbols
 
 
@@ -168,7 +180,10 @@ class _Functional(_Model):
         layers = [self.part(name) for name, *_ in ends_of(self.config["input_layers"])]
         return [layer for layer in layers if isinstance(layer, InputLayer)]
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
+        training = False if self.config.get(INFERS) else training
         fed = zip(ends_of(self.config["input_layers"]), sources, strict=True)
         made: dict[tuple[str, int], list[Symbol]] = {
             (name, node): [symbol] for (name, node, _), symbol in fed
@@ -184,17 +199,18 @@ class _Functional(_Model):
             histories, named = arguments_of(nodes[node], part)
             taken = [at(*history) for history in histories]
             if isinstance(part, _Model):
-                return self.within(part, taken, number)
+                return self.within(part, taken, number, training)
             given: dict[str, Any] = {
                 option: at(*value.history) if isinstance(value, TensorAt) else value
                 for option, value in named.items()
             }
+            given |= _told(training)
             masks, go_on = self._given_masks(name, node)
             if masks:
                 of_symbols = {place: one and at(*one.history) for place, one in masks.items()}
                 given["masks"] = GivenMasks(of_symbols, go_on)
             try:
-                return self.made(part.apply(*taken, call=number, **given), part)
+                return self._kept(part, _listed(part.apply(*taken, call=number, **given)))
             except NoTwin as missing:  # of an option of the call
                 if self.otherwise is None:
                     raise
@@ -307,6 +323,19 @@ def is_operation(entry: Config) -> bool:
 def _name(entry: Config) -> str:
     """Return the name of a layer, which an operation has outside its configuration too."""
     return str(entry["name"] if "name" in entry else entry["config"]["name"])
+
+
+def _check_whose(entry: Config, layer_class: type) -> None:
+    """Refuse to take a user's own class for one of Keras's that has the same name."""
+    of_keras = str(entry.get("module") or "keras").startswith("keras")
+    if layer_class.__module__.startswith("manual.") and not of_keras:
+        raise NoTwin(
+            f"The class {entry['class_name']!r} is none of Keras's, and has no hand-derived twin."
+        )
+
+
+def _told(training: bool | None) -> dict[str, Any]:
+    return {} if training is None else {"training": training}
 
 
 def _listed(given: Any) -> list[Symbol]:

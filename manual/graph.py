@@ -35,6 +35,8 @@ class Node:
         Which of its call's outputs this is. Only the first is run, and gives them all.
     penalty : Regularizer, or None
         What its output costs: the layer's ``activity_regularizer``, behind its activation.
+    is_cost : bool
+        Whether its output is itself added to the loss.
     masks : GivenMasks
         Those of its inputs' masks that the call is given, by the positions of nodes.
     """
@@ -47,6 +49,7 @@ class Node:
     outputs: tuple[int | None, ...] = ()
     output: int = 0
     penalty: Regularizer | None = None
+    is_cost: bool = False
     masks: GivenMasks = NO_MASKS
 
     @property
@@ -147,6 +150,7 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
             at={place: one and position[id(one)] for place, one in symbol.masks.at.items()},
         )
         several = outputs, symbol.output
-        told = symbol.options, *several, penalty, masks
+        is_cost = symbol.layer.costs and symbol.output == symbol.of_several - 1
+        told = symbol.options, *several, penalty, is_cost, masks
         nodes.append(Node(name, call, symbol.layer, inputs, *told))
     return nodes

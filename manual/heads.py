@@ -79,6 +79,9 @@ def attached(
 def read_by(loss: Loss, output: int, nodes: Sequence[Node], precision: str) -> int:
     """Return the node that a loss computes from: an output, or the one before its activation."""
     node, layer = nodes[output], nodes[output].layer
+    while layer.costs and not node.output:  # it hands on what it takes, logits and all
+        node = nodes[node.inputs[0]]
+        layer = node.layer
     fused = isinstance(layer, Activation) and loss.reads_logits_of(layer.function)
     fused = fused and layer.precision in (None, precision)
     return node.inputs[0] if fused else output

@@ -104,7 +104,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         return TensorAt(tuple(value["config"]["keras_history"]))
-    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
         return np.array(value["config"]["value"], value["config"]["dtype"])
     if isinstance(value, dict) and "class_name" not in value:
         return {key: _plain(item) for key, item in value.items()}

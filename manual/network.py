@@ -197,8 +197,11 @@ class Network(Graph):
         the scaled loss.
         """
         for index, node in enumerate(self.nodes):
+            y = values[index]
+            if node.is_cost:
+                ones = np.zeros_like(y) + self.loss_scale
+                yield index, self.handed(None, y.sum() if y.ndim else y), ones
             if node.penalty is not None:
-                y = values[index]
                 gradient = node.penalty.activity_gradient(y, self.loss_scale)
                 yield index, self.handed(None, node.penalty.of_activity(y)), gradient
 

@@ -163,6 +163,8 @@ class Layer:
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
+    costs : bool
+        Whether its last output is added to the loss.
     """
 
     kind: ClassVar[str] = "layer"
@@ -177,6 +179,7 @@ class Layer:
     masks_further: ClassVar[bool] = False
     has_costs_within: bool = False
     loss_scale: float = 1.0
+    costs: ClassVar[bool] = False
     tensor_arguments: tuple[str, ...] = ()
     call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}
@@ -308,11 +311,24 @@ class Layer:
         self.calls += 1
         return self.apply(*inputs, call=self.calls - 1, **named)
 
-    def apply(self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any) -> Any:
-        """Make the symbol of one numbered call, followed by the activation if there is one."""
+    def apply(
+        self,
+        *inputs: Symbol,
+        call: int,
+        training: bool | None = None,
+        masks: GivenMasks = NO_MASKS,
+        **named: Any,
+    ) -> Any:
+        """Make the symbol of one numbered call, followed by the activation if there is one.
+
+        With ``training`` the layer is in training or not, whatever the network is in; ``masks`` are
+        those that are given by hand.
+        """
         if masks.at and not self.takes_mask:
             raise NoTwin(f"layer {self.name!r}: it is given a mask, of which its twin takes none.")
         inputs, options = self._arranged(inputs, named)
+        if training is not None:
+            options["training"] = training
         shapes = [symbol.shape for symbol in inputs]
         shape = shapes[0] if len(shapes) == 1 else shapes
         if not self.built:
@@ -358,6 +374,7 @@ class Symbol:
     """A value in the graph before any number is known: which layer made it, and from what.
 
     Of a call with several outputs the first is ``of_several``, and the only input of the others.
+    A ``mask`` is one that the call was given by hand.
     """
 
     layer: Layer
