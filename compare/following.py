@@ -98,6 +98,7 @@ class Follower:
             tensors=given.tensors,
         )
         self._keep_draws(tape)
+        self._reset(record)
         with np.errstate(all="ignore"):
             own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
         agreement = self.recorded.agreement(record, tape, own_loss)
@@ -187,6 +188,13 @@ class Follower:
             self.report.add(record.epoch, 0, one)
         for one in first_slots:
             self.report.add(record.epoch, 0, one)
+
+    def _reset(self, record: StepRecord) -> None:
+        """Let the half on its own forget what layers carry, if somebody has had Keras forget it."""
+        if self.last is not None:
+            for name, parameter in self.own.free.parameters.items():
+                if parameter.is_state and "/rnn_state/" in name and not record.before[name].any():
+                    parameter.value[...] = 0.0
 
     def _keep_draws(self, tape: dict[str, dict[str, np.ndarray]]) -> None:
         """Add what cells have drawn at an earlier step, and keep: in Keras, if it runs eagerly."""

@@ -77,9 +77,8 @@ def record_layer(
     ``current`` says which call is being made.
     """
     calls = iter(names)
-    costs_within = any(
-        part.activity_regularizer is not None for part in layer._flatten_layers(include_self=False)
-    )
+    within = layer._flatten_layers(include_self=False) if isinstance(layer, keras.Layer) else ()
+    costs_within = any(part.activity_regularizer is not None for part in within)
     own_call = layer.call
     # The activations of a recurrent layer, or of a cell, are no step of their own.
     activation = vars(layer).get("activation") or keras.activations.linear

@@ -241,7 +241,7 @@ def without_weight_decay(model: keras.Model) -> list[str]:
 
 
 def calls_in_order(
-    model: keras.Model, path: str = "", outer: int = 0
+    model: keras.Model, path: str = "", outer: int = 0, *, masks: bool = False
 ) -> Iterator[tuple[Any, str, int]]:
     """Yield every call in a Functional or Sequential model in the order Keras runs them.
 
@@ -255,6 +255,8 @@ def calls_in_order(
         What stands before the names of its layers, if it lies within another model.
     outer : int
         Which call of the model this is, counted from 0.
+    masks : bool
+        Whether to give those calls too that only make masks.
 
     Yields
     ------
@@ -270,13 +272,13 @@ def calls_in_order(
     computing = _computing(functional.outputs)
     for node in nodes:
         of_mask = not isinstance(node.operation, keras.Layer) and id(node) not in computing
-        if node.is_input or of_mask:
+        if node.is_input or (of_mask and not masks):
             continue
         layer = node.operation
         own = [other for other in layer._inbound_nodes if other in nodes]
         call = outer * len(own) + own.index(node)
         if is_graph(layer):
-            yield from calls_in_order(layer, f"{path}{layer.name}/", call)
+            yield from calls_in_order(layer, f"{path}{layer.name}/", call, masks=masks)
         else:
             yield layer, path + layer.name, call
 
@@ -288,9 +290,9 @@ def calls_of_copy(copy: keras.Model, model: keras.Model) -> Iterator[tuple[Any, 
     running through the model, so that its calls are counted in the order in which they are run.
     """
     counted: dict[str, list[int]] = {}
-    for _, path, call in calls_in_order(model):
+    for _, path, call in calls_in_order(model, masks=True):
         counted.setdefault(path, []).append(call)
-    for layer, path, run in calls_in_order(copy):
+    for layer, path, run in calls_in_order(copy, masks=True):
         call = counted[path][run]
         yield layer, path + (f"@{call + 1}" if call else "")
 

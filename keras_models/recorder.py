@@ -136,7 +136,7 @@ class Recorder(keras.callbacks.Callback):
         self.on_step, self.on_validation, self.graph = on_step, on_validation, graph
         self._epoch = self._step = 0
         self._held_out: list[Any] | None = None
-        self._ran_out = False
+        self._ran_out = self._evaluated = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
@@ -151,6 +151,7 @@ class Recorder(keras.callbacks.Callback):
         own_train_function = model.train_function
 
         def train_function(iterator: Any) -> Any:
+            self._look_again()
             batch, returned = self._fed(own_train_function, iterator)
             self._returned = batch, returned["packed"], returned["rows"]
             return returned["logs"]
@@ -164,12 +165,27 @@ class Recorder(keras.callbacks.Callback):
         self._seeds = naming.seeds(graph)
         names = {id(variable): name for name, variable in self._weights.items()}
         self._names = [names[id(variable)] for variable in model.trainable_variables]
+        self._carried = [name for name in self._weights if "/rnn_state/" in name]
         self._read()
 
     def _read(self) -> None:
         """Read the state of everything as it is now."""
         self._before = self._state({key: v.numpy() for key, v in self._variables().items()})
         self._state_before: Any = None
+
+    def _look_again(self) -> None:
+        """Read what may have changed since the last step.
+
+        A validation, or somebody's callback, moves what recurrent layers carry from batch to batch,
+        and a validation the random states of some.
+        """
+        weights, slots, iterations, seeds = self._before
+        carried = {name: self._weights[name].numpy() for name in self._carried}
+        if self._evaluated:
+            seeds, self._evaluated = [seed.numpy() for seed in self._seeds], False
+        if any(not np.array_equal(weights[name], one) for name, one in carried.items()):
+            weights, self._state_before = {**weights, **carried}, None
+        self._before = weights, slots, iterations, seeds
 
     def _fed(self, function: Callable[[Any], Any], iterator: Any) -> tuple[Any, dict[str, Any]]:
         """Run a traced step on the next batch; return this beside what the step returned."""
@@ -209,6 +225,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_test_end(self, logs: Any = None) -> None:
         batches, self._held_out = self._held_out or [], None
+        self._evaluated = True
         if self.on_validation is not None:
             self.on_validation([_in_numpy(batch) for batch in batches])
 

@@ -76,7 +76,8 @@ class Graph(Weights):
         self.stateful = [
             (index, layer)
             for index, layer, _ in self._calls
-            if layer.keeps_state and self.nodes[index].options.get("training", True)
+            if layer.keeps_state
+            and (self.nodes[index].options.get("training", True) or layer.always_moves)
         ]
 
     def forward(
@@ -190,6 +191,12 @@ class Graph(Weights):
         """Change what layers remember of a forward pass in training: moving averages."""
         for index, layer in self.stateful:
             layer.update_state(run.saved[index])
+
+    def carry_on(self, run: Pass) -> None:
+        """Change what layers remember of any forward pass: what they carry from batch to batch."""
+        for index, layer in self.stateful:
+            if layer.always_moves:
+                layer.update_state(run.saved[index])
 
 
 def _regularized(parameter: Parameter) -> Array:

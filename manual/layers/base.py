@@ -153,6 +153,8 @@ class Layer:
         Whether it makes whole numbers of whole numbers, which nothing rounds.
     takes_exact : bool
         Whether what it takes are numbers of things, which no precision rounds either.
+    always_moves : bool
+        Whether its state changes at inference, too, and though it isn't trained itself.
     keeps_draws : bool
         Whether what it has once drawn serves all its calls.
     loss_scale : float
@@ -172,11 +174,12 @@ class Layer:
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
     gives_single: bool = False
-    costs: ClassVar[bool] = False
     keeps_draws: ClassVar[bool] = False
+    always_moves: ClassVar[bool] = False
     masks_further: ClassVar[bool] = False
     has_costs_within: bool = False
     loss_scale: float = 1.0
+    costs: ClassVar[bool] = False
     tensor_arguments: tuple[str, ...] = ()
     call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}

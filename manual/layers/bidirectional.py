@@ -40,7 +40,7 @@ class Bidirectional(Wrapper):
         "input gradient": "dx = dx of the first layer for dh + dx of the second for dh̃; "
         "dh, dh̃ = dy's halves, dy, ½ dy, or dy h̃ and dy h",
     }
-    takes_mask = True
+    takes_mask = always_moves = True
     tensor_arguments = ("sequences", "initial_state")
     call_options = frozenset({"masked"})
 
