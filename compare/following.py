@@ -62,7 +62,7 @@ class Follower:
         report.drift = self.own.drift
         fused = model.jit_compile is True
         self.reference = Reference(network, fused=fused)
-        self.recorded = RecordedSteps(Reference(network, fused=fused), self.own.single)
+        self.recorded = RecordedSteps(partial(Reference, network, fused=fused), self.own.single)
         self.stepper = stepper
         self.alone = Alone(stepper.model)
         self.loss_weights = loss_weights(ends.graph)

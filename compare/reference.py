@@ -70,12 +70,14 @@ class Reference:
         self._original = network
         self._plain: Network | None = None
         self.network = network.copy("float64")
+        self.network.values = self.network.gradients = np.zeros(0)  # each weight has its own, noisy
+        self.network.slots = {}  # Keras's are handed to every update
         self.unit = UNIT_ROUNDOFF[network.precision]
         self.units = [self.unit_of(node.layer) for node in self.network.nodes]
         self.is_mixed = any(unit != self.unit for unit in self.units)
         if self.is_mixed:
             self.network.handed = self.handed  # type: ignore[method-assign]
-        self.update = ReferenceUpdate(self.network, self.exact)
+        self.update = ReferenceUpdate(self.network, self.unit)
         self._derivations: dict[tuple[int, str], Derivation] = {}
 
     def derivation(self, owner: Any, quantity: str, method: str) -> Derivation:
@@ -144,8 +146,10 @@ class Reference:
 
     def clear_gradients(self) -> None:
         for parameter in self.network.parameters.values():
-            zeros = np.zeros_like(parameter.value)
-            parameter.gradient = zeros if isinstance(zeros, Noisy) else self.exact(zeros)
+            value = parameter.value.value if isinstance(parameter.value, Noisy) else None
+            recorded = isinstance(value, Recorded)
+            zeros = np.zeros_like(value) if recorded else np.zeros(parameter.shape)
+            parameter.gradient = Noisy(zeros, unit=self.unit)
             parameter.rows.clear()
 
     def replay(self, drawn: Named) -> None:

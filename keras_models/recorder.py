@@ -90,6 +90,8 @@ Batch = tuple[Any, Any, Any]
 """x, y, and sample weights or None, nested as the model takes them."""
 _Key = tuple[str, str]
 """What an array is (a weight, a slot, a gradient …), and its name."""
+_Layout = dict[str, list[tuple[_Key, tuple[int, ...], int | None]]]
+"""Of each flat tensor, what it holds: keys, shapes and sizes, one after the other."""
 _State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, list[np.ndarray]]
 """Weights, optimizer slots, iterations, seeds."""
 
@@ -170,8 +172,9 @@ class Recorder(keras.callbacks.Callback):
 
     def _read(self) -> None:
         """Read the state of everything as it is now."""
-        self._before = self._state({key: v.numpy() for key, v in self._variables().items()})
-        self._state_before: Any = None
+        packed, layout = _packed(self._values())
+        self._before = self._state(_unpacked(packed, layout))
+        self._state_before = _state_of(packed)
 
     def _look_again(self) -> None:
         """Read what may have changed since the last step.
@@ -250,7 +253,7 @@ class Recorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         self._step += 1
         data, packed, rows = self._returned
-        state, arrays = self._state_of(packed), self._unpacked(packed)
+        state, arrays = _state_of(packed), _unpacked(packed, self._layout)
         after = self._state(arrays)
         weights_before, slots_before, iterations, seeds = self._before
         x, y, sample_weight = _in_numpy(data)
@@ -295,6 +298,10 @@ class Recorder(keras.callbacks.Callback):
             **{("seed", str(index)): seed for index, seed in enumerate(self._seeds)},
         }
 
+    def _values(self) -> dict[_Key, tuple[Any, Any]]:
+        """Return what they hold now, with their shapes."""
+        return {key: (one.value, one.shape) for key, one in self._variables().items()}
+
     def _state(self, arrays: Mapping[_Key, np.ndarray]) -> _State:
         return (
             {name: arrays["weight", name] for name in self._weights},
@@ -305,24 +312,6 @@ class Recorder(keras.callbacks.Callback):
             int(arrays["iterations", ""]),
             [arrays["seed", str(index)] for index in range(len(self._seeds))],
         )
-
-    def _state_of(self, packed: Mapping[str, Any]) -> Any:
-        """Return all weights and slots in one flat tensor; None if they don't lie in one."""
-        flat = [tensor for group, tensor in packed.items() if group.startswith("state")]
-        return flat[0] if len(flat) == 1 else None
-
-    def _unpacked(self, packed: Mapping[str, Any]) -> dict[_Key, np.ndarray]:
-        """Cut the flat tensors that a step has returned into named arrays."""
-        arrays = {}
-        for group, flat in packed.items():
-            numbers, start = as_numpy(flat), 0
-            for key, shape, size in self._layout[group]:
-                size = len(numbers) if size is None else size
-                arrays[key] = numbers[start : start + size].reshape(shape)
-                start += size
-        if ("loss", "shape") in arrays:
-            arrays["loss", "total"] = arrays["loss", "total"].reshape(arrays["loss", "shape"])
-        return arrays
 
     # ------------------------------------------------------------------ inside the traced step
 
@@ -354,25 +343,46 @@ class Recorder(keras.callbacks.Callback):
             logs = train_step(data)
         finally:
             del optimizer.apply, model.compute_loss
-        after = {key: (one.value, one.shape) for key, one in self._variables().items()}
-        seen = {**after, **seen, ("learning rate", ""): (rate, rate.shape)}
-        returned = {"logs": logs, "packed": self._packed(seen), "rows": rows}
+        seen = {**self._values(), **seen, ("learning rate", ""): (rate, rate.shape)}
+        packed, self._layout = _packed(seen)
+        returned = {"logs": logs, "packed": packed, "rows": rows}
         return returned if self._hand_feed else {**returned, "batch": data}
 
-    def _packed(self, seen: Mapping[_Key, tuple[Any, Any]]) -> dict[str, Any]:
-        """Lay tensors one after the other, those of a kind together; note what lies where."""
-        parts: dict[str, list[Any]] = {}
-        self._layout: dict[str, list[tuple[_Key, tuple[int, ...], int | None]]] = {}
-        for key, (value, shape) in seen.items():
-            tensor = tf.convert_to_tensor(value)
-            kind = "state" if key[0] == "weight" or key[0].startswith("slot ") else "step"
-            if None in shape:  # only a loss that isn't reduced is as long as the batch
-                kind, shape = key[0], (-1,)
-            group = f"{kind} {tensor.dtype.name}"
-            parts.setdefault(group, []).append(tf.reshape(tensor, [-1]))
-            place = key, tuple(shape), None if -1 in shape else math.prod(shape)
-            self._layout.setdefault(group, []).append(place)
-        return {group: tf.concat(flat, axis=0) for group, flat in parts.items()}
+
+def _packed(seen: Mapping[_Key, tuple[Any, Any]]) -> tuple[dict[str, Any], _Layout]:
+    """Lay tensors one after the other, those of a kind together; note what lies where."""
+    parts: dict[str, list[Any]] = {}
+    layout: _Layout = {}
+    for key, (value, shape) in seen.items():
+        tensor = tf.convert_to_tensor(value)
+        kind = "state" if key[0] == "weight" or key[0].startswith("slot ") else "step"
+        if None in shape:  # only a loss that isn't reduced is as long as the batch
+            kind, shape = key[0], (-1,)
+        group = f"{kind} {tensor.dtype.name}"
+        parts.setdefault(group, []).append(tf.reshape(tensor, [-1]))
+        place = key, tuple(shape), None if -1 in shape else math.prod(shape)
+        layout.setdefault(group, []).append(place)
+    return {group: tf.concat(flat, axis=0) for group, flat in parts.items()}, layout
+
+
+def _unpacked(packed: Mapping[str, Any], layout: _Layout) -> dict[_Key, np.ndarray]:
+    """Cut flat tensors into named arrays."""
+    arrays = {}
+    for group, flat in packed.items():
+        numbers, start = as_numpy(flat), 0
+        for key, shape, size in layout[group]:
+            size = len(numbers) if size is None else size
+            arrays[key] = numbers[start : start + size].reshape(shape)
+            start += size
+    if ("loss", "shape") in arrays:
+        arrays["loss", "total"] = arrays["loss", "total"].reshape(arrays["loss", "shape"])
+    return arrays
+
+
+def _state_of(packed: Mapping[str, Any]) -> Any:
+    """Return all weights and slots in one flat tensor; None if they don't lie in one."""
+    flat = [tensor for group, tensor in packed.items() if group.startswith("state")]
+    return flat[0] if len(flat) == 1 else None
 
 
 def as_rate(rate: np.ndarray) -> Any:

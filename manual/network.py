@@ -113,7 +113,8 @@ class Network(Graph):
 
     def copy(self, dtype: str | None = None) -> Network:
         """Return an independent network with the same weights, in another dtype if asked."""
-        twin = copy.deepcopy(self)
+        once = {id(array): array for array in self._arrays()}  # laying them out copies them
+        twin = copy.deepcopy(self, once)
         twin._lay_out(dtype or self.dtype.name)
         twin.slots = {name: slot.astype(twin.dtype) for name, slot in self.slots.items()}
         return twin
