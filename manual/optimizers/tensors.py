@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
-from manual.optimizers.adam import Adam
+from manual.optimizers.adam import Adam, RunningMeans
 from manual.optimizers.base import OptimizerPerTensor, Shape, Slots, Tensor, as_float32, norm
 from manual.registry import twin_of
 
 
 @twin_of("Lamb")
-class Lamb(OptimizerPerTensor):
+class Lamb(OptimizerPerTensor, RunningMeans):
     """LAMB (You et al. 2020, algorithm 2): Adam's step, as long as the weight itself.
 
     ε stands outside the root, after the bias correction. Unlike the paper, weight decay is outside
@@ -29,19 +29,6 @@ class Lamb(OptimizerPerTensor):
         "weight": "w⁺ = w − η |w| / |u| · u, with u = m⁺/(1 − β₁ᵗ) / (√(v⁺/(1 − β₂ᵗ)) + ε)",
     }
     rule_slots = ("momentum", "velocity")
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **processing: Any,
-    ) -> None:
-        super().__init__(learning_rate, **processing)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def update(self, w: Array, g: Array, slots: Slots, t: int, learning_rate: float) -> None:
         m, v = slots["momentum"], slots["velocity"]
