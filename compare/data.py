@@ -12,7 +12,7 @@ import tensorflow as tf
 from compare.errors import BadInput
 from manual.heads import as_target, of_each
 from manual.layers.base import Shape
-from manual.losses import CTC, BinaryCrossentropy, Circle, Loss, SparseCategoricalCrossentropy
+from manual.losses import CTC, Circle, Loss, SparseCategoricalCrossentropy
 from manual.network import Network
 
 TRIED = 7
@@ -100,11 +100,6 @@ def check_labels(loss: Loss, y: np.ndarray, classes: int) -> None:
                 f"Class numbers must be whole numbers from 0 to {classes - 1}, one less than the "
                 f"network's {classes} outputs. Received: numbers from {low:g} to {high:g}."
             )
-    elif isinstance(loss, BinaryCrossentropy) and (y.min() < 0 or y.max() > 1):
-        raise BadInput(
-            "Targets of a binary cross-entropy are probabilities from 0 to 1. "
-            f"Received: numbers from {y.min():g} to {y.max():g}."
-        )
 
 
 def check_class_weight(class_weight: Any, batch: tuple[Any, Any, Any]) -> None:

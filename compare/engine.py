@@ -23,6 +23,7 @@ from compare.twins import (
     check_model,
     check_same_weights,
     policy_name,
+    schedules_without_twin,
     twin_network,
 )
 from keras_models.recorder import Recorder
@@ -182,6 +183,12 @@ def lockstep(
     for layer in carried:
         report.unverified.append(layer.name)
         report.notes.append(f"not independently verified: {layer}, carried by Keras itself")
+    for schedule in schedules_without_twin(graph):
+        report.unverified.append(type(schedule).__name__)
+        report.notes.append(
+            f"not independently verified: the learning rate schedule {type(schedule).__name__!r}, "
+            "which has no twin: Keras gives the rate of each step"
+        )
     whole = isinstance(source, Whole)
     if not report.reproduce:
         report.reproduce = _reproduce(

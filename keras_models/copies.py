@@ -59,6 +59,17 @@ def _own_classes(model: keras.Model) -> dict[str, type]:
     return {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras")}
 
 
+def compile_config(model: keras.Model) -> dict[str, Any]:
+    """Return the configuration of what a model was compiled with, to compile a copy.
+
+    Without metrics, for which nobody asks the copy, and with an optimizer for the time being: what
+    the user wrote of either can't always be written down.
+    """
+    given = {**model._compile_config.config, "metrics": None, "weighted_metrics": None}
+    config: dict[str, Any] = keras.saving.serialize_keras_object({**given, "optimizer": "sgd"})
+    return config
+
+
 def _remade(layer: Any, dtype: str | None) -> Any:
     """Make a layer anew; an operation, of which masks are made, has no dtype."""
     config = layer.get_config()

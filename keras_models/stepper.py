@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models import naming
-from keras_models.copies import copied
+from keras_models.copies import compile_config, copied
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
 from keras_models.optimizers import copy_into, rule_of, set_state
@@ -40,10 +40,8 @@ class Stepper:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = copied(model)
-        config = model.get_compile_config()
+        config = compile_config(model)
         config["loss"] = with_all_options(config["loss"], model.loss)
-        config["optimizer"] = "sgd"  # for now
-        config["metrics"] = config["weighted_metrics"] = None  # nobody asks the copy for them
         self.model.compile_from_config(config)
         self.model.optimizer = copy_into(self.model, model)
         self.names = list(naming.weights(self.model))
@@ -124,6 +122,9 @@ class Stepper:
             stop = start + math.prod(shape.tolist())
             trace.setdefault(phase, {})[name] = packed[start:stop].reshape(shape)
             start, sizes = stop, sizes + rank
+        loss = trace["loss"]
+        if loss["total"].size == 1:  # a single value is a number, whatever its axes
+            loss["total"] = loss["total"].reshape(())
         return trace
 
     def _as_tensor(self, array: np.ndarray) -> Any:
