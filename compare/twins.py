@@ -15,7 +15,7 @@ from keras_models import functions, naming
 from keras_models.losses import loss_config
 from keras_models.optimizers import config_of, schedules_of_users
 from manual.configuration import KIND_OF_NUMBERS, Otherwise
-from manual.functions import Lambda
+from manual.functions import Lambda, OfOperations
 from manual.heads import Head, of_each
 from manual.inbound_nodes import NOT_CARRIED
 from manual.metrics import Metric, OfLoss, OfReducedLoss
@@ -49,8 +49,12 @@ def twin_network(
     config = model_config(model)
     for layer, its in functions.lambdas(model, config):
         its[Lambda.GRAPH] = functions.graph(layer)
+        if its[Lambda.GRAPH] is not None:
+            its[Lambda.LOGITS] = functions.carries_logits(layer, "function")
     for call, names in functions.masks_by_hand(model, config):
         call[NOT_CARRIED] = names
+    for layer, its, option in functions.activations(model, config):
+        its[option] = _activation(layer, its, option)
     for operation, entry in functions.operations(model, config):
         entry[KIND_OF_NUMBERS] = functions.kind_of_numbers(operation)
     try:
@@ -72,6 +76,19 @@ def twin_network(
     copy_weights(network, model)
     copy_constants(network, model)
     return network
+
+
+def _activation(layer: Any, its: Any, option: str) -> Any:
+    """Return the configuration of a user's activation: as a graph, if that is what it has."""
+    written = its[option]
+    name = keras_name(written)
+    if isinstance(written, dict) and name in twins("activation"):
+        return written
+    graph = functions.graph_of_activation(layer, option)
+    if graph is None:
+        return written
+    logits = functions.carries_logits(layer, option)
+    return OfOperations.entry(graph=graph, name=name, carries_logits=logits)
 
 
 def copy_constants(network: Network, model: keras.Model) -> None:
@@ -140,7 +157,8 @@ def model_config(model: Any) -> dict[str, Any]:
             "which its configuration doesn't tell: use it in one of them."
         )
     try:
-        config: dict[str, Any] = model.get_config()
+        with functions.written_down(layer for _, layer in naming.layers(model)):
+            config: dict[str, Any] = model.get_config()
     except NotImplementedError as error:
         raise BadInput(
             f"The model {model.name!r} holds a layer that can't be copied: {in_a_sentence(error)}"

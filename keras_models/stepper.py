@@ -56,6 +56,8 @@ class Stepper:
         self._compiled: Callable[..., Any] | None = None
         self._constants: dict[Any, tuple[Any, Any]] = {}
         self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
+        self.logits_known: list[bool] = []
+        """Of each output, whether Keras knows logits behind it; empty before the first step."""
         self._layout: list[tuple[str, str, int]] = []
         """Phase, name and number of axes of everything that a step returns."""
 
@@ -230,6 +232,7 @@ class Stepper:
         numbers: dict[tuple[str, str], Any] = {}
         numbers.update({("activation", name): value for name, value in seen.items()})
         numbers.update({("draw", name): value for name, value in drawn.items()})
+        self.logits_known = [hasattr(one, "_keras_logits") for one in tf.nest.flatten(y_pred)]
         for index, output in enumerate(tf.nest.flatten(y_pred)):
             mask = getattr(output, "_keras_mask", None)
             if mask is not None:

@@ -81,7 +81,7 @@ def keras_name(config: Any) -> str:
         return str(registered)
     if config.get("class_name") == "function":
         return str(config["config"])
-    return str(config["class_name"])
+    return str(config.get("class_name", "lambda"))  # of which Keras writes down the code alone
 
 
 def from_keras(kind: str, config: Any, owner: str = "") -> Any:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
-from manual.optimizers.dynamic_scale import DynamicScale
 from manual.optimizers.base import ALL_WEIGHTS, Optimizer, Slots, Step, Tensor, size_of, tensors_of
+from manual.optimizers.dynamic_scale import DynamicScale
 from manual.optimizers.scattered import Scattered
 from manual.registry import from_keras, twin_of
 
@@ -197,8 +197,9 @@ class MultiOptimizer(Optimizer):
             part = np.concatenate([w[one.place] for one in own])
             for slot, array in rule.new_slots(part, tensors_like(own)).items():
                 found[slot].append(array)
-        for slot in DynamicScale.slots if self.scaling is not None else ():
-            found[slot].append(np.full(1, self.scaling.starts.get(slot, 0.0), w.dtype))
+        if self.scaling is not None:
+            for slot in DynamicScale.slots:
+                found[slot].append(np.full(1, self.scaling.starts.get(slot, 0.0), w.dtype))
         return {slot: np.concatenate(arrays) for slot, arrays in found.items() if arrays}
 
 
