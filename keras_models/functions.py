@@ -48,8 +48,8 @@ def activations(model: keras.Model, config: Config) -> Iterator[tuple[Any, Confi
             yield from activations(layer, entry["config"])
             continue
         for option, function in own_activations(layer).items():
-            if isinstance(function, partial):  # which was left out
-                entry["config"][option] = {"class_name": "partial"}
+            if _is_nameless(function):  # it was left out
+                entry["config"][option] = {"class_name": "a function without a name"}
             yield layer, entry["config"], option
 
 
@@ -64,6 +64,11 @@ def own_activations(layer: Any) -> dict[str, Any]:
     }
 
 
+def _is_nameless(function: Any) -> bool:
+    """Say whether Keras can't write a function down, or warns that it can hardly read it back."""
+    return isinstance(function, partial) or getattr(function, "__name__", "") == "<lambda>"
+
+
 def _holder(layer: Any) -> Any:
     """Return who has the activation of a layer: of a recurrent one, its cell."""
     return layer.cell if isinstance(layer, keras.layers.RNN) else layer
@@ -71,12 +76,12 @@ def _holder(layer: Any) -> Any:
 
 @contextmanager
 def written_down(layers: Iterable[Any]) -> Iterator[None]:
-    """Let the configurations of layers leave out activations that Keras can't write down."""
+    """Let the configurations of layers leave out activations that have no name to be known by."""
     undo = [
         (_holder(layer), option, function)
         for layer in layers
         for option, function in own_activations(layer).items()
-        if isinstance(function, partial)
+        if _is_nameless(function)
     ]
     for holder, option, _ in undo:
         setattr(holder, option, keras.activations.linear)

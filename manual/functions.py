@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
 from manual.activations import ActivationFunction
 from manual.arrays import Array
 from manual.configuration import symbols_from_config
@@ -165,6 +167,9 @@ class OfOperations(ActivationFunction):
     def entry(cls, **options: Any) -> dict[str, Any]:
         """Return what stands for such a function in the configuration of a layer."""
         return {"class_name": cls.NAME, "config": options}
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.forward(np.zeros((2, *shape))).shape[1:]  # type: ignore[no-any-return]
 
     def forward(self, z: Array) -> Array:
         return self.map.forward(z)[0]

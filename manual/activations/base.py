@@ -30,6 +30,10 @@ class ActivationFunction:
     carries_logits: bool = False
     hides_logits: bool = False
 
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a sample of a, given that of z: mostly it is the same."""
+        return shape
+
     def forward(self, z: Array) -> Array:
         raise NotImplementedError
 

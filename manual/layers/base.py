@@ -354,7 +354,8 @@ class Layer:
         applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
         applied.precision = self.precision
         applied.activity_regularizer = self.activity_regularizer
-        return Symbol(applied, (output,), output.shape, call, is_activation_of_its_input=True)
+        shape = self.activation.output_shape(output.shape)
+        return Symbol(applied, (output,), shape, call, is_activation_of_its_input=True)
 
     def _arranged(
         self, inputs: Sequence[Symbol], named: Mapping[str, Any]

@@ -140,6 +140,9 @@ class Activation(Layer):
     def last_activation(self) -> ActivationFunction:
         return self.function
 
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.function.output_shape(input_shape)
+
     def forward(self, z: Array, *, training: bool = False) -> tuple[Array, tuple[Array, Array]]:
         a = self.function.forward(z)
         return a, (z, a)
