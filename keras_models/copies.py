@@ -94,7 +94,7 @@ def _remade(layer: Any, dtype: str | None) -> Any:
     functions = {  # which can't always be read back; a layer may have weights, and can
         option: function
         for option, function in own_activations(layer).items()
-        if not isinstance(function, keras.Layer)
+        if option in config and not isinstance(function, keras.Layer)
     }
     made = type(layer).from_config({**config, **functions})
     made.name = layer.name  # which the configuration of a user's own layer may not have

@@ -48,6 +48,8 @@ def activations(model: keras.Model, config: Config) -> Iterator[tuple[Any, Confi
             yield from activations(layer, entry["config"])
             continue
         for option, function in own_activations(layer).items():
+            if option not in entry["config"]:  # what a user's own layer has, it reads by itself
+                continue
             if _is_nameless(function):  # it was left out
                 entry["config"][option] = {"class_name": "a function without a name"}
             yield layer, entry["config"], option
