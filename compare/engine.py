@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -23,6 +24,7 @@ from compare.twins import (
     check_model,
     check_same_weights,
     policy_name,
+    schedules_without_twin,
     twin_network,
 )
 from keras_models.recorder import Recorder
@@ -167,14 +169,15 @@ def lockstep(
         check_batch(batch, dtype)
         fitting(batch)
 
-    def fitting(batch: Batch) -> None:
+    def fitting(batch: Batch, size: int | None = None) -> None:
         x, y, weights = ends.laid_out(*batch)
-        check_fit(network, graph, x if isinstance(x, list) else [x], y, weights)
+        check_fit(network, graph, x if isinstance(x, list) else [x], y, weights, size)
 
-    for data in (source, held_out):
+    size = batch_size or DEFAULT_BATCH_SIZE
+    for data, of_batch in ((source, size), (held_out, validation_batch_size or size)):
         if data is not None:
             data.look = look
-            data.show(fitting)
+            data.show(partial(fitting, size=of_batch))
     carried = try_out(network, [np.zeros((1, *shape), dtype) for shape in shapes])
 
     report = Report("", dtype) if report is None else report
@@ -182,6 +185,12 @@ def lockstep(
     for layer in carried:
         report.unverified.append(layer.name)
         report.notes.append(f"not independently verified: {layer}, carried by Keras itself")
+    for schedule in schedules_without_twin(graph):
+        report.unverified.append(type(schedule).__name__)
+        report.notes.append(
+            f"not independently verified: the learning rate schedule {type(schedule).__name__!r}, "
+            "which has no twin: Keras gives the rate of each step"
+        )
     whole = isinstance(source, Whole)
     if not report.reproduce:
         report.reproduce = _reproduce(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,6 +27,8 @@ from compare.twins import loss_names, loss_weights, twin_metrics
 from keras_models.alone import Alone
 from keras_models.recorder import Batch, StepRecord
 from keras_models.stepper import Stepper
+from manual.activations import Softmax
+from manual.heads import last_map
 from manual.network import Network
 
 OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
@@ -99,6 +101,8 @@ class Follower:
         )
         self._keep_draws(tape)
         self._reset(record)
+        if record.step == 1:
+            check_logits(self.reference.network, self.stepper.logits_known)
         with np.errstate(all="ignore"):
             own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
         agreement = self.recorded.agreement(record, tape, own_loss)
@@ -241,6 +245,19 @@ class Follower:
         keras_half = all(np.isfinite(array).all() for array in record.after.values())
         by_hand = bool(np.isfinite(self.own.free.values).all())
         return not keras_half and not by_hand
+
+
+def check_logits(network: Network, known: Sequence[bool]) -> None:
+    """Refuse an output whose loss Keras takes from logits that only it can know of."""
+    for head in network.heads:
+        layer = last_map(head.output, network.nodes).layer
+        of_entropy = head.loss.reads_logits_of(Softmax()) and head.reads == head.output
+        if of_entropy and layer.last_activation is None and known[head.place]:
+            raise BadInput(
+                f"Keras takes the loss of the output {network.nodes[head.output].name!r} from "
+                f"what goes into the last softmax or sigmoid within {layer}: make that a layer "
+                "of its own."
+            )
 
 
 def looked_at(look: Callable[[Batch], None] | None, which: str, batch: Batch) -> None:

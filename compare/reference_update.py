@@ -80,7 +80,11 @@ class ReferenceUpdate:
         tensors = tensors_of((name, np.shape(gradients[name])) for name in names)
         t = self.exact(optimizer.updates(iterations) + 1.0)
         step = Step(iterations, t, self.exact(learning_rate))
-        layouts = {slot: optimizer.layout(slot, tensors) for slot in optimizer.slot_names}
+        layouts = {  # of vectors alone, Adafactor remembers no rows and no columns
+            slot: layout
+            for slot in optimizer.slot_names
+            if (layout := optimizer.layout(slot, tensors))
+        }
         flat = {
             slot: self._flat(slots[slot], [one.name for one in layout])
             for slot, layout in layouts.items()

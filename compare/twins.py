@@ -13,9 +13,9 @@ from compare.errors import BadInput, in_a_sentence
 from compare.working_precision import UNIT_ROUNDOFF
 from keras_models import functions, naming
 from keras_models.losses import loss_config
-from keras_models.optimizers import config_of
+from keras_models.optimizers import config_of, schedules_of_users
 from manual.configuration import KIND_OF_NUMBERS, Otherwise
-from manual.functions import Lambda
+from manual.functions import Lambda, OfOperations
 from manual.heads import Head, of_each
 from manual.inbound_nodes import NOT_CARRIED
 from manual.metrics import Metric, OfLoss, OfReducedLoss
@@ -49,8 +49,12 @@ def twin_network(
     config = model_config(model)
     for layer, its in functions.lambdas(model, config):
         its[Lambda.GRAPH] = functions.graph(layer)
+        if its[Lambda.GRAPH] is not None:
+            its[Lambda.LOGITS] = functions.carries_logits(layer, "function")
     for call, names in functions.masks_by_hand(model, config):
         call[NOT_CARRIED] = names
+    for layer, its, option in functions.activations(model, config):
+        its[option] = _activation(layer, its, option)
     for operation, entry in functions.operations(model, config):
         entry[KIND_OF_NUMBERS] = functions.kind_of_numbers(operation)
     try:
@@ -62,7 +66,7 @@ def twin_network(
             shapes=shapes,
         )
         network.precision = working_dtype(model)
-        compile_like(network, model, y)
+        compile_like(network, model, y, strict=otherwise is None)
     except NoTwin as error:
         raise BadInput(str(error)) from None
     except BadInput:
@@ -72,6 +76,19 @@ def twin_network(
     copy_weights(network, model)
     copy_constants(network, model)
     return network
+
+
+def _activation(layer: Any, its: Any, option: str) -> Any:
+    """Return the configuration of a user's activation: as a graph, if that is what it has."""
+    written = its[option]
+    name = keras_name(written)
+    if isinstance(written, dict) and name in twins("activation"):
+        return written
+    graph = functions.graph_of_activation(layer, option)
+    if graph is None:
+        return written
+    logits = functions.carries_logits(layer, option)
+    return OfOperations.entry(graph=graph, name=name, carries_logits=logits)
 
 
 def copy_constants(network: Network, model: keras.Model) -> None:
@@ -140,7 +157,8 @@ def model_config(model: Any) -> dict[str, Any]:
             "which its configuration doesn't tell: use it in one of them."
         )
     try:
-        config: dict[str, Any] = model.get_config()
+        with functions.written_down(layer for _, layer in naming.layers(model)):
+            config: dict[str, Any] = model.get_config()
     except NotImplementedError as error:
         raise BadInput(
             f"The model {model.name!r} holds a layer that can't be copied: {in_a_sentence(error)}"
@@ -180,22 +198,45 @@ def policy_name(model: keras.Model) -> str:
     return weights if computing == {weights} else " and ".join(sorted(computing | {weights}))
 
 
+def schedules_without_twin(model: keras.Model) -> list[Any]:
+    """Return the schedules of a user's own of which nobody has registered a twin."""
+    return [one for one in schedules_of_users(model) if not _has_twin(one)]
+
+
+def _has_twin(schedule: Any) -> bool:
+    try:
+        from_keras("schedule", keras.optimizers.schedules.serialize(schedule))
+    except (NoTwin, NotImplementedError):  # the latter of one that has no configuration
+        return False
+    return True
+
+
 def compile_like(
-    network: Network, model: keras.Model, y: Sequence[np.ndarray] | None = None
+    network: Network,
+    model: keras.Model,
+    y: Sequence[np.ndarray] | None = None,
+    *,
+    strict: bool = False,
 ) -> None:
-    """Give the network the loss and optimizer that the Keras model was compiled with."""
+    """Give the network the loss and optimizer that the Keras model was compiled with.
+
+    A schedule without a twin is refused if ``strict``; else its rates are for Keras to give.
+    """
+    without = schedules_without_twin(model)
+    if without and strict:
+        name = type(without[0]).__name__
+        raise NoTwin(
+            f"The learning rate schedule {name!r} has no hand-derived twin. Register yours, a "
+            f'manual.Schedule, with @manual.twin_of("{name}").'
+        )
     if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
     loss = per_output("loss", model.loss, model)
     if y is not None and len(loss) == len(y):
         loss = [_named(*each) for each in zip(loss, y, model.outputs, strict=True)]
-    if isinstance(
-        getattr(model.optimizer, "inner_optimizer", None), keras.optimizers.MultiOptimizer
-    ):
-        raise NoTwin("A LossScaleOptimizer around a MultiOptimizer has no hand-derived twin yet.")
     network.compile(
         [None if one is None else loss_config(keras.losses.get(one)) for one in loss],
-        config_of(model),
+        config_of(model, without),
         loss_weights=_loss_weights(model),
     )
     assert network.optimizer is not None
@@ -236,7 +277,7 @@ def loss_weights(model: keras.Model) -> list[float]:
 
 
 def _loss_weights(model: keras.Model) -> list[float]:
-    weights = model.get_compile_config().get("loss_weights")
+    weights = model._compile_loss._user_loss_weights
     given = per_output("loss_weights", weights, model)
     return [1.0 if weight is None else weight for weight in given]
 

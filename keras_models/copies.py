@@ -10,6 +10,7 @@ from typing import Any
 import keras
 
 from keras_models import naming
+from keras_models.functions import own_activations, written_down
 from keras_models.pieces import OneOperation
 
 
@@ -59,9 +60,21 @@ def _own_classes(model: keras.Model) -> dict[str, type]:
     return {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras")}
 
 
+def compile_config(model: keras.Model) -> dict[str, Any]:
+    """Return the configuration of what a model was compiled with, to compile a copy.
+
+    Without metrics, for which nobody asks the copy, and with an optimizer for the time being: what
+    the user wrote of either can't always be written down.
+    """
+    given = {**model._compile_config.config, "metrics": None, "weighted_metrics": None}
+    config: dict[str, Any] = keras.saving.serialize_keras_object({**given, "optimizer": "sgd"})
+    return config
+
+
 def _remade(layer: Any, dtype: str | None) -> Any:
     """Make a layer anew; an operation, of which masks are made, has no dtype."""
-    config = layer.get_config()
+    with written_down([layer]):
+        config = layer.get_config()
     whole = isinstance(layer, keras.Layer) and naming.is_of_whole_numbers(layer.dtype_policy)
     if dtype is not None and isinstance(layer, keras.layers.Layer) and not whole:
         config["dtype"] = dtype
@@ -78,7 +91,12 @@ def _remade(layer: Any, dtype: str | None) -> Any:
         return OneOperation(
             layer.operation, *layer.arguments, name=layer.name, dtype=config["dtype"]
         )
-    made = type(layer).from_config(config)
+    functions = {  # which can't always be read back; a layer may have weights, and can
+        option: function
+        for option, function in own_activations(layer).items()
+        if option in config and not isinstance(function, keras.Layer)
+    }
+    made = type(layer).from_config({**config, **functions})
     made.name = layer.name  # which the configuration of a user's own layer may not have
     return made
 

@@ -193,8 +193,9 @@ def rules_of(model: keras.Model) -> list[tuple[Any, dict[str, Any]]]:
     order = {id(one): place for place, one in enumerate(outer._trainable_variables)}
     pairs = zip(trainable_names(model), model.trainable_variables, strict=True)
     named = dict(sorted(pairs, key=lambda pair: order.get(id(pair[1]), 0)))
+    outer = getattr(outer, "inner_optimizer", outer)
     if not isinstance(outer, keras.optimizers.MultiOptimizer):
-        return [(getattr(outer, "inner_optimizer", outer), named)]
+        return [(outer, named)]
     places = {
         name: outer._var_to_optimizer_idx[outer._var_key(variable)]
         for name, variable in named.items()

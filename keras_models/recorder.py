@@ -375,7 +375,10 @@ def _unpacked(packed: Mapping[str, Any], layout: _Layout) -> dict[_Key, np.ndarr
             arrays[key] = numbers[start : start + size].reshape(shape)
             start += size
     if ("loss", "shape") in arrays:
-        arrays["loss", "total"] = arrays["loss", "total"].reshape(arrays["loss", "shape"])
+        shape = tuple(arrays["loss", "shape"])  # a single value is a number, whatever its axes
+        arrays["loss", "total"] = arrays["loss", "total"].reshape(
+            () if math.prod(shape) == 1 else shape
+        )
     return arrays
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models import naming
-from keras_models.copies import copied
+from keras_models.copies import compile_config, copied
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
 from keras_models.optimizers import copy_into, rule_of, set_state
@@ -40,10 +40,8 @@ class Stepper:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = copied(model)
-        config = model.get_compile_config()
+        config = compile_config(model)
         config["loss"] = with_all_options(config["loss"], model.loss)
-        config["optimizer"] = "sgd"  # for now
-        config["metrics"] = config["weighted_metrics"] = None  # nobody asks the copy for them
         self.model.compile_from_config(config)
         self.model.optimizer = copy_into(self.model, model)
         self.names = list(naming.weights(self.model))
@@ -58,6 +56,8 @@ class Stepper:
         self._compiled: Callable[..., Any] | None = None
         self._constants: dict[Any, tuple[Any, Any]] = {}
         self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
+        self.logits_known: list[bool] = []
+        """Of each output, whether Keras knows logits behind it; empty before the first step."""
         self._layout: list[tuple[str, str, int]] = []
         """Phase, name and number of axes of everything that a step returns."""
 
@@ -124,6 +124,9 @@ class Stepper:
             stop = start + math.prod(shape.tolist())
             trace.setdefault(phase, {})[name] = packed[start:stop].reshape(shape)
             start, sizes = stop, sizes + rank
+        loss = trace["loss"]
+        if loss["total"].size == 1:  # a single value is a number, whatever its axes
+            loss["total"] = loss["total"].reshape(())
         return trace
 
     def _as_tensor(self, array: np.ndarray) -> Any:
@@ -229,6 +232,7 @@ class Stepper:
         numbers: dict[tuple[str, str], Any] = {}
         numbers.update({("activation", name): value for name, value in seen.items()})
         numbers.update({("draw", name): value for name, value in drawn.items()})
+        self.logits_known = [hasattr(one, "_keras_logits") for one in tf.nest.flatten(y_pred)]
         for index, output in enumerate(tf.nest.flatten(y_pred)):
             mask = getattr(output, "_keras_mask", None)
             if mask is not None:

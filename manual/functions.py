@@ -10,6 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import numpy as np
+
+from manual.activations import ActivationFunction
+from manual.arrays import Array
 from manual.configuration import symbols_from_config
 from manual.graph import in_causal_order, nodes_of
 from manual.layers import Layer
@@ -46,6 +50,8 @@ class Lambda(Layer):
     """What `from_config` takes of Keras's options, though the constructor doesn't."""
     GRAPH = "graph"
     """Where in a layer's configuration the graph of its function stands, if somebody put it."""
+    LOGITS = "carries_logits"
+    """Where it stands whether Keras finds logits behind what the function gives."""
 
     def __init__(self, graph: Mapping[str, Any], *, name: str) -> None:
         super().__init__(name=name)
@@ -75,10 +81,14 @@ class Lambda(Layer):
             except NoTwin:
                 continue
             arguments = config.get("arguments", {})
-            made: Layer = registered.from_config({"name": config["name"], **arguments})  # type: ignore[attr-defined]
-            return made
+            given: Layer = registered.from_config({"name": config["name"], **arguments})  # type: ignore[attr-defined]
+            return given
         if config.get(cls.GRAPH) is not None:
-            return cls(config[cls.GRAPH], name=config["name"])
+            made = cls(config[cls.GRAPH], name=config["name"])
+            if config.get(cls.LOGITS):
+                function = OfOperations(config[cls.GRAPH], config["name"], carries_logits=True)
+                made.last_activation = function
+            return made
         raise NoTwin(
             f"The function of the layer {config['name']!r} (Lambda) isn't made of Keras's "
             "operations alone, so it has no hand-derived twin. Register yours, a manual.Function, "
@@ -127,3 +137,42 @@ class Lambda(Layer):
                 ):
                     add(source, part)
         return [gradients[index] for index in self.inputs]
+
+
+@twin_of("KerasLockstep>OfOperations")
+class OfOperations(ActivationFunction):
+    """A user's own activation function: operations that are run one after the other, and back.
+
+    Parameters
+    ----------
+    graph : mapping
+        The configuration of the graph that the function makes of an array.
+    name : str
+        What the function is called.
+    carries_logits : bool
+        Whether Keras finds logits behind what it gives.
+    """
+
+    NAME = "KerasLockstep>OfOperations"
+
+    def __init__(self, graph: Mapping[str, Any], name: str, carries_logits: bool = False) -> None:
+        self.map = Lambda(graph, name=name)
+        if len(self.map.inputs) != 1 or len(self.map.outputs) != 1:
+            raise NoTwin(f"The activation {name!r} doesn't give one array for one.")
+        self.derivation = self.map.derivation  # type: ignore[misc]
+        self.carries_logits = carries_logits
+        self.hides_logits = carries_logits and len(self.map.nodes) > 2
+
+    @classmethod
+    def entry(cls, **options: Any) -> dict[str, Any]:
+        """Return what stands for such a function in the configuration of a layer."""
+        return {"class_name": cls.NAME, "config": options}
+
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.forward(np.zeros((2, *shape))).shape[1:]  # type: ignore[no-any-return]
+
+    def forward(self, z: Array) -> Array:
+        return self.map.forward(z)[0]
+
+    def backward(self, da: Array, z: Array, a: Array) -> Array:
+        return self.map.backward(da, self.map.forward(z)[1])[0]

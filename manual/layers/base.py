@@ -160,6 +160,10 @@ class Layer:
     loss_scale : float
         What the gradients that arrive are multiplied by: whose activities inside cost something
         has to know.
+    hands_on : bool
+        Whether Keras returns the very tensor that it takes, with all that is known of it.
+    last_activation : ActivationFunction, or None
+        What its map ends with, where that is known: a loss may ask for what it takes.
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
@@ -171,6 +175,8 @@ class Layer:
     is_exact: bool = False
     takes_exact: ClassVar[bool] = False
     derivation: ClassVar[Mapping[str, str]] = {}
+    hands_on: bool = False
+    last_activation: ActivationFunction | None = None
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
     gives_single: bool = False
@@ -348,7 +354,8 @@ class Layer:
         applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
         applied.precision = self.precision
         applied.activity_regularizer = self.activity_regularizer
-        return Symbol(applied, (output,), output.shape, call, is_activation_of_its_input=True)
+        shape = self.activation.output_shape(output.shape)
+        return Symbol(applied, (output,), shape, call, is_activation_of_its_input=True)
 
     def _arranged(
         self, inputs: Sequence[Symbol], named: Mapping[str, Any]

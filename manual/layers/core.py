@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from manual import sums
-from manual.activations import ActivationFunction
+from manual.activations import ActivationFunction, Linear
 from manual.arrays import Array, lying_as
 from manual.constraints import Constraint
 from manual.layers.base import Layer, Shape, Symbol
@@ -134,6 +134,14 @@ class Activation(Layer):
             else from_keras("activation", activation, f"layer {self.name!r}")
         )
         self.derivation = self.function.derivation  # type: ignore[misc]
+        self.hands_on = isinstance(self.function, Linear)
+
+    @property
+    def last_activation(self) -> ActivationFunction:
+        return self.function
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.function.output_shape(input_shape)
 
     def forward(self, z: Array, *, training: bool = False) -> tuple[Array, tuple[Array, Array]]:
         a = self.function.forward(z)

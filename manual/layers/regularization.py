@@ -75,6 +75,7 @@ class Dropout(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
+        self.hands_on = not rate
         self.noise_shape = noise_shape
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
@@ -170,6 +171,7 @@ class GaussianNoise(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.stddev = stddev
+        self.hands_on = not stddev
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.stddev == 0.0:
@@ -207,6 +209,7 @@ class GaussianDropout(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
+        self.hands_on = not rate
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:
@@ -253,6 +256,7 @@ class AlphaDropout(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
+        self.hands_on = not rate
         self.noise_shape = noise_shape
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:

@@ -101,8 +101,8 @@ class Loss:
             dv = summed_to(dv * share, spread.shape).reshape(values.shape)
         dv = dv / divisor
         kept = saved, dv, given
-        if self.reduction == "none":
-            return weighted, kept
+        if self.reduction == "none":  # a single value is a number, whatever its axes
+            return (weighted.reshape(()) if weighted.size == 1 else weighted), kept
         return sums.over_all(weighted) / divisor, kept
 
     def backward(self, saved: Any) -> Array:

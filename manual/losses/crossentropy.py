@@ -12,7 +12,7 @@ from manual.arrays import Array
 from manual.losses.base import Loss
 from manual.losses.probabilities import clipped, one_hot, unclipped
 from manual.losses.shapes import of_one_rank, summed_to
-from manual.registry import NoTwin, twin_of
+from manual.registry import twin_of
 
 
 class OfProbabilities(Loss):
@@ -140,7 +140,7 @@ class SparseCategoricalCrossentropy(Loss):
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         if self.axis not in (-1, p.ndim - 1):
-            raise NoTwin(f"Classes must lie on the last axis. Received: axis={self.axis}.")
+            raise ValueError(f"Classes must lie on the last axis. Received: axis={self.axis}.")
         chosen = one_hot(y, p)
         values, softmax = surprise(chosen, p if logits else np.log(clipped(p)))
         return values, (chosen, p, softmax if logits else None)

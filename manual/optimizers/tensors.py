@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array
+from manual.arrays import Array, in_single_precision
 from manual.optimizers.adam import Adam, RunningMeans
 from manual.optimizers.base import OptimizerPerTensor, Shape, Slots, Tensor, as_float32, norm
 from manual.registry import twin_of
@@ -151,6 +151,7 @@ class Muon(OptimizerPerTensor):
         self.polynomial = (muon_a, muon_b, muon_c)
         self.momentum = momentum
         self.ns_steps = ns_steps
+        self.schedule_given = self.schedule is not None  # also where its rates are handed in
         self.nesterov = nesterov
         self.rms_rate = rms_rate
 
@@ -176,7 +177,10 @@ class Muon(OptimizerPerTensor):
 
     def update(self, w: Array, g: Array, slots: Slots, t: int, learning_rate: float) -> None:
         if "velocity" in slots:
-            self.adam.update(w, g, slots, t, learning_rate * self.adam_lr_ratio)
+            own = learning_rate * self.adam_lr_ratio
+            if self.schedule_given and self.adam_lr_ratio != 1.0:
+                own = scaled(learning_rate * np.ones_like(slots["velocity"]), self.adam_lr_ratio)
+            self.adam.update(w, g, slots, t, own)
             return
         m = slots["momentum"]
         m += g + m * (self.momentum - 1.0)
@@ -195,6 +199,12 @@ class Muon(OptimizerPerTensor):
             square = x @ x.T
             x = a * x + (b * square + (c * square) @ square) @ x
         return x
+
+
+@in_single_precision
+def scaled(learning_rate: Array, ratio: float) -> Array:
+    """Return a share of the rate of a schedule, which Keras has in float32 alone."""
+    return learning_rate * ratio
 
 
 def root_mean_square(array: Array) -> Array:
