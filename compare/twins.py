@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from compare.errors import BadInput, in_a_sentence
 from compare.working_precision import UNIT_ROUNDOFF
-from keras_models import functions, naming
+from keras_models import functions, naming, own_functions
 from keras_models.losses import loss_config
 from keras_models.optimizers import config_of
+from keras_models.own_functions import Own
 from manual.configuration import KIND_OF_NUMBERS, Otherwise
-from manual.functions import Lambda
+from manual.functions import OF_OPERATIONS, Lambda
 from manual.heads import Head, of_each
 from manual.inbound_nodes import NOT_CARRIED
 from manual.metrics import Metric, OfLoss, OfReducedLoss
@@ -48,7 +49,9 @@ def twin_network(
     """
     config = model_config(model)
     for layer, its in functions.lambdas(model, config):
-        its[Lambda.GRAPH] = functions.graph(layer)
+        if (graphs := functions.graphs(layer)) is not None:
+            keys = Lambda.GRAPH, Lambda.AT_INFERENCE, Lambda.OF_MASK, Lambda.WITH_MASK
+            its.update(zip(keys, graphs, strict=True))
     for call, names in functions.masks_by_hand(model, config):
         call[NOT_CARRIED] = names
     for operation, entry in functions.operations(model, config):
@@ -139,13 +142,34 @@ def model_config(model: Any) -> dict[str, Any]:
             f"The layer {twice!r} lies in several of the models that {model.name!r} is made of, "
             "which its configuration doesn't tell: use it in one of them."
         )
-    try:
-        config: dict[str, Any] = model.get_config()
-    except NotImplementedError as error:
-        raise BadInput(
-            f"The model {model.name!r} holds a layer that can't be copied: {in_a_sentence(error)}"
-        ) from None
-    return config
+    with own_functions.named(model) as found:
+        try:
+            config: dict[str, Any] = model.get_config()
+        except (NotImplementedError, TypeError) as error:
+            raise BadInput(
+                f"The model {model.name!r} holds a layer that can't be copied: "
+                f"{in_a_sentence(error)}"
+            ) from None
+        return dict(_with_graphs(config, found))
+
+
+def _with_graphs(config: Any, found: Mapping[str, Own]) -> Any:
+    """Put the graphs of the user's own functions where a configuration has their names."""
+    if isinstance(config, (list, tuple)):
+        return type(config)(_with_graphs(one, found) for one in config)
+    if not isinstance(config, dict):
+        return config
+    own = found.get(config["config"]) if isinstance(config.get("config"), str) else None
+    if own is None:
+        return {key: _with_graphs(one, found) for key, one in config.items()}
+    takes = None if own.name in twins(own.kind) else own.takes()
+    graph = None
+    if takes is not None and own.kind != "initializer":
+        symbol = keras.KerasTensor(takes[0], takes[1])
+        graph = functions.graph(lambda one, _: own.map(one), symbol)
+    if graph is None:
+        return {**config, "config": own.name}
+    return {"class_name": OF_OPERATIONS, "config": {"graph": graph, "name": own.name}}
 
 
 def working_dtype(model: keras.Model) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_models import naming
+from keras_models import naming, own_functions
 from keras_models.pieces import OneOperation
 
 
@@ -30,7 +30,7 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     compiled, model.compiled = model.compiled, False  # the copy shall not be, and a metric's
     try:  # configuration can't always be read back: that of AUC with label_weights
         remade = partial(_remade, dtype=dtype)
-        with keras.saving.custom_object_scope(_own_classes(model)):
+        with own_functions.named(model), keras.saving.custom_object_scope(_own_classes(model)):
             copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     finally:
         model.compiled = compiled
@@ -71,6 +71,7 @@ def _remade(layer: Any, dtype: str | None) -> Any:
             output_shape=layer._output_shape,
             mask=layer.mask,
             arguments=layer.arguments,
+            activity_regularizer=layer.activity_regularizer,
             name=layer.name,
             dtype=config["dtype"],
         )

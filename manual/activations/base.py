@@ -27,6 +27,11 @@ class ActivationFunction:
     derivation: ClassVar[Mapping[str, str]]
     carries_logits: ClassVar[bool] = False
 
+    @property
+    def parts(self) -> tuple[ActivationFunction, ...]:
+        """The functions that it applies one after the other, as far as a loss tells them apart."""
+        return (self,)
+
     def forward(self, z: Array) -> Array:
         raise NotImplementedError
 

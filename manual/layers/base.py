@@ -345,10 +345,26 @@ class Layer:
         output = Symbol(self, inputs, made, call, options=options, masks=masks)
         if isinstance(self.activation, Linear):
             return output
-        applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
+        *before, last = self.activation.parts
+        for function in before:
+            output = self.activated(output, function, is_before_last=True)
+        return self.activated(output, last)
+
+    def activated(
+        self, output: Symbol, function: ActivationFunction, *, is_before_last: bool = False
+    ) -> Symbol:
+        """Make the symbol of an activation of what this layer gave at a call."""
+        applied = twin("layer", "Activation")(activation=function, name=self.name)
         applied.precision = self.precision
         applied.activity_regularizer = self.activity_regularizer
-        return Symbol(applied, (output,), output.shape, call, is_activation_of_its_input=True)
+        return Symbol(
+            applied,
+            (output,),
+            output.shape,
+            output.call,
+            is_activation_of_its_input=not output.is_logits,
+            is_logits=is_before_last,
+        )
 
     def _arranged(
         self, inputs: Sequence[Symbol], named: Mapping[str, Any]
@@ -378,7 +394,8 @@ class Layer:
 class Symbol:
     """A value in the graph before any number is known: which layer made it, and from what.
 
-    Of a call with several outputs the first is ``of_several``, and the only input of the others.
+    With ``is_logits`` it is what a last sigmoid or softmax of its layer is applied to. Of a call
+    with several outputs the first is ``of_several``, and the only input of the others.
     A ``mask`` is one that the call was given by hand.
     """
 
@@ -387,6 +404,7 @@ class Symbol:
     shape: Shape
     call: int = 0
     is_activation_of_its_input: bool = False
+    is_logits: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     of_several: int = 0
     output: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,16 @@ class Activation(Layer):
             else from_keras("activation", activation, f"layer {self.name!r}")
         )
         self.derivation = self.function.derivation  # type: ignore[misc]
+
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        """Make the symbol of a call, or of several where the function has parts."""
+        output = super().apply(*inputs, call=call, **named)
+        first, *further = self.function.parts
+        if not further:
+            return output
+        applied = replace(output, layer=Activation(first, name=self.name), is_logits=True)
+        applied.layer.precision = self.precision
+        return self.activated(applied, further[0])
 
     def forward(self, z: Array, *, training: bool = False) -> tuple[Array, tuple[Array, Array]]:
         a = self.function.forward(z)
