@@ -77,6 +77,9 @@ class Lambda(Layer):
     ) -> None:
         super().__init__(name=name)
         self.function = Composed(graph)
+        self.last: ActivationFunction | None = None
+        if at_inference is None and (parts := self.function.before_last()) is not None:
+            self.function, self.last = parts
         self.at_inference = self.function if at_inference is None else Composed(at_inference)
         self.of_mask = None if mask_graph is None else Composed(mask_graph)
         self.takes_mask = takes_mask  # type: ignore[misc]
@@ -121,12 +124,14 @@ class Lambda(Layer):
 
     def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
         """Make the symbol of a call; the last sigmoid or softmax is a step of its own."""
-        parts = self.function.before_last() if self.at_inference is self.function else None
-        if parts is None:
-            return super().apply(*inputs, call=call, **named)
-        self.function = self.at_inference = parts[0]
-        logits = super().apply(*inputs, call=call, **named)
-        return self.activated(replace(logits, is_logits=True), parts[1])
+        made = super().apply(*inputs, call=call, **named)
+        if self.last is None:
+            return made
+        if self.function.outputs != self.function.inputs:
+            return self.activated(replace(made, is_logits=True), self.last)
+        symbol = self.activated(made, self.last)  # it is a sigmoid or softmax
+        vars(symbol.layer)["compute_mask"] = self.compute_mask
+        return replace(symbol, inputs=inputs, is_activation_of_its_input=False)
 
     def output_shape(self, input_shape: Any) -> Any:
         shapes = self.function.shapes

@@ -163,6 +163,7 @@ class Reversed(Layer):
         super().__init__(name=embedding.name)
         self.embedding, self.gives_single = embedding, embedding.single
         self.precision = embedding.precision
+        self.activity_regularizer = embedding.activity_regularizer
         self.derivation = embedding.derivation  # type: ignore[misc]
 
     def compute_mask(self, x: Array, mask: Any) -> None:
