@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 from manual.activations import ActivationFunction
 from manual.configuration import symbols_from_config
 from manual.graph import in_causal_order, nodes_of
+from manual.inbound_nodes import ends_of
 from manual.layers import Activation, Layer
+from manual.layers.base import Shape
 
 
 class Composed:
@@ -19,10 +22,23 @@ class Composed:
     ----------
     graph : mapping
         The configuration of a Keras model of operations.
+    shapes : sequence of shape, optional
+        Of a sample of each input, as far as they are known: where the configuration leaves sizes
+        open, and they aren't, any will do.
     """
 
-    def __init__(self, graph: Mapping[str, Any]) -> None:
-        inputs, outputs, *_ = symbols_from_config(graph)
+    def __init__(self, graph: Mapping[str, Any], shapes: Sequence[Shape] = ()) -> None:
+        told = {
+            entry["config"]["name"]: entry["config"]["batch_shape"][1:]
+            for entry in graph["layers"]
+            if entry["class_name"] == "InputLayer"
+        }
+        ends = [told[name] for name, *_ in ends_of(graph["input_layers"])]
+        sizes = [
+            [size or known for size, known in zip(one, (*here, *(1,) * len(one)), strict=False)]
+            for one, here in zip_longest(ends, shapes[: len(ends)], fillvalue=())
+        ]
+        inputs, outputs, *_ = symbols_from_config(graph, shapes=sizes)
         order = in_causal_order([*outputs, *inputs])
         place = {id(symbol): index for index, symbol in enumerate(order)}
         self.nodes = nodes_of(order)

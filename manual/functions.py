@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
+
 from manual.activations import ActivationFunction
 from manual.arrays import Array
 from manual.composed import Composed
@@ -76,14 +78,21 @@ class Lambda(Layer):
         name: str,
     ) -> None:
         super().__init__(name=name)
-        self.function = Composed(graph)
+        self.graphs = graph, at_inference, mask_graph
+        self.takes_mask = takes_mask  # type: ignore[misc]
+        self.makes_mask = mask_graph is not None
+
+    def build(self, input_shape: Any, generator: np.random.Generator) -> None:
+        shapes = [*input_shape, *input_shape] if _is_several(input_shape) else [input_shape] * 2
+        graph, at_inference, mask_graph = self.graphs
+        self.function = Composed(graph, shapes)
         self.last: ActivationFunction | None = None
         if at_inference is None and (parts := self.function.before_last()) is not None:
             self.function, self.last = parts
-        self.at_inference = self.function if at_inference is None else Composed(at_inference)
-        self.of_mask = None if mask_graph is None else Composed(mask_graph)
-        self.takes_mask = takes_mask  # type: ignore[misc]
-        self.makes_mask = mask_graph is not None
+        self.at_inference = self.function
+        if at_inference is not None:
+            self.at_inference = Composed(at_inference, shapes)
+        self.of_mask = None if mask_graph is None else Composed(mask_graph, shapes)
         self.derivation = {  # type: ignore[misc]
             "forward": self.function.formula,
             "input gradient": "the gradients of these operations, in the opposite order",
@@ -154,6 +163,10 @@ class Lambda(Layer):
     def backward(self, dy: Any, saved: Any) -> Any:
         function, count, kept = saved
         return function.backward(_list(dy), kept)[:count]
+
+
+def _is_several(shape: Any) -> bool:
+    return bool(shape) and isinstance(shape[0], (tuple, list))
 
 
 def _list(given: Any) -> list[Any]:

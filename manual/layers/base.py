@@ -416,6 +416,12 @@ class Symbol:
         yield from self.inputs
         yield from (one for one in self.masks.at.values() if one is not None)
 
+    @property
+    def samples(self) -> int | None:
+        """How many samples a batch has, where an input that it depends on says so."""
+        found = [one.samples for one in self.inputs] or [getattr(self.layer, "samples", None)]
+        return next((one for one in found if one), None)
+
 
 def several(
     layer: Layer,

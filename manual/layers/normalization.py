@@ -48,8 +48,8 @@ class LayerNormalization(Standardization):
             }
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
-        shape, self.axes = along(self.axis, input_shape)
-        sizes = (1, *input_shape)
+        shape, self.axes = along(self.axis, input_shape, self.samples)
+        sizes = (self.samples or 1, *input_shape)
         spread = tuple(size if axis in self.axes else 1 for axis, size in enumerate(sizes))
         self.add_gamma_and_beta(shape, spread)
 
@@ -98,6 +98,8 @@ class GroupNormalization(Standardization):
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         ndim = len(input_shape) + 1
         channel = self.axis % ndim
+        if channel == 0:
+            raise NoTwin(f"layer {self.name!r}: groups of samples have no hand-derived twin.")
         size = input_shape[channel - 1]
         groups = size if self.groups == -1 else self.groups
         if size % groups:
