@@ -92,7 +92,7 @@ def has_twin(part: Any) -> bool:
 
     A user's own class may have the name of one of Keras's.
     """
-    of_operations = type(part).__module__.startswith("keras.src.ops.")
+    of_operations = type(part).__module__.startswith(functions.OPERATIONS)
     known = twins("operation" if of_operations else "layer")
     name, registered = type(part).__name__, keras.saving.get_registered_name(type(part))
     own = not type(part).__module__.startswith(("keras.", "keras_models."))
