@@ -30,8 +30,10 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     compiled, model.compiled = model.compiled, False  # the copy shall not be, and a metric's
     try:  # configuration can't always be read back: that of AUC with label_weights
         remade = partial(_remade, dtype=dtype)
-        with own_functions.named(model), keras.saving.custom_object_scope(_own_classes(model)):
-            copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
+        with own_functions.named(model) as found:
+            known = {name: own.function for name, own in found.items()} | _own_classes(model)
+            with keras.saving.custom_object_scope(known):  # one scope: they don't add up
+                copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     finally:
         model.compiled = compiled
     originals = dict(naming.layers(model))

@@ -72,7 +72,7 @@ def _registered(function: Any, otherwise: str) -> str:
 
 @contextmanager
 def named(model: keras.Model) -> Iterator[dict[str, Own]]:
-    """Let Keras save and read the user's own functions by names; give them by these names."""
+    """Let Keras save the user's own functions by names; give them by these names."""
     found: dict[str, Own] = {}
     undo: list[tuple[Any, str, Any]] = []
     try:
@@ -86,8 +86,7 @@ def named(model: keras.Model) -> Iterator[dict[str, Own]]:
                     found[name] = Own(value, layer, option)
                     undo.append((layer, option, value))
                     vars(layer)[option] = _standing_in_for(value, name)
-        with keras.saving.custom_object_scope({name: own.function for name, own in found.items()}):
-            yield found
+        yield found
     finally:
         for layer, option, value in undo:
             vars(layer)[option] = value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +15,13 @@ class Draws:
 
     Parameters
     ----------
-    seed : int, optional
+    seed : int, or Keras configuration of a generator, optional
         For numbers that come back.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
+    def __init__(self, seed: int | Mapping[str, Any] | None = None) -> None:
+        if isinstance(seed, Mapping):
+            seed = seed["config"]["seed"]
         self._generator = np.random.default_rng(seed)
         self._replayed: Iterator[Array] | None = None
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from compare import BadInput, Report, lockstep
+from compare import Report, lockstep
 from manual.functions import RegularizerOfOperations
 from manual.operations.elementary import Square
 
@@ -159,18 +159,3 @@ def test_what_is_not_made_of_operations_is_carried(use_precision: Callable[[str]
     report = run(layers.Lambda(tf.square, name="mine"), MASKED, masked=True)
     report.raise_if_different()
     assert report.unverified == ["mine"]
-
-
-def test_a_layer_that_keras_cannot_write_down(use_precision: Callable[[str], None]) -> None:
-    use_precision("float64")
-
-    class Mine(layers.Layer):
-        def __init__(self, function: Any) -> None:
-            super().__init__()
-            self.function = function
-
-        def call(self, x: Any) -> Any:
-            return self.function(x)
-
-    with pytest.raises(BadInput, match=r"can't be copied"):
-        run(Mine(Gated()))
