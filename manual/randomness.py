@@ -20,9 +20,8 @@ class Draws:
     """
 
     def __init__(self, seed: int | Mapping[str, Any] | None = None) -> None:
-        if isinstance(seed, Mapping):
-            seed = seed["config"]["seed"]
-        self._generator = np.random.default_rng(seed)
+        number = seed["config"]["seed"] if isinstance(seed, Mapping) else seed
+        self._generator = np.random.default_rng(number)
         self._replayed: Iterator[Array] | None = None
 
     def replay(self, arrays: Sequence[Array]) -> None:

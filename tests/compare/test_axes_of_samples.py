@@ -53,6 +53,13 @@ def test_functions_of_open_sizes(use_precision: Callable[[str], None]) -> None:
     assert not report.unverified
 
 
+def test_a_generator_for_a_seed(use_precision: Callable[[str], None]) -> None:
+    use_precision("float64")
+    data = keras.Input((4,))
+    draws = keras.random.SeedGenerator(7)
+    run(data, layers.Dropout(0.5, seed=draws)(layers.Dense(3)(data))).raise_if_different()
+
+
 def test_an_ellipsis_for_no_axes(use_precision: Callable[[str], None]) -> None:
     use_precision("float64")
     data = keras.Input((2, 4))
