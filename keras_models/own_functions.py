@@ -76,7 +76,7 @@ def named(model: keras.Model) -> Iterator[dict[str, Own]]:
     found: dict[str, Own] = {}
     undo: list[tuple[Any, str, Any]] = []
     try:
-        for layer in list(model._flatten_layers()):
+        for layer in _all_layers(model):
             if type(layer).__module__.startswith("keras.") and _has_forgotten(layer):
                 undo.append((layer, "_auto_config", None))
                 vars(layer)["_auto_config"] = SerializableDict()
@@ -90,6 +90,14 @@ def named(model: keras.Model) -> Iterator[dict[str, Own]]:
     finally:
         for layer, option, value in undo:
             vars(layer)[option] = value
+
+
+def _all_layers(layer: Any) -> Iterator[Any]:
+    """Yield a layer and all those within it; operations may be among these."""
+    yield layer
+    for part in list(layer._layers):
+        if isinstance(part, keras.Layer):
+            yield from _all_layers(part)
 
 
 def _has_forgotten(layer: Any) -> bool:

@@ -404,11 +404,11 @@ class Symbol:
     shape: Shape
     call: int = 0
     is_activation_of_its_input: bool = False
-    is_logits: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
     of_several: int = 0
     output: int = 0
     masks: GivenMasks = NO_MASKS
+    is_logits: bool = False
 
     @property
     def sources(self) -> Iterator[Symbol]:
