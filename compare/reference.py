@@ -77,6 +77,7 @@ class Reference:
         self.is_mixed = any(unit != self.unit for unit in self.units)
         if self.is_mixed:
             self.network.handed = self.handed  # type: ignore[method-assign]
+            self.network.handed_back = self.handed_back  # type: ignore[method-assign]
         self.update = ReferenceUpdate(self.network, self.unit)
         self._derivations: dict[tuple[int, str], Derivation] = {}
 
@@ -105,6 +106,12 @@ class Reference:
         if index is None:
             return numbers.in_unit(self.unit)
         return self._brought_to(self.network.nodes[index].layer, numbers)
+
+    def handed_back(self, index: int, gradient: Any) -> Any:
+        """Bring a gradient into the precision of the node at whose output it arrives."""
+        if not isinstance(gradient, Noisy):
+            return gradient
+        return gradient.in_unit(self.unit_of(self.network.nodes[index].layer))
 
     def _brought_to(self, layer: Layer, numbers: Noisy) -> Noisy:
         """Bring numbers into the precision of a layer; indices of rows are none of its numbers."""
@@ -180,7 +187,7 @@ class Reference:
         shares = list(dx) if isinstance(dx, list) else [dx]
         if any(_has_burst(one) for one in (dy if isinstance(dy, list) else [dy])):
             shares = [one if one is None else _left_open(one) for one in shares]
-        return [self.handed(to, one) for to, one in zip(node.inputs, shares, strict=True)]
+        return [self.handed_back(to, one) for to, one in zip(node.inputs, shares, strict=True)]
 
     def head(
         self, head: Head, target: Any, read: Noisy, sample_weight: Any, mask: Any = None
@@ -195,7 +202,7 @@ class Reference:
             mask=mask,
         )
         gradient = head.loss.backward(saved) * (head.weight * self.network.loss_scale)
-        return value * head.weight, self.handed(head.reads, gradient)
+        return value * head.weight, self.handed_back(head.reads, gradient)
 
     # ------------------------------------------------------------------ a whole step
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,12 @@ import numpy as np
 
 from compare.errors import BadInput, in_a_sentence
 from compare.working_precision import UNIT_ROUNDOFF
-from keras_models import functions, naming
+from keras_models import functions, naming, own_functions
 from keras_models.losses import loss_config
 from keras_models.optimizers import config_of, schedules_of_users
+from keras_models.own_functions import Own
 from manual.configuration import KIND_OF_NUMBERS, Otherwise
-from manual.functions import Lambda, OfOperations
+from manual.functions import OF_OPERATIONS, Lambda
 from manual.heads import Head, of_each
 from manual.inbound_nodes import NOT_CARRIED
 from manual.metrics import Metric, OfLoss, OfReducedLoss
@@ -48,13 +49,11 @@ def twin_network(
     """
     config = model_config(model)
     for layer, its in functions.lambdas(model, config):
-        its[Lambda.GRAPH] = functions.graph(layer)
-        if its[Lambda.GRAPH] is not None:
-            its[Lambda.LOGITS] = functions.carries_logits(layer, "function")
+        if (graphs := functions.graphs(layer)) is not None:
+            keys = Lambda.GRAPH, Lambda.AT_INFERENCE, Lambda.OF_MASK, Lambda.WITH_MASK
+            its.update(zip(keys, graphs, strict=True))
     for call, names in functions.masks_by_hand(model, config):
         call[NOT_CARRIED] = names
-    for layer, its, option in functions.activations(model, config):
-        its[option] = _activation(layer, its, option)
     for operation, entry in functions.operations(model, config):
         entry[KIND_OF_NUMBERS] = functions.kind_of_numbers(operation)
     try:
@@ -78,19 +77,6 @@ def twin_network(
     return network
 
 
-def _activation(layer: Any, its: Any, option: str) -> Any:
-    """Return the configuration of a user's activation: as a graph, if that is what it has."""
-    written = its[option]
-    name = keras_name(written)
-    if isinstance(written, dict) and name in twins("activation"):
-        return written
-    graph = functions.graph_of_activation(layer, option)
-    if graph is None:
-        return written
-    logits = functions.carries_logits(layer, option)
-    return OfOperations.entry(graph=graph, name=name, carries_logits=logits)
-
-
 def copy_constants(network: Network, model: keras.Model) -> None:
     """Take over arrays as they are: a configuration has lists, which Keras would round."""
     layers = {layer.name: layer for layer in network.layers}
@@ -106,7 +92,7 @@ def has_twin(part: Any) -> bool:
 
     A user's own class may have the name of one of Keras's.
     """
-    of_operations = type(part).__module__.startswith("keras.src.ops.")
+    of_operations = type(part).__module__.startswith(functions.OPERATIONS)
     known = twins("operation" if of_operations else "layer")
     name, registered = type(part).__name__, keras.saving.get_registered_name(type(part))
     own = not type(part).__module__.startswith(("keras.", "keras_models."))
@@ -156,14 +142,34 @@ def model_config(model: Any) -> dict[str, Any]:
             f"The layer {twice!r} lies in several of the models that {model.name!r} is made of, "
             "which its configuration doesn't tell: use it in one of them."
         )
-    try:
-        with functions.written_down(layer for _, layer in naming.layers(model)):
+    with own_functions.named(model) as found:
+        try:
             config: dict[str, Any] = model.get_config()
-    except NotImplementedError as error:
-        raise BadInput(
-            f"The model {model.name!r} holds a layer that can't be copied: {in_a_sentence(error)}"
-        ) from None
-    return config
+        except (NotImplementedError, TypeError) as error:
+            raise BadInput(
+                f"The model {model.name!r} holds a layer that can't be copied: "
+                f"{in_a_sentence(error)}"
+            ) from None
+        return dict(_with_graphs(config, found))
+
+
+def _with_graphs(config: Any, found: Mapping[str, Own]) -> Any:
+    """Put the graphs of the user's own functions where a configuration has their names."""
+    if isinstance(config, (list, tuple)):
+        return type(config)(_with_graphs(one, found) for one in config)
+    if not isinstance(config, dict):
+        return config
+    own = found.get(config["config"]) if isinstance(config.get("config"), str) else None
+    if own is None:
+        return {key: _with_graphs(one, found) for key, one in config.items()}
+    takes = None if own.name in twins(own.kind) else own.takes()
+    graph = None
+    if takes is not None and own.kind != "initializer":
+        symbol = keras.KerasTensor(takes[0], takes[1])
+        graph = functions.graph(lambda one, _: own.map(one), symbol)
+    if graph is None:
+        return {**config, "config": own.name}
+    return {"class_name": OF_OPERATIONS, "config": {"graph": graph, "name": own.name}}
 
 
 def working_dtype(model: keras.Model) -> str:

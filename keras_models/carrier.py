@@ -171,7 +171,11 @@ class Carrier:
 
 
 def _inputs_of(layer: Any) -> list[Any]:
-    return list(layer._inbound_nodes[0].input_tensors)
+    """Return the symbols that a layer was called on, without their masks."""
+    taken = layer._inbound_nodes[0].arguments
+    named = {key: one for key, one in taken.kwargs.items() if not key.endswith("mask")}
+    found = keras.tree.flatten([taken.args, named])
+    return [one for one in found if isinstance(one, keras.KerasTensor)]
 
 
 def _is_whole(dtype: str) -> bool:

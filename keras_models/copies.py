@@ -9,8 +9,7 @@ from typing import Any
 
 import keras
 
-from keras_models import naming
-from keras_models.functions import own_activations, written_down
+from keras_models import naming, own_functions
 from keras_models.pieces import OneOperation
 
 
@@ -31,8 +30,10 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     compiled, model.compiled = model.compiled, False  # the copy shall not be, and a metric's
     try:  # configuration can't always be read back: that of AUC with label_weights
         remade = partial(_remade, dtype=dtype)
-        with keras.saving.custom_object_scope(_own_classes(model)):
-            copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
+        with own_functions.named(model) as found:
+            known = {name: own.function for name, own in found.items()} | _own_classes(model)
+            with keras.saving.custom_object_scope(known):  # one scope: they don't add up
+                copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     finally:
         model.compiled = compiled
     originals = dict(naming.layers(model))
@@ -73,8 +74,7 @@ def compile_config(model: keras.Model) -> dict[str, Any]:
 
 def _remade(layer: Any, dtype: str | None) -> Any:
     """Make a layer anew; an operation, of which masks are made, has no dtype."""
-    with written_down([layer]):
-        config = layer.get_config()
+    config = layer.get_config()
     whole = isinstance(layer, keras.Layer) and naming.is_of_whole_numbers(layer.dtype_policy)
     if dtype is not None and isinstance(layer, keras.layers.Layer) and not whole:
         config["dtype"] = dtype
@@ -84,6 +84,7 @@ def _remade(layer: Any, dtype: str | None) -> Any:
             output_shape=layer._output_shape,
             mask=layer.mask,
             arguments=layer.arguments,
+            activity_regularizer=layer.activity_regularizer,
             name=layer.name,
             dtype=config["dtype"],
         )
@@ -91,12 +92,7 @@ def _remade(layer: Any, dtype: str | None) -> Any:
         return OneOperation(
             layer.operation, *layer.arguments, name=layer.name, dtype=config["dtype"]
         )
-    functions = {  # which can't always be read back; a layer may have weights, and can
-        option: function
-        for option, function in own_activations(layer).items()
-        if option in config and not isinstance(function, keras.Layer)
-    }
-    made = type(layer).from_config({**config, **functions})
+    made = type(layer).from_config(config)
     made.name = layer.name  # which the configuration of a user's own layer may not have
     return made
 

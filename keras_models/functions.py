@@ -1,23 +1,24 @@
-"""A user's own functions inside layers: which of Keras's operations they are made of."""
+"""The functions inside ``Lambda`` layers: which of Keras's operations they are made of."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
+from keras.src import backend
+from keras.src.activations import activations
 
 from keras_models import naming
 
 Config = dict[str, Any]
-ACTIVATIONS = ("activation", "recurrent_activation")
-"""The options of layers that take a function of one array."""
-OF_ONE_ARRAY = ("Activation", "ELU", "LeakyReLU", "ReLU", "Softmax")
-"""Layers that are nothing but an activation function."""
+
+OPERATIONS = ("keras.src.ops.", "keras.src.activations.")
+"""Where Keras has its operations: activation functions may have their own."""
 
 
 def lambdas(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
@@ -31,67 +32,6 @@ def lambdas(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
             yield from lambdas(layer, entry["config"])
         elif isinstance(layer, keras.layers.Lambda):
             yield layer, entry["config"]
-
-
-def activations(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config, str]]:
-    """Yield each function that a layer has for an activation and Keras has no name for.
-
-    Also of models within: the layer, its part of the configuration, and the option in which the
-    function stands.
-    """
-    entries = {_name(entry): entry for entry in config["layers"]}
-    for layer in model.layers:
-        entry = entries.get(layer.name)
-        if entry is None:
-            continue
-        if naming.is_graph(layer):
-            yield from activations(layer, entry["config"])
-            continue
-        for option, function in own_activations(layer).items():
-            if option not in entry["config"]:  # what a user's own layer has, it reads by itself
-                continue
-            if _is_nameless(function):  # it was left out
-                entry["config"][option] = {"class_name": "a function without a name"}
-            yield layer, entry["config"], option
-
-
-def own_activations(layer: Any) -> dict[str, Any]:
-    """Return what a layer has for an activation and Keras has no name for, by the option."""
-    found = {option: vars(_holder(layer)).get(option) for option in ACTIVATIONS}
-    return {
-        option: function
-        for option, function in found.items()
-        if callable(function)
-        and getattr(keras.activations, getattr(function, "__name__", ""), None) is not function
-    }
-
-
-def _is_nameless(function: Any) -> bool:
-    """Say whether Keras can't write a function down, or warns that it can hardly read it back."""
-    return isinstance(function, partial) or getattr(function, "__name__", "") == "<lambda>"
-
-
-def _holder(layer: Any) -> Any:
-    """Return who has the activation of a layer: of a recurrent one, its cell."""
-    return layer.cell if isinstance(layer, keras.layers.RNN) else layer
-
-
-@contextmanager
-def written_down(layers: Iterable[Any]) -> Iterator[None]:
-    """Let the configurations of layers leave out activations that have no name to be known by."""
-    undo = [
-        (_holder(layer), option, function)
-        for layer in layers
-        for option, function in own_activations(layer).items()
-        if _is_nameless(function)
-    ]
-    for holder, option, _ in undo:
-        setattr(holder, option, keras.activations.linear)
-    try:
-        yield
-    finally:
-        for holder, option, function in undo:
-            setattr(holder, option, function)
 
 
 def operations(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
@@ -146,68 +86,136 @@ def _name(entry: Config) -> str:
     return str(entry["name"] if "name" in entry else entry["config"]["name"])
 
 
-def graph(layer: Any) -> Config | None:
-    """Return the configuration of the graph that a layer's function makes of symbolic tensors.
+class Graphs(NamedTuple):
+    """What a ``Lambda`` layer's function does, as configurations of models of operations.
 
-    None if it isn't made of operations alone: if it calls TensorFlow by itself or layers, draws
-    random numbers, or is told of masks or training.
+    Attributes
+    ----------
+    function : configuration
+    at_inference : configuration, or None
+        Where the function asks for ``training``; else it is the same as ``function``.
+    mask : configuration, or None
+        What makes the mask of the output, of the inputs and their masks.
+    takes_mask : bool
+        Whether ``function`` has the mask of its input for its last input.
     """
-    told = layer._fn_expects_mask_arg or layer._fn_expects_training_arg or layer.mask is not None
-    if told or not layer._inbound_nodes:
+
+    function: Config
+    at_inference: Config | None
+    mask: Config | None
+    takes_mask: bool
+
+
+def graphs(layer: Any) -> Graphs | None:
+    """Return what the function of a ``Lambda`` layer makes of symbolic tensors.
+
+    None if it isn't made of operations alone: if it calls TensorFlow by itself or layers, or draws
+    random numbers; or if the layer has a mask that is a tensor.
+    """
+    if not layer._inbound_nodes or not (layer.mask is None or callable(layer.mask)):
         return None
     given = layer._inbound_nodes[0].arguments.args[0]
-    return _graph(partial(layer.function, **layer.arguments), given)
+    arriving = _masks_of(given)
+    masks = arriving if layer._fn_expects_mask_arg else []
+
+    def call(inputs: Any, mask: Any, training: bool) -> Any:
+        options = dict(layer.arguments)
+        if layer._fn_expects_mask_arg:
+            options["mask"] = mask
+        if layer._fn_expects_training_arg:
+            options["training"] = training
+        return layer.function(inputs, **options)
+
+    wanted = [(partial(call, training=True), masks)]
+    if layer._fn_expects_training_arg:
+        wanted.append((partial(call, training=False), masks))
+    if makes_mask := layer.mask is not None and _gives(layer.mask, given, arriving):
+        wanted.append((layer.mask, arriving))
+    traced = [graph(function, given, taken) for function, taken in wanted]
+    found = [one for one in traced if one is not None]
+    if len(found) < len(traced):
+        return None
+    function = found[0]
+    at_inference = found[1] if layer._fn_expects_training_arg else None
+    mask = found[-1] if makes_mask else None
+    return Graphs(function, at_inference, mask, bool(masks))
 
 
-def graph_of_activation(layer: Any, option: str) -> Config | None:
-    """Return the configuration of the graph that a layer's activation makes of an array.
+def _gives(mask: Any, given: Any, arriving: list[Any]) -> bool:
+    """Say whether a function that makes masks makes one: it may be there to give none."""
+    try:
+        several = len(keras.tree.flatten(given)) > 1
+        return mask(given, arriving if several else (arriving or [None])[0]) is not None
+    except Exception:  # whatever a function may raise that takes real tensors only
+        return True
 
-    None if it isn't made of operations, and of layers that are activations, alone.
+
+def _masks_of(given: Any) -> list[Any]:
+    masks = [getattr(one, "_keras_mask", None) for one in keras.tree.flatten(given)]
+    return [one for one in masks if one is not None]
+
+
+def graph(function: Any, given: Any, masks: Sequence[Any] = ()) -> Config | None:
+    """Return the configuration of the graph that a function makes of symbolic tensors.
+
+    Parameters
+    ----------
+    function : callable
+        Of the tensors, and of the mask of the first, or of all of them.
+    given : symbolic tensors, nested as the function takes them
+    masks : sequence of symbolic tensor
+        What it gets for a mask.
+
+    Returns
+    -------
+    configuration of a model, or None
+        None if the function isn't made of operations alone, each time the same ones.
     """
-    return _graph(getattr(layer, option), keras.KerasTensor(_activated(layer)))
-
-
-def carries_logits(layer: Any, option: str) -> bool:
-    """Say whether Keras finds logits behind what a layer's function gives: as behind a softmax."""
-    zeros = keras.ops.zeros([1 if size is None else size for size in _activated(layer)])
-    arguments = layer.arguments if isinstance(layer, keras.layers.Lambda) else {}
     try:
-        return hasattr(getattr(layer, option)(zeros, **arguments), "_keras_logits")
-    except Exception:  # whatever a function may raise that takes other arrays
-        return False
-
-
-def _activated(layer: Any) -> tuple[int | None, ...]:
-    """Return the shape of what a layer's function is called with, sizes that are open made up."""
-    if isinstance(layer, keras.layers.RNN) or len(layer._inbound_nodes) == 0:
-        return (None, getattr(layer, "units", 2))
-    node = layer._inbound_nodes[0]
-    bare = isinstance(layer, (keras.layers.Activation, keras.layers.Lambda))
-    ends = node.input_tensors if bare else node.output_tensors
-    return (None, *(2 if size is None else size for size in ends[0].shape[1:]))
-
-
-def _graph(function: Any, given: Any) -> Config | None:
-    try:
-        traced, again = (_traced(function, given) for _ in range(2))
+        traced, again = (_traced(function, given, masks) for _ in range(2))
     except Exception:  # whatever a function may raise that takes real tensors only
         return None
     layers = [entry for entry in traced["layers"] if entry["class_name"] != "InputLayer"]
-    of_operations = all(
-        entry["module"].startswith("keras.src.ops.") or entry["class_name"] in OF_ONE_ARRAY
-        for entry in layers
-    )
+    of_operations = all(entry["module"].startswith(OPERATIONS) for entry in layers)
     return traced if of_operations and _unnumbered(traced) == _unnumbered(again) else None
 
 
-def _traced(function: Any, given: Any) -> Config:
-    inputs = keras.tree.map_structure(
-        lambda one: keras.Input(batch_shape=one.shape, dtype=one.dtype), given
+def _traced(function: Any, given: Any, masks: Sequence[Any]) -> Config:
+    inputs, masking = keras.tree.map_structure(
+        lambda one: keras.Input(batch_shape=one.shape, dtype=one.dtype), (given, list(masks))
     )
-    outputs = function(inputs)
-    model = keras.Model(keras.tree.flatten(inputs), keras.tree.flatten(outputs))
+    mask = masking if len(keras.tree.flatten(given)) > 1 else (masking or [None])[0]
+    with _symbolic_tensors_are_tensors():
+        outputs = function(inputs, mask)
+    model = keras.Model([*keras.tree.flatten(inputs), *masking], keras.tree.flatten(outputs))
     config: Config = model.get_config()
     return config
+
+
+@contextmanager
+def _symbolic_tensors_are_tensors() -> Iterator[None]:
+    """Let activation functions that make a tensor of what they get take a symbolic one as it is."""
+
+    def leaving(convert: Any) -> Any:
+        def converted(x: Any, *args: Any, **kwargs: Any) -> Any:
+            return x if isinstance(x, keras.KerasTensor) else convert(x, *args, **kwargs)
+
+        return converted
+
+    def mish(x: Any) -> Any:
+        return own(x) if not isinstance(x, keras.KerasTensor) else activations.Mish()(x)
+
+    places = (backend, backend.core)
+    before, own = [place.convert_to_tensor for place in places], activations.Mish.static_call
+    try:
+        for place, convert in zip(places, before, strict=True):
+            place.convert_to_tensor = leaving(convert)
+        activations.Mish.static_call = staticmethod(mish)
+        yield
+    finally:
+        for place, convert in zip(places, before, strict=True):
+            place.convert_to_tensor = convert
+        activations.Mish.static_call = staticmethod(own)
 
 
 def _unnumbered(config: Config) -> str:

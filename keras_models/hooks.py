@@ -99,6 +99,11 @@ def record_layer(
         # what a layer within gives may cost something, which is that layer's affair.
         known = taken | set(outputs if len(outputs) > 1 or costs_within else ())
         y = tf.nest.map_structure(lambda one: _anew(one) if id(one) in known else one, y)
+        logits = getattr(y, "_keras_logits", None)
+        if logits is not None and id(logits) not in taken | {
+            id(seen.get(f"{current[0]}/pre_activation"))
+        }:
+            seen[f"{current[0]}/logits"] = logits  # within a function of the user's own
         for output, one in enumerate(tf.nest.flatten(y)):
             seen[current[0] + (f"[{output}]" if output else "")] = one
         return y

@@ -178,8 +178,9 @@ class Stepper:
         if self._run_eagerly:
             return self._step
         if self._compiled is None:
+            samples = self.model.inputs[0].shape[0]  # None, unless the model asks for so many
             any_size = tf.nest.map_structure(
-                lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), batch
+                lambda array: tf.TensorSpec((samples, *array.shape[1:]), array.dtype), batch
             )
             compiled = tf.function(
                 self._step,

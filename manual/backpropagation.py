@@ -116,6 +116,10 @@ class Graph(Weights):
         """
         return numbers
 
+    def handed_back(self, index: int, gradient: Any) -> Any:
+        """Return the gradient that arrives at a node's output, as the node takes it."""
+        return gradient
+
     def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
         """Carry the masks on by one node; return what its layer has to be told of them."""
         node = self.nodes[index]
@@ -161,7 +165,7 @@ class Graph(Weights):
             for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
                 if part is None:
                     continue
-                part = self.handed(source, part)
+                part = self.handed_back(source, part)
                 so_far, share = gradients[source], shares[source].get(index)
                 gradients[source] = part if so_far is None else so_far + part
                 shares[source][index] = part if share is None else share + part

@@ -317,7 +317,7 @@ def _precision(policy: Any) -> str | None:
 
 def is_operation(entry: Config) -> bool:
     """Say whether it is one of Keras's operations, whose names some layers have too: Add."""
-    return str(entry.get("module", "")).startswith("keras.src.ops.")
+    return str(entry.get("module", "")).startswith(("keras.src.ops.", "keras.src.activations."))
 
 
 def _name(entry: Config) -> str:

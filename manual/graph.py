@@ -20,7 +20,8 @@ class Node:
     ----------
     name : str
         The name under which its output appears in a trace: the call's, with
-        ``/pre_activation`` where an activation follows, and ``[1]`` for the second output.
+        ``/pre_activation`` where an activation follows, ``/logits`` where a sigmoid or softmax
+        does that ends a function of the user's own, and ``[1]`` for the second output.
     call : str
         The layer's name, with ``@2`` for its second call.
     layer : Layer
@@ -138,6 +139,8 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
         penalty = symbol.layer.activity_regularizer
         if id(symbol) in applied_to:
             name, penalty = f"{name}/pre_activation", None
+        if symbol.is_logits:
+            name, penalty = f"{call}/logits", None
         if symbol.output:
             name += f"[{symbol.output}]"
         inputs = tuple(position[id(source)] for source in symbol.inputs)

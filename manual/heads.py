@@ -9,7 +9,7 @@ from typing import Any
 from manual.arrays import Array
 from manual.graph import Node
 from manual.losses import Loss
-from manual.registry import NoTwin, from_keras
+from manual.registry import from_keras
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,8 @@ def read_by(loss: Loss, output: int, nodes: Sequence[Node], precision: str) -> i
     layer = node.layer
     function = layer.last_activation
     fused = function is not None and loss.reads_logits_of(function)
-    if not fused or layer.precision not in (None, precision):
-        return output
-    if function is not None and function.hides_logits:
-        raise NoTwin(
-            f"Keras takes the loss of the output {nodes[output].name!r} from what goes into the "
-            f"last softmax or sigmoid within {layer}: make that a layer of its own."
-        )
-    return node.inputs[0]
+    fused = fused and layer.precision in (None, precision)
+    return node.inputs[0] if fused else output
 
 
 def last_map(output: int, nodes: Sequence[Node]) -> Node:

@@ -178,7 +178,7 @@ class Network(Graph):
             value = value if head.weight == 1.0 else value * head.weight
             total = value if total is None else total + value
             gradient = gradient if factor == 1.0 else gradient * factor
-            gradient = self.handed(head.reads, gradient)
+            gradient = self.handed_back(head.reads, gradient)
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
         for cost in self.costs_within(run.saved):

@@ -21,18 +21,20 @@ class ActivationFunction:
     carries_logits : bool
         True where Keras hands the loss the pre-activation ``z`` beside ``a``, so that a
         cross-entropy is computed, and differentiated, from the logits.
-    hides_logits : bool
-        True where it hands over something else that was computed on the way.
     """
 
     kind: ClassVar[str] = "activation"
     derivation: ClassVar[Mapping[str, str]]
-    carries_logits: bool = False
-    hides_logits: bool = False
+    carries_logits: ClassVar[bool] = False
 
     def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """Return the shape of a sample of a, given that of z: mostly it is the same."""
         return shape
+
+    @property
+    def parts(self) -> tuple[ActivationFunction, ...]:
+        """The functions that it applies one after the other, as far as a loss tells them apart."""
+        return (self,)
 
     def forward(self, z: Array) -> Array:
         raise NotImplementedError

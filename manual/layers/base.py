@@ -162,8 +162,6 @@ class Layer:
         has to know.
     hands_on : bool
         Whether Keras returns the very tensor that it takes, with all that is known of it.
-    last_activation : ActivationFunction, or None
-        What its map ends with, where that is known: a loss may ask for what it takes.
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
@@ -176,7 +174,6 @@ class Layer:
     takes_exact: ClassVar[bool] = False
     derivation: ClassVar[Mapping[str, str]] = {}
     hands_on: bool = False
-    last_activation: ActivationFunction | None = None
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
     gives_single: bool = False
@@ -270,6 +267,11 @@ class Layer:
         yield from ()
 
     @property
+    def last_activation(self) -> ActivationFunction | None:
+        """What its map ends with, where that is known: a loss may ask for what it takes."""
+        return None
+
+    @property
     def keeps_state(self) -> bool:
         """Whether a forward pass in training changes something, be the weights frozen or not."""
         return any(parameter.is_state for parameter in self.parameters)
@@ -351,11 +353,26 @@ class Layer:
         output = Symbol(self, inputs, made, call, options=options, masks=masks)
         if isinstance(self.activation, Linear):
             return output
-        applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
+        *before, last = self.activation.parts
+        for function in before:
+            output = self.activated(output, function, is_before_last=True)
+        return self.activated(output, last)
+
+    def activated(
+        self, output: Symbol, function: ActivationFunction, *, is_before_last: bool = False
+    ) -> Symbol:
+        """Make the symbol of an activation of what this layer gave at a call."""
+        applied = twin("layer", "Activation")(activation=function, name=self.name)
         applied.precision = self.precision
         applied.activity_regularizer = self.activity_regularizer
-        shape = self.activation.output_shape(output.shape)
-        return Symbol(applied, (output,), shape, call, is_activation_of_its_input=True)
+        return Symbol(
+            applied,
+            (output,),
+            function.output_shape(output.shape),
+            output.call,
+            is_activation_of_its_input=not output.is_logits,
+            is_logits=is_before_last,
+        )
 
     def _arranged(
         self, inputs: Sequence[Symbol], named: Mapping[str, Any]
@@ -385,7 +402,8 @@ class Layer:
 class Symbol:
     """A value in the graph before any number is known: which layer made it, and from what.
 
-    Of a call with several outputs the first is ``of_several``, and the only input of the others.
+    With ``is_logits`` it is what a last sigmoid or softmax of its layer is applied to. Of a call
+    with several outputs the first is ``of_several``, and the only input of the others.
     A ``mask`` is one that the call was given by hand.
     """
 
@@ -398,12 +416,19 @@ class Symbol:
     of_several: int = 0
     output: int = 0
     masks: GivenMasks = NO_MASKS
+    is_logits: bool = False
 
     @property
     def sources(self) -> Iterator[Symbol]:
         """What it depends on: its inputs, and the masks that it is given."""
         yield from self.inputs
         yield from (one for one in self.masks.at.values() if one is not None)
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples a batch has, where an input that it depends on says so."""
+        found = [one.samples for one in self.inputs] or [getattr(self.layer, "samples", None)]
+        return next((one for one in found if one), None)
 
 
 def several(

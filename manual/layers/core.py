@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,16 @@ class Activation(Layer):
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return self.function.output_shape(input_shape)
+
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        """Make the symbol of a call, or of several where the function has parts."""
+        output = super().apply(*inputs, call=call, **named)
+        first, *further = self.function.parts
+        if not further:
+            return output
+        applied = replace(output, layer=Activation(first, name=self.name), is_logits=True)
+        applied.layer.precision = self.precision
+        return self.activated(applied, further[0])
 
     def forward(self, z: Array, *, training: bool = False) -> tuple[Array, tuple[Array, Array]]:
         a = self.function.forward(z)

@@ -122,7 +122,7 @@ class EinsumDense(Layer):
             )
         sizes = dict(zip(of_x[1:], input_shape, strict=True))
         named = self.equation.split("->")[1].replace("...", "")
-        named = named if self.equation.startswith("...") else named[1:]
+        named = named if len(named) < len(of_z) else named[1:]  # without the batch axis
         for axis, size in zip(named, self.sizes, strict=False):  # Keras passes over any further
             if size is not None:
                 sizes.setdefault(axis, size)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from compare import BadInput, Report, lockstep
-from manual.functions import OfOperations
+from manual.functions import ActivationOfOperations
 
 L, A, ops = keras.layers, keras.activations, keras.ops
 
@@ -60,8 +60,10 @@ def test_functions_of_the_user(use_precision: Any) -> None:
 
 
 def test_a_wrong_derivative_of_such_a_function(monkeypatch: Any) -> None:
-    right = OfOperations.backward
-    monkeypatch.setattr(OfOperations, "backward", lambda self, *given: 2.0 * right(self, *given))
+    right = ActivationOfOperations.backward
+    monkeypatch.setattr(
+        ActivationOfOperations, "backward", lambda self, *given: 2.0 * right(self, *given)
+    )
     x = keras.Input((4, 3))
     first = trained([L.Dense(2, relu, name="last")(x)], x).first
     assert first is not None
