@@ -27,7 +27,7 @@ from compare.twins import loss_names, loss_weights, twin_metrics
 from keras_models.alone import Alone
 from keras_models.recorder import Batch, StepRecord
 from keras_models.stepper import Stepper
-from manual.activations import Softmax
+from manual.activations import Sigmoid
 from manual.heads import last_map
 from manual.network import Network
 
@@ -251,8 +251,8 @@ def check_logits(network: Network, known: Sequence[bool]) -> None:
     """Refuse an output whose loss Keras takes from logits that only it can know of."""
     for head in network.heads:
         layer = last_map(head.output, network.nodes).layer
-        of_entropy = head.loss.reads_logits_of(Softmax()) and head.reads == head.output
-        if of_entropy and layer.last_activation is None and known[head.place]:
+        hidden = head.reads == head.output and layer.last_activation is None and known[head.place]
+        if hidden and head.loss.reads_logits_of(Sigmoid()):
             raise BadInput(
                 f"Keras takes the loss of the output {network.nodes[head.output].name!r} from "
                 f"what goes into the last softmax or sigmoid within {layer}: make that a layer "

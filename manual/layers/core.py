@@ -135,11 +135,8 @@ class Activation(Layer):
             else from_keras("activation", activation, f"layer {self.name!r}")
         )
         self.derivation = self.function.derivation  # type: ignore[misc]
+        self.last_activation = self.function
         self.hands_on = isinstance(self.function, Linear)
-
-    @property
-    def last_activation(self) -> ActivationFunction:
-        return self.function
 
     def output_shape(self, input_shape: Shape) -> Shape:
         return self.function.output_shape(input_shape)
