@@ -186,16 +186,18 @@ class ActivationOfOperations(ActivationFunction):
     activation function.
     """
 
+    derivation = {
+        "forward": "a: its operations, one after the other",
+        "input gradient": "the gradients of these operations, in the opposite order",
+    }
+
     def __new__(cls, graph: Mapping[str, Any] | None = None, name: str = "") -> Any:
         only = Composed(graph).only if graph is not None else None  # None: it is copied
         return only.function if isinstance(only, Activation) else super().__new__(cls)
 
     def __init__(self, graph: Mapping[str, Any], name: str = "") -> None:
         self.composed = Composed(graph)
-        self.derivation = {  # type: ignore[misc]
-            "forward": self.composed.formula,
-            "input gradient": "the gradients of these operations, in the opposite order",
-        }
+        self.derivation = {**self.derivation, "forward": self.composed.formula}  # type: ignore[misc]
 
     @property
     def parts(self) -> tuple[ActivationFunction, ...]:
@@ -220,12 +222,14 @@ class ActivationOfOperations(ActivationFunction):
 class RegularizerOfOperations(Regularizer):
     """A penalty that is made of operations."""
 
+    derivation = {
+        "forward": "R: its operations, one after the other",
+        "gradient": "the gradients of these operations, in the opposite order",
+    }
+
     def __init__(self, graph: Mapping[str, Any], name: str = "") -> None:
         self.composed = Composed(graph)
-        self.derivation = {  # type: ignore[misc]
-            "forward": self.composed.formula,
-            "gradient": "the gradients of these operations, in the opposite order",
-        }
+        self.derivation = {**self.derivation, "forward": self.composed.formula}  # type: ignore[misc]
 
     def forward(self, w: Array) -> Array:
         (cost,), _ = self.composed.forward([w])
@@ -240,6 +244,8 @@ class RegularizerOfOperations(Regularizer):
 @twin_of(OF_OPERATIONS)
 class ConstraintOfOperations(Constraint):
     """A projection that is made of operations."""
+
+    derivation = {"weight": "w⁺: its operations, one after the other"}
 
     def __init__(self, graph: Mapping[str, Any], name: str = "") -> None:
         self.composed = Composed(graph)
