@@ -294,6 +294,8 @@ def calls_of_copy(copy: keras.Model, model: keras.Model) -> Iterator[tuple[Any, 
     for _, path, call in calls_in_order(model, masks=True):
         counted.setdefault(path, []).append(call)
     for layer, path, run in calls_in_order(copy, masks=True):
+        if path not in counted:  # a Sequential model makes the masks that it carries on anew
+            continue
         call = counted[path][run]
         yield layer, path + (f"@{call + 1}" if call else "")
 
