@@ -109,13 +109,12 @@ def drawn(weight: Any, generator: np.random.Generator, precision: str) -> np.nda
     return np.abs(w) if is_spread(weight.name) else w
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if i % 24 else [])
-        for i, name in enumerate(FIRST)
-    ],
-)
+NAMES = [
+    pytest.param(one, marks=[pytest.mark.slow] if i % 24 else []) for i, one in enumerate(FIRST)
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("place", [0, 1])
 def test_what_is_attached_equals_keras(
     name: str,
@@ -137,6 +136,42 @@ def test_what_is_attached_equals_keras(
     named = {option: str(value.get_config()) for option, value in attached.items()}
     what = f"{name}, attached {place}"
     found.agrees("layer", name, named, ruler.precision, ruler.largest, what)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("place", [0, 1])
+def test_the_derivative_is_that_of_the_penalty(
+    name: str,
+    place: int,
+    twin_of: Any,
+    loaded: Any,
+    differences: Any,
+    smooth_points: Any,
+    generator: np.random.Generator,
+    found: Found,
+) -> None:
+    one = FIRST[name]
+    if one.table.words or one.is_coarse:
+        pytest.skip("takes whole numbers, or is too coarse for differences")
+    _, by_hand, attached = both(name, place, twin_of)
+    xs = [one.table.scale * smooth_points(*shape) for shape in one.shapes]
+    weights = [one.table.scale * smooth_points(*p.shape) for p in by_hand.parameters]
+    for w, p in zip(weights, by_hand.parameters, strict=True):
+        if is_spread(p.name):
+            np.abs(w, out=w)
+    moving = [i for i, p in enumerate(by_hand.parameters) if p.trainable]
+
+    def cost(points: Any) -> tuple[Noisy, list[Noisy]]:
+        moved = dict(enumerate(weights)) | dict(zip(moving, points[len(xs) :], strict=True))
+        loaded(by_hand, [moved[i] for i in range(len(weights))], differences.exact)
+        return penalty(by_hand, points[: len(xs)])
+
+    points = [*xs, *(weights[i] for i in moving)]
+    _, gradients = cost([differences.exact(point) for point in points])
+    gradients = [noisy(gradient, differences) for gradient in gradients]
+    differences.agree_along(lambda points: cost(points)[0], points, gradients, generator)
+    named = {option: str(value.get_config()) for option, value in attached.items()}
+    found.is_derived("layer", name, named, f"{name}, attached {place}")
 
 
 @pytest.mark.parametrize("lost", ["penalty", "gradient", "activity", "constraint"])
