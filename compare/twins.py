@@ -162,7 +162,9 @@ def _with_graphs(config: Any, found: Mapping[str, Own]) -> Any:
     own = found.get(config["config"]) if isinstance(config.get("config"), str) else None
     if own is None:
         return {key: _with_graphs(one, found) for key, one in config.items()}
-    takes = None if own.name in twins(own.kind) else own.takes()
+    registered = twins(own.kind).get(own.name)
+    is_users = registered is not None and not registered.__module__.startswith("manual.")
+    takes = None if is_users else own.takes()
     graph = None
     if takes is not None and own.kind != "initializer":
         symbol = keras.KerasTensor(takes[0], takes[1])

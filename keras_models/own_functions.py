@@ -118,7 +118,8 @@ def _is_own(value: Any, layer: Any) -> bool:
     if hasattr(value, "get_config"):
         return False  # an object, which is registered, or isn't
     try:
-        return not isinstance(keras.activations.serialize(value), str)
+        written = keras.activations.serialize(value)
+        return not isinstance(written, str) or keras.activations.get(written) is not value
     except (TypeError, ValueError):  # it has no name
         return True
 

@@ -162,6 +162,8 @@ class Layer:
         has to know.
     hands_on : bool
         Whether Keras returns the very tensor that it takes, with all that is known of it.
+    last_activation : ActivationFunction, or None
+        What its map ends with, where that is known: a loss may ask for what it takes.
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
@@ -174,6 +176,7 @@ class Layer:
     takes_exact: ClassVar[bool] = False
     derivation: ClassVar[Mapping[str, str]] = {}
     hands_on: bool = False
+    last_activation: ActivationFunction | None = None
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
     gives_single: bool = False
@@ -265,11 +268,6 @@ class Layer:
         Their gradients, times ``loss_scale``, are `backward`'s own affair.
         """
         yield from ()
-
-    @property
-    def last_activation(self) -> ActivationFunction | None:
-        """What its map ends with, where that is known: a loss may ask for what it takes."""
-        return None
 
     @property
     def keeps_state(self) -> bool:
