@@ -153,10 +153,12 @@ class Reference:
 
     def clear_gradients(self) -> None:
         for parameter in self.network.parameters.values():
-            value = parameter.value.value if isinstance(parameter.value, Noisy) else None
+            value, unit = None, self.unit
+            if isinstance(parameter.value, Noisy):  # in the precision of its layer
+                value, unit = parameter.value.value, parameter.value.unit
             recorded = isinstance(value, Recorded)
             zeros = np.zeros_like(value) if recorded else np.zeros(parameter.shape)
-            parameter.gradient = Noisy(zeros, unit=self.unit)
+            parameter.gradient = Noisy(zeros, unit=unit)
             parameter.rows.clear()
 
     def replay(self, drawn: Named) -> None:
