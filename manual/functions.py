@@ -60,7 +60,7 @@ class Lambda(Layer):
         Whether the graph has the input's mask for its last input.
     """
 
-    reads = frozenset({"function", "arguments", "output_shape"})
+    reads = frozenset({"function", "arguments", "output_shape", "mask"})
     """What `from_config` takes of Keras's options, though the constructor doesn't."""
     GRAPH = "graph"
     AT_INFERENCE = "graph_at_inference"

@@ -90,7 +90,7 @@ def test_options_that_a_class_fills_in_or_doesnt_write_are_none() -> None:
 def test_what_another_way_of_making_it_takes_is_understood() -> None:
     """A Lambda's function by its own way; what an outer optimizer is told to do, it does not."""
     understood = {one.name: one.understood for one in by_name()["Lambda"].options}
-    assert understood["function"] and understood["arguments"]
+    assert all(understood.values())
     names = {one.name for one in by_name("optimizer")["LossScaleOptimizer"].options}
     assert names == {"inner_optimizer", "initial_scale", "dynamic_growth_steps"}
     assert by_name()["InputLayer"].left_out == "has no map of its own"

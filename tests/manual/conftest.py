@@ -20,6 +20,7 @@ from compare.noise import Noisy
 from compare.reference import UNIT_ROUNDOFF
 from keras_models.losses import loss_config
 from manual import registry
+from manual.functions import OF_OPERATIONS
 from manual.heads import as_target
 from manual.registry import from_keras
 
@@ -225,13 +226,16 @@ def loaded() -> Callable[..., Any]:
 
 @pytest.fixture
 def registered() -> Callable[[str], dict[str, type]]:
-    """Return a function that lists the package's own twins of one kind by Keras's names."""
+    """Return a function that lists the package's own twins of one kind by Keras's names.
+
+    But for those of a user's own functions, which aren't Keras's: tests/compare/ has them.
+    """
 
     def of_kind(kind: str) -> dict[str, type]:
         return {
             name: twin
             for (family, name), twin in registry._twins.items()
-            if family == kind and twin.__module__.startswith("manual.")
+            if family == kind and twin.__module__.startswith("manual.") and name != OF_OPERATIONS
         }
 
     return of_kind
