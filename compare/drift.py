@@ -19,7 +19,7 @@ import numpy as np
 from compare.collecting import Comparison, Trace
 from compare.reference import replay
 from compare.trace import PHASES
-from keras_models.recorder import StepRecord
+from keras_models.step_record import StepRecord
 from manual.network import Network, one_number
 from manual.replay import Rehearsed
 

@@ -25,7 +25,7 @@ from compare.reference import Reference
 from compare.report import EpochPair, Report
 from compare.twins import loss_names, loss_weights, twin_metrics
 from keras_models.alone import Alone
-from keras_models.recorder import Batch, StepRecord
+from keras_models.step_record import Batch, StepRecord
 from keras_models.stepper import Stepper
 from manual.network import Network
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -13,98 +12,12 @@ import tensorflow as tf
 
 from keras_models import naming
 from keras_models.optimizers import learning_rate, rule_of
+from keras_models.step_record import Batch, StepRecord, Tensors, as_numpy, as_rate, in_numpy
 
-
-@dataclass(frozen=True)
-class Tensors:
-    """What a step began with, still as TensorFlow had it: to hand it back costs nothing.
-
-    Attributes
-    ----------
-    state : tensor
-        All weights, then all slots, in one flat tensor.
-    batch : list of tensors
-        x, y, and sample weights if there are any.
-    """
-
-    state: Any
-    batch: list[Any]
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What one batch of a running ``fit`` did.
-
-    Attributes
-    ----------
-    epoch, step : int
-        Counted from 1; the step counts on over the epochs.
-    x, y, sample_weight : arrays (or lists of them; None)
-        The batch, as ``fit`` shuffled and cut it.
-    before, after : dicts of name to array
-        All weights.
-    slots_before, slots_after : dicts of slot to name to array
-        The optimizer's memory.
-    iterations : int
-        Training steps before this one (with accumulated gradients, fewer updates than that).
-    learning_rate : float
-        Of this step, also where a schedule gives it; of several optimizers, an array.
-    seeds : list of array
-        The states of the model's random generators before the step.
-    gradients : dict of name to array
-        As the optimizer received them: of the scaled loss, where it has a loss scale.
-    loss : array
-        Of this batch, before the update: one number, or all values if they aren't reduced.
-    rows : dict of name to (numbers, rows)
-        What the gradients of tables came as: the numbers that were looked up, and a row for each.
-    tensors : Tensors, optional
-        Weights, slots and batch once more. None where the weights have several dtypes.
-    """
-
-    epoch: int
-    step: int
-    x: Any
-    y: Any
-    sample_weight: Any
-    before: dict[str, np.ndarray]
-    after: dict[str, np.ndarray]
-    slots_before: dict[str, dict[str, np.ndarray]]
-    slots_after: dict[str, dict[str, np.ndarray]]
-    iterations: int
-    learning_rate: Any
-    seeds: list[np.ndarray]
-    gradients: dict[str, np.ndarray]
-    loss: np.ndarray
-    rows: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    tensors: Tensors | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def rate(self) -> float:
-        """The learning rate; of several optimizers, that of the first."""
-        one = self.learning_rate
-        return float(one[0]) if isinstance(one, np.ndarray) and one.ndim else one
-
-
-Batch = tuple[Any, Any, Any]
-"""x, y, and sample weights or None, nested as the model takes them."""
 _Key = tuple[str, str]
 """What an array is (a weight, a slot, a gradient …), and its name."""
 _State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, list[np.ndarray]]
 """Weights, optimizer slots, iterations, seeds."""
-
-
-def as_numpy(tensor: Any) -> np.ndarray:
-    """Return a tensor's numbers; those of a narrow precision in float32, which holds them all."""
-    array = np.asarray(tensor)
-    return array.astype(np.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else array
-
-
-def _in_numpy(data: Any) -> Batch:
-    """Return a batch as arrays: x, y, and sample weights or None."""
-    batch: Batch = keras.utils.unpack_x_y_sample_weight(
-        tf.nest.map_structure(lambda one: one if one is None else as_numpy(one), data)
-    )
-    return batch
 
 
 class Recorder(keras.callbacks.Callback):
@@ -207,7 +120,7 @@ class Recorder(keras.callbacks.Callback):
     def on_test_end(self, logs: Any = None) -> None:
         batches, self._held_out = self._held_out or [], None
         if self.on_validation is not None:
-            self.on_validation([_in_numpy(batch) for batch in batches])
+            self.on_validation([in_numpy(batch) for batch in batches])
 
     def on_train_end(self, logs: Any = None) -> None:
         self.restore()
@@ -233,7 +146,7 @@ class Recorder(keras.callbacks.Callback):
         state, arrays = self._state_of(packed), self._unpacked(packed)
         after = self._state(arrays)
         weights_before, slots_before, iterations, seeds = self._before
-        x, y, sample_weight = _in_numpy(data)
+        x, y, sample_weight = in_numpy(data)
         parts = [part for part in keras.utils.unpack_x_y_sample_weight(data) if part is not None]
         record = StepRecord(
             epoch=self._epoch,
@@ -353,8 +266,3 @@ class Recorder(keras.callbacks.Callback):
             place = key, tuple(shape), None if -1 in shape else math.prod(shape)
             self._layout.setdefault(group, []).append(place)
         return {group: tf.concat(flat, axis=0) for group, flat in parts.items()}
-
-
-def as_rate(rate: np.ndarray) -> Any:
-    """Return a learning rate as a number, or several as an array."""
-    return rate if rate.ndim else float(rate)
