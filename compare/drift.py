@@ -114,6 +114,11 @@ class OwnSteps:
         """Take over what the optimizer already remembers."""
         take_over(self.free, record)
 
+    def join(self, record: StepRecord) -> None:
+        """Go on from Keras's state, where steps were left out."""
+        self.free.set_weights(record.before)
+        take_over(self.free, record)
+
     def step(self, record: StepRecord, drawn: Mapping[str, Any]) -> tuple[float, float]:
         """Let both take the step; return the loss that each of them reports."""
         self.single.set_weights(record.before)

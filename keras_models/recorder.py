@@ -25,8 +25,7 @@ class Recorder(keras.callbacks.Callback):
 
     The traced training step returns, beside its logs, the batch, the gradients, the loss and what
     has become of the weights and the optimizer's slots. All numbers of one dtype come in one flat
-    tensor: to fetch each by itself would take longer than the step. Under ``jit_compile=True``,
-    where a batch can't be returned from inside, it is fetched first and then handed on.
+    tensor: to fetch each by itself would take longer than the step.
 
     Parameters
     ----------
@@ -36,6 +35,11 @@ class Recorder(keras.callbacks.Callback):
         Receives the batches of every validation, each as x, y and sample weights.
     graph : keras.Model, optional
         The Functional model of what a subclassed model does, by which its weights are named.
+    wanted : callable, optional
+        Says of a step, counted from 1, whether it is recorded; by default all are. The others are
+        taken as ``fit`` alone would take them.
+    shared : bool
+        Whether others may change weights between two batches, as callbacks can.
     """
 
     def __init__(
@@ -43,47 +47,142 @@ class Recorder(keras.callbacks.Callback):
         on_step: Callable[[StepRecord], None],
         on_validation: Callable[[list[Batch]], None] | None = None,
         graph: keras.Model | None = None,
+        *,
+        wanted: Callable[[int], bool] | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         self.on_step, self.on_validation, self.graph = on_step, on_validation, graph
-        self._epoch = self._step = 0
+        self.wanted, self.shared = wanted, shared
+        self._epoch = self._step = self._step_of_epoch = 0
+        self._before: _State | None = None
         self._held_out: list[Any] | None = None
         self._ran_out = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
-        self._hand_feed = bool(model.jit_compile) or model.run_eagerly
-        own_train_step = model.train_step
+        own_train_step, self._own_train_function = model.train_step, model.train_function
 
         def train_step(data: Any) -> Any:
             return self._recorded(own_train_step, data)
 
         model.train_step = train_step
         model.make_train_function(force=True)
-        own_train_function = model.train_function
-
-        def train_function(iterator: Any) -> Any:
-            batch, returned = self._fed(own_train_function, iterator)
-            self._returned = batch, returned["packed"], returned["rows"]
-            return returned["logs"]
-
-        model.train_function = train_function
+        self._recording_function = self._returning_batch(train_step, model.train_function)
+        model.train_function = self._train
         if self.on_validation is not None:
             self._watch_validation()
         self._weights = naming.weights(self.graph or model)
         self._slots = naming.slots(model)
         self._seeds = naming.seeds(self.graph or model)
         self._names = naming.trainable_names(model)
-        self._read()
 
-    def _read(self) -> None:
-        """Read the state of everything as it is now."""
-        self._before = self._state({key: v.numpy() for key, v in self._variables().items()})
-        self._state_before: Any = None
+    def _train(self, iterator: Any) -> Any:
+        """Take as many steps as ``fit`` takes at a time: recorded, if one of them is wanted."""
+        together, left = self.model.steps_per_execution, self.params.get("steps")
+        if left is not None:
+            together = min(together, left - self._step_of_epoch)
+        steps = range(self._step + 1, self._step + 1 + together)
+        wanted = [self.wanted is None or self.wanted(step) for step in steps]
+        if not any(wanted):
+            logs = self._own_train_function(iterator)
+            self._before = None
+            self._step += together
+            self._step_of_epoch += together
+            return logs
+        if self.shared:
+            self._before = None
+        for number, is_wanted in enumerate(wanted):
+            try:
+                logs = self._step_recorded(iterator, is_wanted)
+            except (StopIteration, tf.errors.OutOfRangeError):
+                if not number:
+                    raise
+                break
+        return logs
+
+    def _step_recorded(self, iterator: Any, is_wanted: bool) -> Any:
+        """Take one step and record it; tell of it if it is wanted. Return Keras's logs."""
+        if self._before is None:  # nobody has read what it is now
+            variables = self._variables().items()
+            self._before = self._state({key: variable.numpy() for key, variable in variables})
+            self._state_before: Any = None
+        together, self.model.steps_per_execution = self.model.steps_per_execution, 1
+        try:
+            data, returned = self._fed(self._recording_function, iterator)
+        finally:
+            self.model.steps_per_execution = together
+        self._step += 1
+        self._step_of_epoch += 1
+        packed = returned["packed"]
+        state, arrays = self._state_of(packed), self._unpacked(packed)
+        before, state_before = self._before, self._state_before
+        self._before, self._state_before = self._state(arrays), state
+        if is_wanted:
+            self.on_step(self._record(data, arrays, returned["rows"], before, state_before))
+        return returned["logs"]
+
+    def _record(
+        self,
+        data: Any,
+        arrays: Mapping[_Key, np.ndarray],
+        rows: Mapping[str, Any],
+        before: _State,
+        state_before: Any,
+    ) -> StepRecord:
+        """Return the record of the step that was just taken."""
+        weights_before, slots_before, iterations, seeds = before
+        weights_after, slots_after, _, _ = self._state(arrays)
+        x, y, sample_weight = in_numpy(data)
+        return StepRecord(
+            epoch=self._epoch,
+            step=self._step,
+            x=x,
+            y=y,
+            sample_weight=sample_weight,
+            before=weights_before,
+            after=weights_after,
+            slots_before=slots_before,
+            slots_after=slots_after,
+            iterations=iterations,
+            learning_rate=as_rate(arrays["learning rate", ""]),
+            seeds=seeds,
+            gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
+            loss=arrays["loss", "total"],
+            rows={name: tuple(part.numpy() for part in parts) for name, parts in rows.items()},
+            tensors=self._tensors(data, state_before),
+        )
+
+    def _tensors(self, data: Any, state_before: Any) -> Tensors | None:
+        """Return what the step began with as tensors, where they lie as a copy would have them."""
+        if state_before is None or self.graph is not None:
+            return None
+        parts = keras.utils.unpack_x_y_sample_weight(data)
+        return Tensors(state_before, [part for part in parts if part is not None])
+
+    def _returning_batch(self, step: Callable[[Any], Any], function: Callable[[Any], Any]) -> Any:
+        """Return what takes a step, given Keras's function of it, and returns the batch as well.
+
+        From inside what XLA compiles a batch can't be returned: there it is from around it, where
+        Keras too has the next batch come from.
+        """
+        if self.model.run_eagerly or not self.model.jit_compile:
+            return function
+        compiled = tf.function(step, reduce_retracing=True, jit_compile=True)
+
+        @tf.function(reduce_retracing=True)
+        def around(iterator: Any) -> Any:
+            batch = tf.nest.map_structure(
+                lambda one: None if isinstance(one, tf.experimental.Optional) else one,
+                iterator.get_next(),
+            )
+            return {**compiled(batch), "batch": batch}
+
+        return around
 
     def _fed(self, function: Callable[[Any], Any], iterator: Any) -> tuple[Any, dict[str, Any]]:
-        """Run a traced step on the next batch; return this beside what the step returned."""
-        if self._hand_feed:
+        """Run a step on the next batch; return this beside what the step returned."""
+        if self.model.run_eagerly:
             batch = next(iterator)
             return batch, function(iter([batch]))
         try:
@@ -99,12 +198,11 @@ class Recorder(keras.callbacks.Callback):
         own_test_step = model.test_step
 
         def test_step(data: Any) -> Any:
-            returned = {"logs": own_test_step(data)}
-            return returned if self._hand_feed else {**returned, "batch": data}
+            return self._with_batch({"logs": own_test_step(data)}, data)
 
         model.test_step = test_step
         model.make_test_function(force=True)
-        own_test_function = model.test_function
+        own_test_function = self._returning_batch(test_step, model.test_function)
 
         def test_function(iterator: Any) -> Any:
             batch, returned = self._fed(own_test_function, iterator)
@@ -135,45 +233,9 @@ class Recorder(keras.callbacks.Callback):
             self.model.test_function = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch + 1
+        self._epoch, self._step_of_epoch = epoch + 1, 0
         if self._ran_out:  # what doesn't depend on the batch that wasn't there has happened still
-            self._read()
-            self._ran_out = False
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._step += 1
-        data, packed, rows = self._returned
-        state, arrays = self._state_of(packed), self._unpacked(packed)
-        after = self._state(arrays)
-        weights_before, slots_before, iterations, seeds = self._before
-        x, y, sample_weight = in_numpy(data)
-        parts = [part for part in keras.utils.unpack_x_y_sample_weight(data) if part is not None]
-        record = StepRecord(
-            epoch=self._epoch,
-            step=self._step,
-            x=x,
-            y=y,
-            sample_weight=sample_weight,
-            before=weights_before,
-            after=after[0],
-            slots_before=slots_before,
-            slots_after=after[1],
-            iterations=iterations,
-            learning_rate=as_rate(arrays["learning rate", ""]),
-            seeds=seeds,
-            gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
-            loss=arrays["loss", "total"],
-            rows={name: tuple(part.numpy() for part in parts) for name, parts in rows.items()},
-            tensors=self._tensors(parts),
-        )
-        self._before, self._state_before = after, state
-        self.on_step(record)
-
-    def _tensors(self, parts: list[Any]) -> Tensors | None:
-        """Return what the step began with as tensors, where they lie as a copy would have them."""
-        if self._state_before is None or self.graph is not None:
-            return None
-        return Tensors(self._state_before, parts)
+            self._before, self._ran_out = None, False
 
     def _variables(self) -> dict[_Key, Any]:
         """Return all variables that a step may change."""
@@ -249,8 +311,12 @@ class Recorder(keras.callbacks.Callback):
             del optimizer.apply, model.compute_loss
         after = {key: (one.value, one.shape) for key, one in self._variables().items()}
         seen = {**after, **seen, ("learning rate", ""): (rate, rate.shape)}
-        returned = {"logs": logs, "packed": self._packed(seen), "rows": rows}
-        return returned if self._hand_feed else {**returned, "batch": data}
+        return self._with_batch({"logs": logs, "packed": self._packed(seen), "rows": rows}, data)
+
+    def _with_batch(self, returned: dict[str, Any], data: Any) -> dict[str, Any]:
+        """Have the batch returned too, where it can be from inside a step."""
+        inside = not (self.model.jit_compile or self.model.run_eagerly)
+        return {**returned, "batch": data} if inside else returned
 
     def _packed(self, seen: Mapping[_Key, tuple[Any, Any]]) -> dict[str, Any]:
         """Lay tensors one after the other, those of a kind together; note what lies where."""
