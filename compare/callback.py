@@ -156,10 +156,8 @@ class Lockstep(keras.callbacks.Callback):
         if not self._follower.sampled:
             self._follower.epoch_end(dict(logs or {}))
             self._look(self.report)
-        largest = self.report.largest
-        apart = f", largest {largest[1].distance:.2g} × noise" if largest else ""
         epochs = self.params.get("epochs") or epoch + 1
-        self._line = f"lockstep {epoch + 1}/{epochs}  {self.report.status}{apart}"
+        self._line = f"lockstep {epoch + 1}/{epochs}  {_standing(self.report)}"
 
     def on_train_end(self, logs: Any = None) -> None:
         self._say_line()
@@ -202,3 +200,11 @@ def _listed(name: str, given: Any) -> list[Any]:
     if isinstance(given, str) or not isinstance(given, Collection):
         raise BadInput(f"{name} must be a list. Received: {given!r}.")
     return list(given)
+
+
+def _standing(report: Report) -> str:
+    """Say in a line how a comparison stands."""
+    compared = f"{report.compared:,} quantities compared"
+    if report.largest is None or not report.ok:
+        return f"{compared}, {report.disagreements:,} disagree"
+    return f"{compared}, all agree (largest {report.largest[1].distance:.2g} × noise)"

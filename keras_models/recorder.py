@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -92,6 +92,16 @@ class Recorder(keras.callbacks.Callback):
             return logs
         if self.shared:
             self._before = None
+        try:
+            return self._steps_recorded(iterator, wanted)
+        except (StopIteration, tf.errors.OutOfRangeError):
+            raise  # which Keras expects
+        except BaseException:  # nobody will tell of the end of this training
+            self.restore()
+            raise
+
+    def _steps_recorded(self, iterator: Any, wanted: Sequence[bool]) -> Any:
+        """Take steps until the data ends; return the last one's logs."""
         for number, is_wanted in enumerate(wanted):
             try:
                 logs = self._step_recorded(iterator, is_wanted)
