@@ -109,14 +109,16 @@ class Carried(Layer):
     def __init__(self, carrier: Carrier, entry: Config, path: str) -> None:
         super().__init__(name=path)
         self.carrier, self.path, self.layer = carrier, path, carrier.layer(path)
-        self.kind_in_keras = entry.get("registered_name") or entry["class_name"]
+        kind = entry.get("registered_name") or entry["class_name"]
+        operation = entry["config"].get("operation") if kind == "OneOperation" else None
+        self.told = f"the {'operation' if operation else 'layer'} {path!r} ({operation or kind})"
         self.makes_mask = type(self.layer).compute_mask is not keras.layers.Layer.compute_mask
         args = [one for node in entry.get("inbound_nodes", [])[:1] for one in node["args"]]
         self.packed = len(args) == 1 and isinstance(args[0], (list, tuple))
         self.tensor_arguments = tuple(map(str, range(len(args)))) if len(args) > 1 else ()
 
     def __repr__(self) -> str:
-        return f"the layer {self.path!r} ({self.kind_in_keras}), which has no twin"
+        return f"{self.told}, which has no twin"
 
     def __deepcopy__(self, memo: Any) -> Carried:
         copy = object.__new__(Carried)  # Keras's layers are run, never changed: they can be shared

@@ -6,7 +6,7 @@ blamed on what comes after it, and two separate faults are both found.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -87,16 +87,9 @@ class StepCheck(UpdateCheck):
     def run(self, own_loss: float | None = None) -> tuple[list[Comparison], Pass]:
         reference, record = self.reference, self.record
         reference.load(record.before, record.slots_before)
-        drawn = self.places.drawn_in_step
-        whole, whole_loss = reference.whole(record.x, record.y, record.sample_weight, drawn)
-        whole_gradients, self.whole = reference.gradients(), whole
-        reference.clear_gradients()
-        reference.replay(drawn)
-
-        saved = self.activations()
-        upstream = self.loss(whole_loss)
-        self.activation_gradients(saved, upstream)
-        self.weight_gradients(whole_gradients)
+        saved = self.maps()
+        whole, whole_loss = self.whole_step()
+        whole_gradients = self.gradients_of_step()
         self.update(reference.updated_from(record.before, saved))
         self.states(saved, whole)
         sound = all(one.verdict.agrees for one in self.found)
@@ -106,6 +99,28 @@ class StepCheck(UpdateCheck):
                 self.own_loss(own_loss, whole_loss)
         self.found.sort(key=lambda one: PHASES.index(one.phase))
         return self.found, whole
+
+    def maps(self) -> list[Any]:
+        """Compare what each map gives alone; return what each keeps of its forward pass."""
+        self.reference.clear_gradients()
+        self.reference.replay(self.places.drawn_in_step)
+        saved = self.activations()
+        self.activation_gradients(saved, self.loss(saved))
+        self.weight_gradients()
+        return saved
+
+    def whole_step(self) -> tuple[Pass, Noisy]:
+        """Run the step from the data, and compare its loss.
+
+        That comes after the maps, so that their gradients and those of the step, as large as all
+        weights, needn't lie in memory at a time.
+        """
+        record = self.record
+        self.whole, loss = self.reference.whole(
+            record.x, record.y, record.sample_weight, self.places.drawn_in_step
+        )
+        self.compare("loss", "total", record.loss, loss, self.origin_of_loss, FIT)
+        return self.whole, loss
 
     def only_keras_overflows(self) -> bool:
         """Say whether Keras skips the step: in a narrow precision, which the own step hasn't."""
@@ -153,16 +168,15 @@ class StepCheck(UpdateCheck):
                 saved.append(None)
                 continue
             inputs = [taken[source] for source in node.inputs]
-            given, kept = self.reference.forward(node, inputs, self.places.mask_options(index))
+            told, goes_on = node.told_masks(masks, self.places.value)
+            given, kept = self.reference.forward(node, inputs, told)
             saved.append(kept)
-            arriving = [masks[source] for source in node.inputs]
-            single = len(inputs) == 1
-            made = node.layer.compute_mask(
-                inputs[0] if single else inputs, arriving[0] if single else arriving
-            )
+            made = node.layer.compute_mask(inputs[0] if len(inputs) == 1 else inputs, goes_on)
             if made is not None:
                 for place, mask in node.spread(index, made):
                     masks[place] = mask
+            for place, mask in node.further_masks(kept):
+                masks[place] = mask
             by = self.reference.derivation(node.layer, "forward", "forward")
             if isinstance(node.layer, Carried):  # by Keras: there is nothing to hold against it
                 continue
@@ -197,8 +211,8 @@ class StepCheck(UpdateCheck):
             output=output,
         )
 
-    def loss(self, whole_loss: Noisy) -> dict[int, Noisy]:
-        """Compare the loss: on Keras's outputs (tape), and on the data (fit)."""
+    def loss(self, saved: list[Any]) -> dict[int, Noisy]:
+        """Compare the loss on Keras's outputs; return its gradients there."""
         total: Any = 0.0
         upstream: dict[int, Noisy] = {}
         heads = self.network.heads
@@ -215,6 +229,8 @@ class StepCheck(UpdateCheck):
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
         self.of_activities = list(self.network.activity_penalties(self.values))
+        for cost in self.network.costs_within(saved):
+            total = total + cost
         for _, cost, _ in self.of_activities:
             total = total + cost
         penalty = self.network.regularization_loss() if self.network.regularized else None
@@ -223,7 +239,7 @@ class StepCheck(UpdateCheck):
         takes = [("activation", self.network.nodes[head.reads].name) for head in self.network.heads]
         origin = Origin(by, self.network.heads[0].loss, self.places.of_loss, takes)
         self.compare("loss", "total", self.tape["loss"]["total"], total, origin, TAPE)
-        self.compare("loss", "total", self.record.loss, whole_loss, self.as_whole(origin), FIT)
+        self.origin_of_loss = self.as_whole(origin)
         return upstream
 
     def as_whole(self, origin: Origin) -> Origin:
@@ -248,9 +264,10 @@ class StepCheck(UpdateCheck):
                 parts[head.reads].append((upstream.pop(head.reads), origin))
         for index, _, gradient in self.of_activities:
             node = self.network.nodes[index]
-            by = self.reference.derivation(node.penalty, "gradient", "backward")
+            owner: Any = node.layer if node.is_cost else node.penalty
+            by = self.reference.derivation(owner, "gradient", "backward")
             takes = [("activation", node.name)]
-            parts[index].append((gradient, Origin(by, node.penalty, takes=takes)))
+            parts[index].append((gradient, Origin(by, owner, takes=takes)))
         arrived: list[Noisy | None] = [None] * len(self.network.nodes)
         for index in reversed(range(len(self.network.nodes))):
             node = self.network.nodes[index]
@@ -306,28 +323,39 @@ class StepCheck(UpdateCheck):
         layers = ", ".join(origin.by.layer for _, origin in parts)
         return Origin(replace(by, layer=layers), inputs=shares)
 
-    def weight_gradients(self, whole: dict[str, Noisy]) -> None:
+    def weight_gradients(self) -> None:
+        """Compare what the maps' derivatives add up to."""
         self.network.add_regularization_gradients()
-        local = self.reference.gradients()
-        of_step = []
+        expected = self.reference.gradients()
+        for name, origin in self.origins_of_gradients():
+            actual = self.tape["weight gradient"][name]
+            self.compare("weight gradient", name, actual, expected[name], origin, TAPE)
+
+    def gradients_of_step(self) -> dict[str, Noisy]:
+        """Compare the gradients of the step that ``fit`` took; return those by hand."""
+        expected = self.reference.gradients()
+        for name, origin in self.origins_of_gradients():
+            told = self.as_whole(replace(origin, inputs=partial(self.of_step, name)))
+            actual = self.record.gradients[name]
+            self.compare("weight gradient", name, actual, expected[name], told, FIT)
+        return expected
+
+    def origins_of_gradients(self) -> Iterator[tuple[str, Origin]]:
+        """Give each weight that has a gradient, and the map that it comes from."""
+        nodes = self.network.nodes
         for name in self.record.gradients:
             layer, weight = self.owner(name)
             if isinstance(layer, Carried):
                 continue
             by = self.reference.derivation(layer, f"{weight} gradient", "backward")
-            tape, fit = self.tape["weight gradient"][name], self.record.gradients[name]
             takes = [
                 one
-                for index, node in enumerate(self.network.nodes)
+                for index, node in enumerate(nodes)
                 if node.layer is layer and node.is_run
                 for one in (*self.gradients_into(index), *self.activations_into(index))
             ]
-            origin = Origin(by, layer, partial(self.places.of_weight_gradient, name), takes)
-            self.compare("weight gradient", name, tape, local[name], origin, TAPE)
-            of_step.append((name, fit, replace(origin, inputs=partial(self.of_step, name))))
-        for name, fit, origin in of_step:
-            told = self.as_whole(origin)
-            self.compare("weight gradient", name, fit, whole[name], told, FIT)
+            around = partial(self.places.of_weight_gradient, name)
+            yield name, Origin(by, layer, around, takes)
 
     def of_step(self, name: str) -> Inputs:
         """Gather what a weight's gradient is made of, also by slips between the maps."""
@@ -340,18 +368,14 @@ class _Collected(StepCheck):
     """Collects what the gradients should be, without comparing them."""
 
     def gradients(self) -> Expected:
-        reference, record = self.reference, self.record
-        kept = {name: one.gradient for name, one in self.network.parameters.items()}
+        weights = self.network.parameters.values()
+        kept = [(one, one.gradient, list(one.rows)) for one in weights]
         self.expected: Expected = {}
-        drawn = self.places.drawn_in_step
-        self.whole, loss = reference.whole(record.x, record.y, record.sample_weight, drawn)
-        whole = reference.gradients()
-        reference.clear_gradients()
-        reference.replay(drawn)
-        self.activation_gradients(self.activations(), self.loss(loss))
-        self.weight_gradients(whole)
-        for name, gradient in kept.items():
-            self.network.parameters[name].gradient = gradient
+        self.maps()
+        self.whole_step()
+        self.gradients_of_step()
+        for one, gradient, rows in kept:
+            one.gradient, one.rows[:] = gradient, rows
         return self.expected
 
     def compare(

@@ -12,11 +12,8 @@ import tensorflow as tf
 from compare.errors import BadInput
 from manual.heads import as_target, of_each
 from manual.layers.base import Shape
-from manual.losses import CTC, BinaryCrossentropy, Circle, Loss, SparseCategoricalCrossentropy
+from manual.losses import CTC, Circle, Loss, SparseCategoricalCrossentropy
 from manual.network import Network
-
-TRIED = 7
-"""On how many samples a loss is tried, to see whether weights are of a shape that it takes."""
 
 
 def as_arrays(name: str, data: Any) -> Any:
@@ -100,11 +97,6 @@ def check_labels(loss: Loss, y: np.ndarray, classes: int) -> None:
                 f"Class numbers must be whole numbers from 0 to {classes - 1}, one less than the "
                 f"network's {classes} outputs. Received: numbers from {low:g} to {high:g}."
             )
-    elif isinstance(loss, BinaryCrossentropy) and (y.min() < 0 or y.max() > 1):
-        raise BadInput(
-            "Targets of a binary cross-entropy are probabilities from 0 to 1. "
-            f"Received: numbers from {y.min():g} to {y.max():g}."
-        )
 
 
 def check_class_weight(class_weight: Any, batch: tuple[Any, Any, Any]) -> None:
@@ -149,7 +141,12 @@ def check_inputs(model: keras.Model, xs: Sequence[np.ndarray]) -> list[Shape]:
 
 
 def check_fit(
-    network: Network, model: keras.Model, xs: Sequence[Any], y: Any, sample_weight: Any
+    network: Network,
+    model: keras.Model,
+    xs: Sequence[Any],
+    y: Any,
+    sample_weight: Any,
+    batch_size: int | None = None,
 ) -> None:
     """Refuse data that the model has no room for, before anything is trained.
 
@@ -160,6 +157,8 @@ def check_fit(
     xs : sequence of arrays, one for each input
     y : array, or list with one for each output, or for each with a loss
     sample_weight : likewise, or None
+    batch_size : int, optional
+        How many samples a batch will have, where these are more.
     """
     ys = y if isinstance(y, list) else [y]
     if len(xs) != len(network.inputs) or len(ys) not in {len(network.outputs), len(network.heads)}:
@@ -186,7 +185,8 @@ def check_fit(
         wanted = tuple(network.output_shapes[head.place])
         check_target(head.loss, name, array, wanted)
         check_labels(head.loss, array, (1, *wanted)[-1])
-        if weight is not None and not _weighs(head.loss, weight, array, wanted):
+        of_batch = slice(batch_size)
+        if weight is not None and not _weighs(head.loss, weight[of_batch], array[of_batch], wanted):
             raise BadInput(
                 f"The loss of the output {name!r} needs sample_weight of shape "
                 f"{(len(array), *wanted[:-1])}. Received: {weight.shape}."
@@ -203,6 +203,11 @@ def check_target(loss: Loss, name: str, y: np.ndarray, wanted: tuple[int, ...]) 
                 f"output {name!r}."
             )
         return
+    if isinstance(loss, SparseCategoricalCrossentropy) and loss.axis not in (-1, len(wanted)):
+        raise BadInput(
+            f"Keras takes classes on the last axis alone. Received: axis={loss.axis}, of the loss "
+            f"of the output {name!r}."
+        )
     allowed = {wanted[:-1], (*wanted[:-1], 1)} if loss.takes_classes else {wanted}
     if not loss.takes_classes and wanted[-1:] == (1,):
         allowed.add(wanted[:-1])
@@ -215,12 +220,15 @@ def check_target(loss: Loss, name: str, y: np.ndarray, wanted: tuple[int, ...]) 
 
 
 def _weighs(loss: Loss, weight: np.ndarray, y: np.ndarray, wanted: tuple[int, ...]) -> bool:
-    """Say whether sample weights meet the values of a loss, by trying it on a few samples."""
-    few = y[:TRIED]
-    p = np.full((len(few), *wanted), 0.5)
+    """Say whether the sample weights of a batch meet the values of a loss, by trying it.
+
+    Where a batch is as large as an axis of its samples, a weight for each sample meets that axis:
+    Keras multiplies arrays as NumPy does.
+    """
+    p = np.full((len(y), *wanted), 0.5)
     with np.errstate(all="ignore"):
         try:
-            loss.forward(as_target(few, p), p, sample_weight=weight[:TRIED])
+            loss.forward(as_target(y, p), p, sample_weight=weight)
         except ValueError:
             return False
     return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -149,10 +150,11 @@ def lockstep(
         check_batch(batch, dtype)
         pair.check(batch)
 
-    for data in (source, held_out):
+    size = batch_size or DEFAULT_BATCH_SIZE
+    for data, of_batch in ((source, size), (held_out, validation_batch_size or size)):
         if data is not None:
             data.look = look
-            data.show(pair.check)
+            data.show(partial(pair.check, size=of_batch))
     report = Report("", dtype) if report is None else report
     pair.introduce(report, label)
     whole = isinstance(source, Whole)

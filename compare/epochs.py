@@ -227,6 +227,7 @@ class EpochCheck:
         for batch in self.held_out:
             x, y, weights = batch
             run = network.forward(x)
+            network.carry_on(run)
             total += one_number(network.loss(run, y, weights)[0]) * samples_in(batch)
             seen = seen_in(network, run)
             for name, twin in self.metrics.items():
@@ -320,6 +321,7 @@ class EpochCheck:
         for batch in self.held_out:
             x, y, weights = batch
             run = network.forward([exact(one) for one in (x if isinstance(x, list) else [x])])
+            network.carry_on(run)
             loss, _ = network.loss(run, y, weights)
             self._add(means, loss, seen_in(network, run), y, weights, samples_in(batch))
 

@@ -15,6 +15,8 @@ class Disagreement(AssertionError):
 
 def in_a_sentence(error: Exception) -> str:
     """Return what Keras's or TensorFlow's error says, of all its lines the one that tells."""
+    if isinstance(error, KeyError):
+        return f"{error} was looked up, and isn't there."
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     told = [
         line.strip()

@@ -28,6 +28,9 @@ from compare.twins import loss_names, loss_weights, twin_metrics
 from keras_models.alone import Alone
 from keras_models.step_record import Batch, StepRecord
 from keras_models.stepper import Stepper
+from manual.activations import Sigmoid
+from manual.heads import last_map
+from manual.network import Network
 
 OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
 """Another way of computing the weights' gradients by name, from the weights, x and y."""
@@ -85,7 +88,8 @@ class Follower:
         report.drift = None if sampled else self.own.drift
         fused = self.model.jit_compile is True
         self.reference = Reference(pair.network, fused=fused)
-        self.recorded = RecordedSteps(Reference(pair.network, fused=fused), self.own.single)
+        to_record = partial(Reference, pair.network, fused=fused)
+        self.recorded = RecordedSteps(to_record, self.own.single)
         self.stepper = Stepper(pair.graph) if stepper is None else stepper
         self.alone = Alone(self.stepper.model)
         self.loss_weights = loss_weights(pair.graph)
@@ -99,6 +103,7 @@ class Follower:
         self.on_step: Callable[[Report], None] | None = None
         self.manual_total = 0.0
         self.last: StepRecord | None = None
+        self.kept_draws: dict[str, np.ndarray] = {}
 
     def step(self, given: StepRecord) -> None:
         """Compare one step, then let the hand-written half take it on its own."""
@@ -122,6 +127,10 @@ class Follower:
             seeds=given.seeds,
             tensors=given.tensors,
         )
+        self._keep_draws(tape)
+        self._reset(record)
+        if record.step == 1:
+            check_logits(self.reference.network, self.stepper.logits_known)
         with np.errstate(all="ignore"):
             own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
         agreement = self.recorded.agreement(record, tape, own_loss)
@@ -229,6 +238,22 @@ class Follower:
         ]
         self._report(record.epoch, 0, [*weights, *first_slots])
 
+    def _reset(self, record: StepRecord) -> None:
+        """Let the half on its own forget what layers carry, if somebody has had Keras forget it."""
+        if self.last is not None:
+            for name, parameter in self.own.free.parameters.items():
+                if parameter.is_state and "/rnn_state/" in name and not record.before[name].any():
+                    parameter.value[...] = 0.0
+
+    def _keep_draws(self, tape: dict[str, dict[str, np.ndarray]]) -> None:
+        """Add what cells have drawn at an earlier step, and keep: in Keras, if it runs eagerly."""
+        calls = {node.call for node in self.reference.network.nodes if node.layer.keeps_draws}
+        drawn = tape.get("draw", {})
+        own = {key: one for key, one in drawn.items() if key.rpartition("/")[0] in calls}
+        self.kept_draws.update(own)
+        if self.kept_draws:
+            tape["draw"] = {**self.kept_draws, **drawn}
+
     def _first_slots(self, record: StepRecord) -> list[Comparison]:
         """Compare what the optimizer remembers before it has made an update."""
         network, found = self.own.free, []
@@ -265,6 +290,19 @@ class Follower:
         keras_half = all(np.isfinite(array).all() for array in record.after.values())
         by_hand = bool(np.isfinite(self.own.free.values).all())
         return not keras_half and not by_hand
+
+
+def check_logits(network: Network, known: Sequence[bool]) -> None:
+    """Refuse an output whose loss Keras takes from logits that only it can know of."""
+    for head in network.heads:
+        layer = last_map(head.output, network.nodes).layer
+        hidden = head.reads == head.output and layer.last_activation is None and known[head.place]
+        if hidden and head.loss.reads_logits_of(Sigmoid()):
+            raise BadInput(
+                f"Keras takes the loss of the output {network.nodes[head.output].name!r} from "
+                f"what goes into the last softmax or sigmoid within {layer}: make that a layer "
+                "of its own."
+            )
 
 
 def looked_at(look: Callable[[Batch], None] | None, which: str, batch: Batch) -> None:

@@ -46,7 +46,8 @@ class Gathered(Noisy):
 
     def one_after_the_other(self, array: Noisy) -> Noisy:
         """Return what the rows were added to, one by one: each addition has rounded it."""
-        times = np.bincount(self.numbers, minlength=self.value.shape[0])[:, None]
+        rows = self.value.shape[0]  # a negative number counts from the last of them
+        times = np.bincount(self.numbers % rows, minlength=rows)[:, None]
         rounded = np.where(times > 1, times, 0.0) * np.square(array.value) / 3
         if CAREFUL.get():  # equal rows round equally
             rounded = rounded * times

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,9 @@ BOUND = 8.0
 """A quantity agrees when no element is further than this many standard deviations of its own
 rounding noise from the reference. Among 10⁹ normally distributed numbers the largest deviation is
 about 6; the margin is for errors that are not quite normal."""
+
+BLOCK = 2**14
+"""How many numbers are judged at a time, where arrays are small."""
 
 REFERENCE_UNIT = 2.0**-53
 """The reference is computed in float64, and has the noise of float64."""
@@ -177,8 +180,30 @@ def _beyond(actual: Any, expected: Noisy) -> int:
 def judge_all(actual: Sequence[np.ndarray], expected: Noisy) -> list[Verdict]:
     """Compare several arrays with references that lie one after the other in a flat array.
 
-    The same as `judge` on each, in a few operations on the whole.
+    The same as `judge` on each; small ones are taken together, in a few operations on all of them.
     """
+    verdicts: list[Verdict] = []
+    start = 0
+    for together in _in_blocks(actual):
+        stop = start + sum(array.size for array in together)
+        verdicts += _judge_block(together, expected[start:stop])
+        start = stop
+    return verdicts
+
+
+def _in_blocks(arrays: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Put together arrays that follow each other, as long as they stay in the cache."""
+    block: list[np.ndarray] = []
+    for array in arrays:
+        if block and sum(one.size for one in block) + array.size > BLOCK:
+            yield block
+            block = []
+        block.append(array)
+    if block:
+        yield block
+
+
+def _judge_block(actual: Sequence[np.ndarray], expected: Noisy) -> list[Verdict]:
     stops = np.cumsum([array.size for array in actual]).tolist()
     parts = [slice(a, b) for a, b in zip([0, *stops], stops, strict=False)]
     flat = np.concatenate([np.ravel(array) for array in actual]).astype(np.float64)

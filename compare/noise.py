@@ -107,6 +107,10 @@ class Noisy(NDArrayOperatorsMixin):
     def __len__(self) -> int:
         return len(self.value)
 
+    def __int__(self) -> int:
+        """Return how many things were counted, of which one or another is within noise."""
+        return int(self.value)
+
     def __getitem__(self, key: Any) -> Any:
         return self._structural(lambda array: array[key])
 

@@ -17,11 +17,14 @@ from compare.twins import (
     array_dtype,
     check_model,
     check_same_weights,
+    has_twin,
     model_config,
     policy_name,
+    schedules_without_twin,
     twin_network,
 )
-from keras_models.graphs import NoGraph, build_for, graph_of, tells_graph
+from keras_models.graphs import build_for, graph_of, tells_graph
+from keras_models.symbols import NoGraph
 from manual.network import Network
 
 
@@ -67,7 +70,7 @@ class Pair:
         self.model, self.dtype = model, array_dtype(model)
         x, y, _ = example
         build(model, x)
-        self.graph = graph_for(model, x)
+        self.graph = graph_for(model, x, strict=strict)
         self.ends = Ends(self.graph, self.dtype)
         shapes = check_inputs(self.graph, self.ends.of_inputs(x))
         if network is None:
@@ -83,10 +86,13 @@ class Pair:
         ones = [np.zeros((1, *shape), self.dtype) for shape in shapes]
         self.carried: list[Carried] = try_out(network, ones)
 
-    def check(self, batch: Batch) -> None:
-        """Refuse a batch, nested as the model takes it, that doesn't fit."""
+    def check(self, batch: Batch, size: int | None = None) -> None:
+        """Refuse data, nested as the model takes it, that doesn't fit: a batch, or all samples.
+
+        ``size`` is how many of them make a batch.
+        """
         x, y, weights = self.ends.laid_out(*batch)
-        check_fit(self.network, self.graph, x if isinstance(x, list) else [x], y, weights)
+        check_fit(self.network, self.graph, x if isinstance(x, list) else [x], y, weights, size)
 
     def introduce(self, report: Report, label: str | None = None) -> None:
         """Write down in a report what is compared, and which layers can't be."""
@@ -94,6 +100,13 @@ class Pair:
         for layer in self.carried:
             report.unverified.append(layer.name)
             report.notes.append(f"not independently verified: {layer}, carried by Keras itself")
+        for schedule in schedules_without_twin(self.graph):
+            name = type(schedule).__name__
+            report.unverified.append(name)
+            report.notes.append(
+                f"not independently verified: the learning rate schedule {name!r}, which has no "
+                "twin: Keras gives the rate of each step"
+            )
 
 
 def build(model: keras.Model, x: Any) -> None:
@@ -106,17 +119,24 @@ def build(model: keras.Model, x: Any) -> None:
         ) from error
 
 
-def graph_for(model: keras.Model, x: Any) -> keras.Model:
-    """Return the model, or the graph of it where it is subclassed."""
-    if not tells_graph(model):
-        try:
-            graph = graph_of(model, x)
-        except NoGraph as error:
+def graph_for(model: keras.Model, x: Any, *, strict: bool = False) -> keras.Model:
+    """Return the model, or the graph of it where it is subclassed or has a user's own layers.
+
+    With ``strict`` operations without a twin are left as they are, to be refused.
+    """
+
+    def is_known(part: Any) -> bool:
+        return has_twin(part) or (strict and not isinstance(part, keras.layers.Layer))
+
+    try:
+        graph = graph_of(model, x, is_known)
+    except NoGraph as error:
+        if tells_graph(model):
+            graph = model
+        else:
             raise BadInput(
                 f"The subclassed model {model.name!r} ({type(model).__name__}) {error}. Write it "
                 "as a Sequential or Functional model, or let its call only call layers."
             ) from None
-        model_config(graph)
-        return graph
-    model_config(model)
-    return model
+    model_config(graph)
+    return graph

@@ -101,11 +101,7 @@ class Places(Surroundings):
 
     def mask_options(self, index: int) -> dict[str, Any]:
         """Return what a node's layer has to be told of the masks that arrive at it."""
-        node = self.network.nodes[index]
-        masks = [self.masks[source] for source in node.inputs]
-        if not node.layer.takes_mask or all(mask is None for mask in masks):
-            return {}
-        return {"mask": masks[0] if len(masks) == 1 else masks}
+        return self.network.nodes[index].told_masks(self.masks, self.value)[0]
 
     @property
     def drawn_in_step(self) -> dict[str, np.ndarray]:

@@ -23,7 +23,9 @@ from manual.losses.alignment import log_sum_exp
 
 def sum_of_products(a: Any, b: Any) -> Any:
     """Return Σ a[p] · b[p] as one matrix product."""
-    return np.moveaxis(a, 0, 1).reshape(a.shape[1], -1) @ b.reshape(-1, b.shape[-1])
+    *several, _, _, n = b.shape
+    a = np.moveaxis(a, -3, -2)
+    return a.reshape(*several, a.shape[-3], -1) @ b.reshape(*several, -1, n)
 
 
 def correlated_back(
@@ -45,13 +47,12 @@ def correlated_back(
     of_dz = columns(once, np.pad(dz, [(0, 0), *pads, (0, 0)]))
     rows, _, others = of_dz.shape
     flipped = np.moveaxis(W[(slice(None, None, -1),) * len(space)], -1, -2)
-    by_offset = of_dz.reshape(rows, int(np.prod(windows.size)), -1, others)
-    each = np.split(by_offset, groups, 2), np.split(flipped, groups, -2)
-    parts = [
-        w.reshape(-1, w.shape[-1]).T @ x.reshape(rows, -1, others)
-        for x, w in zip(*each, strict=True)
-    ]
-    return from_rows(np.concatenate(parts, 1), tuple(space))
+    offsets, filters, channels = int(np.prod(windows.size)), W.shape[-1], W.shape[-2]
+    x = of_dz.reshape(rows, offsets, groups, filters // groups, others)
+    w = flipped.reshape(offsets, groups, filters // groups, channels)
+    x = np.moveaxis(x, 2, 1).reshape(rows, groups, -1, others)
+    w = np.moveaxis(w, (1, 3), (0, 1)).reshape(groups, channels, -1)
+    return from_rows((w @ x).reshape(rows, groups * channels, others), tuple(space))
 
 
 def spread(x: Any, axis: int, stride: int) -> Any:

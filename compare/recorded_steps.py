@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -63,8 +64,8 @@ class RecordedSteps:
 
     Parameters
     ----------
-    reference : Reference
-        For recordings alone: its network is left full of recorded numbers.
+    reference : callable
+        Makes a reference for recordings alone: its network is left full of recorded numbers.
     own : manual.Network
         The network that takes each step by itself.
     """
@@ -75,9 +76,14 @@ class RecordedSteps:
     EVERY = 100
     """Every so many steps a recording is held against the ordinary check again."""
 
-    def __init__(self, reference: Reference, own: Network) -> None:
-        self.reference, self.own = reference, own
+    def __init__(self, reference: Callable[[], Reference], own: Network) -> None:
+        self._make, self.own = reference, own
         self._shapes: dict[Any, _Shape] = {}
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Made when the first step is recorded: most trainings of a few steps need none."""
+        return self._make()
 
     def agreement(self, record: StepRecord, tape: Trace, own_loss: float) -> Agreement | None:
         """Return the distances of a step that surely agrees; None if it has to be looked at."""

@@ -39,11 +39,16 @@ def replay(
     """
     for layer in network.layers:
         names = [node.call for node in network.nodes if node.layer is layer and node.is_run]
+        by_call = [
+            [array for key, array in drawn.items() if key.rpartition("/")[0] == name]
+            for name in names
+        ]
+        if layer.keeps_draws:
+            by_call = [own or by_call[0] for own in by_call]
         arrays = [
             np.asarray(array) if taken is None else taken(array, layer)
-            for name in names
-            for key, array in drawn.items()
-            if key.rpartition("/")[0] == name
+            for own in by_call
+            for array in own
         ]
         if arrays:
             layer.draws.replay(arrays)
@@ -65,12 +70,15 @@ class Reference:
         self._original = network
         self._plain: Network | None = None
         self.network = network.copy("float64")
+        self.network.values = self.network.gradients = np.zeros(0)  # each weight has its own, noisy
+        self.network.slots = {}  # Keras's are handed to every update
         self.unit = UNIT_ROUNDOFF[network.precision]
         self.units = [self.unit_of(node.layer) for node in self.network.nodes]
         self.is_mixed = any(unit != self.unit for unit in self.units)
         if self.is_mixed:
             self.network.handed = self.handed  # type: ignore[method-assign]
-        self.update = ReferenceUpdate(self.network, self.exact)
+            self.network.handed_back = self.handed_back  # type: ignore[method-assign]
+        self.update = ReferenceUpdate(self.network, self.unit)
         self._derivations: dict[tuple[int, str], Derivation] = {}
 
     def derivation(self, owner: Any, quantity: str, method: str) -> Derivation:
@@ -98,6 +106,12 @@ class Reference:
         if index is None:
             return numbers.in_unit(self.unit)
         return self._brought_to(self.network.nodes[index].layer, numbers)
+
+    def handed_back(self, index: int, gradient: Any) -> Any:
+        """Bring a gradient into the precision of the node at whose output it arrives."""
+        if not isinstance(gradient, Noisy):
+            return gradient
+        return gradient.in_unit(self.unit_of(self.network.nodes[index].layer))
 
     def _brought_to(self, layer: Layer, numbers: Noisy) -> Noisy:
         """Bring numbers into the precision of a layer; indices of rows are none of its numbers."""
@@ -139,8 +153,12 @@ class Reference:
 
     def clear_gradients(self) -> None:
         for parameter in self.network.parameters.values():
-            zeros = np.zeros_like(parameter.value)
-            parameter.gradient = zeros if isinstance(zeros, Noisy) else self.exact(zeros)
+            value, unit = None, self.unit
+            if isinstance(parameter.value, Noisy):  # in the precision of its layer
+                value, unit = parameter.value.value, parameter.value.unit
+            recorded = isinstance(value, Recorded)
+            zeros = np.zeros_like(value) if recorded else np.zeros(parameter.shape)
+            parameter.gradient = Noisy(zeros, unit=unit)
             parameter.rows.clear()
 
     def replay(self, drawn: Named) -> None:
@@ -159,8 +177,8 @@ class Reference:
         if self.is_mixed:
             inputs = [self._brought_to(node.layer, one) for one in inputs]
         taken = inputs[0] if len(inputs) == 1 else inputs
-        told = {**node.options, **(options or {})}
-        value, saved = node.layer.forward(taken, training=True, **told)
+        told = {"training": True, **node.options, **(options or {})}
+        value, saved = node.layer.forward(taken, **told)
         if not isinstance(value, (list, Noisy)):  # whole numbers, made without any rounding
             value = self.exact(value)
         return value, saved
@@ -171,7 +189,7 @@ class Reference:
         shares = list(dx) if isinstance(dx, list) else [dx]
         if any(_has_burst(one) for one in (dy if isinstance(dy, list) else [dy])):
             shares = [one if one is None else _left_open(one) for one in shares]
-        return [self.handed(to, one) for to, one in zip(node.inputs, shares, strict=True)]
+        return [self.handed_back(to, one) for to, one in zip(node.inputs, shares, strict=True)]
 
     def head(
         self, head: Head, target: Any, read: Noisy, sample_weight: Any, mask: Any = None
@@ -186,7 +204,7 @@ class Reference:
             mask=mask,
         )
         gradient = head.loss.backward(saved) * (head.weight * self.network.loss_scale)
-        return value * head.weight, self.handed(head.reads, gradient)
+        return value * head.weight, self.handed_back(head.reads, gradient)
 
     # ------------------------------------------------------------------ a whole step
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,12 +47,12 @@ class ReferenceUpdate:
     Parameters
     ----------
     network : manual.Network
-    exact : callable
-        Takes an array as it is given, without noise.
+    unit : float
+        The unit roundoff of the weights.
     """
 
-    def __init__(self, network: Network, exact: Callable[[Any], Noisy]) -> None:
-        self.network, self.exact = network, exact
+    def __init__(self, network: Network, unit: float) -> None:
+        self.network, self.unit = network, unit
 
     def __call__(
         self,
@@ -80,7 +80,11 @@ class ReferenceUpdate:
         tensors = tensors_of((name, np.shape(gradients[name])) for name in names)
         t = self.exact(optimizer.updates(iterations) + 1.0)
         step = Step(iterations, t, self.exact(learning_rate))
-        layouts = {slot: optimizer.layout(slot, tensors) for slot in optimizer.slot_names}
+        layouts = {  # of vectors alone, Adafactor remembers no rows and no columns
+            slot: layout
+            for slot in optimizer.slot_names
+            if (layout := optimizer.layout(slot, tensors))
+        }
         flat = {
             slot: self._flat(slots[slot], [one.name for one in layout])
             for slot, layout in layouts.items()
@@ -152,6 +156,10 @@ class ReferenceUpdate:
             together: Any = np.concatenate([rate.reshape(1) for rate in rates])
             return together  # type: ignore[no-any-return]
         return optimizer.schedule.rate(steps) if optimizer.schedule is not None else None
+
+    def exact(self, numbers: Any) -> Noisy:
+        """Take numbers as they are given, without noise: nothing here changes them in place."""
+        return Noisy(numbers, unit=self.unit)
 
     def _flat(self, arrays: Named, names: list[str]) -> Noisy:
         flat = np.concatenate([np.ravel(arrays[name]) for name in names])

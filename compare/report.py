@@ -214,7 +214,7 @@ class Report:
     def status(self) -> str:
         """How the comparison stands, in a few words."""
         differ = f", {self.disagreements:,} differ" if self.disagreements else ""
-        open_ = f", {len(self.unverified)} layers not verified" if self.unverified else ""
+        open_ = f", {len(self.unverified)} not verified" if self.unverified else ""
         return f"{self.compared:,} compared{differ}{open_}"
 
     @property

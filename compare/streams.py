@@ -82,7 +82,10 @@ class Stream(Source):
 
 
 class OfGenerator(Stream):
-    """A Python generator. Its first batch is drawn at once, and handed on first of all."""
+    """A Python generator. Its first batch is drawn at once, and handed on first of all.
+
+    When it has ended, Keras gives its first two batches again in the epoch that follows.
+    """
 
     told = "generator"
 

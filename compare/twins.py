@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
 import numpy as np
 
-from compare.errors import BadInput
+from compare.errors import BadInput, in_a_sentence
 from compare.working_precision import UNIT_ROUNDOFF
-from keras_models import functions, naming
+from keras_models import functions, naming, own_functions
 from keras_models.losses import loss_config
-from keras_models.optimizers import config_of
+from keras_models.optimizers import config_of, schedules_of_users
+from keras_models.own_functions import Own
 from manual.configuration import KIND_OF_NUMBERS, Otherwise
-from manual.functions import Lambda
+from manual.functions import OF_OPERATIONS, Lambda
 from manual.heads import Head, of_each
+from manual.inbound_nodes import NOT_CARRIED
 from manual.metrics import Metric, OfLoss, OfReducedLoss
 from manual.network import Network
-from manual.registry import NoTwin, from_keras, keras_name
+from manual.registry import NoTwin, from_keras, keras_name, twins
 
 
 def twin_network(
@@ -47,7 +49,11 @@ def twin_network(
     """
     config = model_config(model)
     for layer, its in functions.lambdas(model, config):
-        its[Lambda.GRAPH] = functions.graph(layer)
+        if (graphs := functions.graphs(layer)) is not None:
+            keys = Lambda.GRAPH, Lambda.AT_INFERENCE, Lambda.OF_MASK, Lambda.WITH_MASK
+            its.update(zip(keys, graphs, strict=True))
+    for call, names in functions.masks_by_hand(model, config):
+        call[NOT_CARRIED] = names
     for operation, entry in functions.operations(model, config):
         entry[KIND_OF_NUMBERS] = functions.kind_of_numbers(operation)
     try:
@@ -59,7 +65,7 @@ def twin_network(
             shapes=shapes,
         )
         network.precision = working_dtype(model)
-        compile_like(network, model, y)
+        compile_like(network, model, y, strict=otherwise is None)
     except NoTwin as error:
         raise BadInput(str(error)) from None
     except BadInput:
@@ -79,6 +85,19 @@ def copy_constants(network: Network, model: keras.Model) -> None:
             given = layer.input_mean, layer.input_variance
             if all(isinstance(one, np.ndarray) for one in given):
                 layers[path].given = given  # type: ignore[attr-defined]
+
+
+def has_twin(part: Any) -> bool:
+    """Say whether there is a twin of the class of a layer or of an operation.
+
+    A user's own class may have the name of one of Keras's.
+    """
+    of_operations = type(part).__module__.startswith(functions.OPERATIONS)
+    known = twins("operation" if of_operations else "layer")
+    name, registered = type(part).__name__, keras.saving.get_registered_name(type(part))
+    own = not type(part).__module__.startswith(("keras.", "keras_models."))
+    found = known.get(registered if ">" in registered else name)
+    return found is not None and not (own and found.__module__.startswith("manual."))
 
 
 def check_model(model: Any) -> None:
@@ -123,8 +142,36 @@ def model_config(model: Any) -> dict[str, Any]:
             f"The layer {twice!r} lies in several of the models that {model.name!r} is made of, "
             "which its configuration doesn't tell: use it in one of them."
         )
-    config: dict[str, Any] = model.get_config()
-    return config
+    with own_functions.named(model) as found:
+        try:
+            config: dict[str, Any] = model.get_config()
+        except (NotImplementedError, TypeError) as error:
+            raise BadInput(
+                f"The model {model.name!r} holds a layer that can't be copied: "
+                f"{in_a_sentence(error)}"
+            ) from None
+        return dict(_with_graphs(config, found))
+
+
+def _with_graphs(config: Any, found: Mapping[str, Own]) -> Any:
+    """Put the graphs of the user's own functions where a configuration has their names."""
+    if isinstance(config, (list, tuple)):
+        return type(config)(_with_graphs(one, found) for one in config)
+    if not isinstance(config, dict):
+        return config
+    own = found.get(config["config"]) if isinstance(config.get("config"), str) else None
+    if own is None:
+        return {key: _with_graphs(one, found) for key, one in config.items()}
+    registered = twins(own.kind).get(own.name)
+    is_users = registered is not None and not registered.__module__.startswith("manual.")
+    takes = None if is_users else own.takes()
+    graph = None
+    if takes is not None and own.kind != "initializer":
+        symbol = keras.KerasTensor(takes[0], takes[1])
+        graph = functions.graph(lambda one, _: own.map(one), symbol)
+    if graph is None:
+        return {**config, "config": own.name}
+    return {"class_name": OF_OPERATIONS, "config": {"graph": graph, "name": own.name}}
 
 
 def working_dtype(model: keras.Model) -> str:
@@ -159,22 +206,45 @@ def policy_name(model: keras.Model) -> str:
     return weights if computing == {weights} else " and ".join(sorted(computing | {weights}))
 
 
+def schedules_without_twin(model: keras.Model) -> list[Any]:
+    """Return the schedules of a user's own of which nobody has registered a twin."""
+    return [one for one in schedules_of_users(model) if not _has_twin(one)]
+
+
+def _has_twin(schedule: Any) -> bool:
+    try:
+        from_keras("schedule", keras.optimizers.schedules.serialize(schedule))
+    except (NoTwin, NotImplementedError):  # the latter of one that has no configuration
+        return False
+    return True
+
+
 def compile_like(
-    network: Network, model: keras.Model, y: Sequence[np.ndarray] | None = None
+    network: Network,
+    model: keras.Model,
+    y: Sequence[np.ndarray] | None = None,
+    *,
+    strict: bool = False,
 ) -> None:
-    """Give the network the loss and optimizer that the Keras model was compiled with."""
+    """Give the network the loss and optimizer that the Keras model was compiled with.
+
+    A schedule without a twin is refused if ``strict``; else its rates are for Keras to give.
+    """
+    without = schedules_without_twin(model)
+    if without and strict:
+        name = type(without[0]).__name__
+        raise NoTwin(
+            f"The learning rate schedule {name!r} has no hand-derived twin. Register yours, a "
+            f'manual.Schedule, with @manual.twin_of("{name}").'
+        )
     if model.loss is None or model._compile_loss is None:
         raise BadInput(f"The model {model.name!r} was compiled without a loss.")
     loss = per_output("loss", model.loss, model)
     if y is not None and len(loss) == len(y):
         loss = [_named(*each) for each in zip(loss, y, model.outputs, strict=True)]
-    if isinstance(
-        getattr(model.optimizer, "inner_optimizer", None), keras.optimizers.MultiOptimizer
-    ):
-        raise NoTwin("A LossScaleOptimizer around a MultiOptimizer has no hand-derived twin yet.")
     network.compile(
         [None if one is None else loss_config(keras.losses.get(one)) for one in loss],
-        config_of(model),
+        config_of(model, without),
         loss_weights=_loss_weights(model),
     )
     assert network.optimizer is not None
@@ -215,7 +285,7 @@ def loss_weights(model: keras.Model) -> list[float]:
 
 
 def _loss_weights(model: keras.Model) -> list[float]:
-    weights = model.get_compile_config().get("loss_weights")
+    weights = model._compile_loss._user_loss_weights
     given = per_output("loss_weights", weights, model)
     return [1.0 if weight is None else weight for weight in given]
 

@@ -43,69 +43,81 @@ class UpdateCheck(Collector):
                 record.after,
             ),
         }
-        reference, optimizer = self.reference, self.network.optimizer
         self.learning_rate()
-        for source, (gradients, rows, slots, weights) in ways.items():
-            processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
-            arrived = self.arrived(gradients, rows)
-            update = reference.update(
-                weights_before,
-                arrived,
-                record.slots_before,
-                record.iterations,
-                record.learning_rate,
-                processed,
-            )
-            names = update.names
-            if processed and update.processed is not None:
-                by = reference.derivation(optimizer, "processed gradient", "processed")
-                phase, expected = "processed gradient", update.processed
-                around = partial(self.places.of_update, arrived, {})
-                alone = partial(self.update_alone, gradients, rows)
-                origins = [
-                    Origin(
-                        by,
-                        optimizer,
-                        partial(around, name, phase),
-                        [("weight gradient", name)],
-                        partial(alone, f"{name}/{phase}"),
-                    )
-                    for name in names
-                ]
-                self.compare_all(phase, names, processed, expected, origins, source)
-            around = partial(self.places.of_update, arrived, processed)
+        for source, arrays in ways.items():
+            self.update_of(source, weights_before, *arrays)
+
+    def update_of(
+        self,
+        source: str,
+        weights_before: Mapping[str, Any],
+        gradients: Mapping[str, Any],
+        rows: Mapping[str, Any],
+        slots: Mapping[str, Any],
+        weights: Mapping[str, Any],
+    ) -> None:
+        """Compare one update: from these gradients, to these slots and weights."""
+        record, reference, optimizer = self.record, self.reference, self.network.optimizer
+        processed = self.tape.get("processed gradient", {}) if source == TAPE else {}
+        arrived = self.arrived(gradients, rows)
+        update = reference.update(
+            weights_before,
+            arrived,
+            record.slots_before,
+            record.iterations,
+            record.learning_rate,
+            processed,
+        )
+        names = update.names
+        if processed and update.processed is not None:
+            by = reference.derivation(optimizer, "processed gradient", "processed")
+            phase, expected = "processed gradient", update.processed
+            around = partial(self.places.of_update, arrived, {})
             alone = partial(self.update_alone, gradients, rows)
-            for slot, (owners, expected) in update.slots.items():
-                by = reference.derivation(optimizer, slot, "update")
-                slot_names = [f"{name}/{slot}" for name in owners]
-                origins = [
-                    Origin(
-                        by,
-                        optimizer,
-                        partial(around, name, slot),
-                        [("weight gradient", name), ("processed gradient", name)],
-                        partial(alone, f"{name}/{slot}"),
-                    )
-                    for name in owners
-                ]
-                self.compare_all("optimizer slot", slot_names, slots, expected, origins, source)
-            origins = []
-            for name in names:
-                constraint = self.network.parameters[name].constraint
-                by = (
-                    reference.derivation(optimizer, "weight", "update")
-                    if constraint is None
-                    else reference.derivation(constraint, "weight", "apply")
+            origins = [
+                Origin(
+                    by,
+                    optimizer,
+                    partial(around, name, phase),
+                    [("weight gradient", name)],
+                    partial(alone, f"{name}/{phase}"),
                 )
-                inputs = partial(around, name, "weight")
-                takes = [("weight gradient", name)]
-                origins.append(Origin(by, optimizer, inputs, takes, partial(alone, name)))
-            self.compare_all("weight", names, weights, update.weights, origins, source)
-            still = Origin(Derivation("not trained", "w⁺ = w", "manual/network.py"))
-            for name, parameter in self.network.parameters.items():
-                if name not in names and not parameter.is_state:
-                    before = reference.exact(record.before[name])
-                    self.compare("weight", name, weights[name], before, still, source)
+                for name in names
+            ]
+            self.compare_all(phase, names, processed, expected, origins, source)
+        around = partial(self.places.of_update, arrived, processed)
+        alone = partial(self.update_alone, gradients, rows)
+        for slot, (owners, expected) in update.slots.items():
+            by = reference.derivation(optimizer, slot, "update")
+            slot_names = [f"{name}/{slot}" for name in owners]
+            origins = [
+                Origin(
+                    by,
+                    optimizer,
+                    partial(around, name, slot),
+                    [("weight gradient", name), ("processed gradient", name)],
+                    partial(alone, f"{name}/{slot}"),
+                )
+                for name in owners
+            ]
+            self.compare_all("optimizer slot", slot_names, slots, expected, origins, source)
+        origins = []
+        for name in names:
+            constraint = self.network.parameters[name].constraint
+            by = (
+                reference.derivation(optimizer, "weight", "update")
+                if constraint is None
+                else reference.derivation(constraint, "weight", "apply")
+            )
+            inputs = partial(around, name, "weight")
+            takes = [("weight gradient", name)]
+            origins.append(Origin(by, optimizer, inputs, takes, partial(alone, name)))
+        self.compare_all("weight", names, weights, update.weights, origins, source)
+        still = Origin(Derivation("not trained", "w⁺ = w", "manual/network.py"))
+        for name, parameter in self.network.parameters.items():
+            if name not in names and not parameter.is_state:
+                before = reference.exact(record.before[name])
+                self.compare("weight", name, weights[name], before, still, source)
 
     def arrived(self, gradients: Mapping[str, Any], rows: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the gradients as the optimizer gets them: those of tables as lists of rows."""

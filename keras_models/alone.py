@@ -58,6 +58,8 @@ class Alone:
         """
         with computing_in("float64"):
             model = self._with(weights)
+            if node.endswith("/logits"):
+                raise CannotRun("these are numbers within a function of the user's own")
             name = node.removesuffix("/pre_activation")
             part = name != node
             call = naming.operation_call(model, name)
@@ -69,7 +71,7 @@ class Alone:
             of_its_own = isinstance(layer, keras.layers.Activation)
             tensors = [keras.ops.convert_to_tensor(array, "float64") for array in inputs]
             if applied and not part and not of_its_own:
-                return np.asarray(function(tensors[0]))
+                return np.asarray(_ending_at(tensors[0], function(tensors[0])))
             names = signature(layer.call).parameters
             of_masks = named if named and f"{named[0]}_mask" in names else ()
             given = {**(options or {}), **_masks(mask, tensors if of_masks else [], of_masks)}
@@ -81,7 +83,7 @@ class Alone:
             before = _random_states(layer)
             try:
                 made = layer.call(*tensors, **given) if named else layer.call(taken, **given)
-                found = np.asarray(keras.tree.flatten(made)[output])
+                found = np.asarray(keras.tree.flatten(_ending_at(taken, made))[output])
             finally:
                 if applied and not of_its_own:
                     layer.activation = function
@@ -185,3 +187,11 @@ def _random_states(layer: keras.Layer) -> list[list[int]]:
         for variable in layer.variables
         if variable.name == "seed_generator_state"
     ]
+
+
+def _ending_at(taken: Any, given: Any) -> Any:
+    """Return what a function gave, unless there are logits on the way, which were its input."""
+    logits = getattr(given, "_keras_logits", taken)
+    if logits is not taken:
+        raise CannotRun("there are logits within its function")
+    return given

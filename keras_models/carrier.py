@@ -143,6 +143,8 @@ class Carrier:
                 options = dict(question.options)
                 if layer._call_has_training_arg:
                     options["training"] = question.training
+                # Layers within look there for what the layer around them isn't told.
+                layer._get_call_context().set_value("training", question.training)
                 layer._clear_losses()
                 given = layer(*taken, **options)
                 own = len(layer.losses) - len(layer._get_regularization_losses())
@@ -169,7 +171,11 @@ class Carrier:
 
 
 def _inputs_of(layer: Any) -> list[Any]:
-    return list(layer._inbound_nodes[0].input_tensors)
+    """Return the symbols that a layer was called on, without their masks."""
+    taken = layer._inbound_nodes[0].arguments
+    named = {key: one for key, one in taken.kwargs.items() if not key.endswith("mask")}
+    found = keras.tree.flatten([taken.args, named])
+    return [one for one in found if isinstance(one, keras.KerasTensor)]
 
 
 def _is_whole(dtype: str) -> bool:

@@ -9,7 +9,8 @@ from typing import Any
 
 import keras
 
-from keras_models import naming
+from keras_models import naming, own_functions
+from keras_models.pieces import OneOperation
 
 
 class CannotRun(Exception):
@@ -29,7 +30,10 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     compiled, model.compiled = model.compiled, False  # the copy shall not be, and a metric's
     try:  # configuration can't always be read back: that of AUC with label_weights
         remade = partial(_remade, dtype=dtype)
-        copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
+        with own_functions.named(model) as found:
+            known = {name: own.function for name, own in found.items()} | _own_classes(model)
+            with keras.saving.custom_object_scope(known):  # one scope: they don't add up
+                copy = keras.models.clone_model(model, clone_function=remade, recursive=True)
     finally:
         model.compiled = compiled
     originals = dict(naming.layers(model))
@@ -51,6 +55,23 @@ def copied(model: keras.Model, dtype: str | None = None) -> keras.Model:
     return copy
 
 
+def _own_classes(model: keras.Model) -> dict[str, type]:
+    """Return the classes of layers that Keras has not made, by which it reads configurations."""
+    kinds = {type(layer) for layer in model._flatten_layers()}
+    return {kind.__name__: kind for kind in kinds if not kind.__module__.startswith("keras")}
+
+
+def compile_config(model: keras.Model) -> dict[str, Any]:
+    """Return the configuration of what a model was compiled with, to compile a copy.
+
+    Without metrics, for which nobody asks the copy, and with an optimizer for the time being: what
+    the user wrote of either can't always be written down.
+    """
+    given = {**model._compile_config.config, "metrics": None, "weighted_metrics": None}
+    config: dict[str, Any] = keras.saving.serialize_keras_object({**given, "optimizer": "sgd"})
+    return config
+
+
 def _remade(layer: Any, dtype: str | None) -> Any:
     """Make a layer anew; an operation, of which masks are made, has no dtype."""
     config = layer.get_config()
@@ -63,8 +84,13 @@ def _remade(layer: Any, dtype: str | None) -> Any:
             output_shape=layer._output_shape,
             mask=layer.mask,
             arguments=layer.arguments,
+            activity_regularizer=layer.activity_regularizer,
             name=layer.name,
             dtype=config["dtype"],
+        )
+    if isinstance(layer, OneOperation):
+        return OneOperation(
+            layer.operation, *layer.arguments, name=layer.name, dtype=config["dtype"]
         )
     made = type(layer).from_config(config)
     made.name = layer.name  # which the configuration of a user's own layer may not have

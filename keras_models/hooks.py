@@ -77,6 +77,8 @@ def record_layer(
     ``current`` says which call is being made.
     """
     calls = iter(names)
+    within = layer._flatten_layers(include_self=False) if isinstance(layer, keras.Layer) else ()
+    costs_within = any(part.activity_regularizer is not None for part in within)
     own_call = layer.call
     # The activations of a recurrent layer, or of a cell, are no step of their own.
     activation = vars(layer).get("activation") or keras.activations.linear
@@ -93,9 +95,15 @@ def record_layer(
         taken = {id(one) for one in tf.nest.flatten([args, kwargs])}
         y = own_call(*args, **kwargs)
         outputs = [id(one) for one in tf.nest.flatten(y)]
-        # Of several outputs one may be what another was made of: the weights of attention.
-        known = taken | set(outputs if len(outputs) > 1 else ())
+        # Of several outputs one may be what another was made of: the weights of attention. And
+        # what a layer within gives may cost something, which is that layer's affair.
+        known = taken | set(outputs if len(outputs) > 1 or costs_within else ())
         y = tf.nest.map_structure(lambda one: _anew(one) if id(one) in known else one, y)
+        logits = getattr(y, "_keras_logits", None)
+        if logits is not None and id(logits) not in taken | {
+            id(seen.get(f"{current[0]}/pre_activation"))
+        }:
+            seen[f"{current[0]}/logits"] = logits  # within a function of the user's own
         for output, one in enumerate(tf.nest.flatten(y)):
             seen[current[0] + (f"[{output}]" if output else "")] = one
         return y

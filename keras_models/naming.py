@@ -189,9 +189,13 @@ def rules_of(model: keras.Model) -> list[tuple[Any, dict[str, Any]]]:
     outer = model.optimizer
     if not outer.built:  # to build twice would double what belongs to no weight
         outer.build(model.trainable_variables)
-    named = dict(zip(trainable_names(model), model.trainable_variables, strict=True))
+    # The optimizer of a model that was followed has the weights in the model's order.
+    order = {id(one): place for place, one in enumerate(outer._trainable_variables)}
+    pairs = zip(trainable_names(model), model.trainable_variables, strict=True)
+    named = dict(sorted(pairs, key=lambda pair: order.get(id(pair[1]), 0)))
+    outer = getattr(outer, "inner_optimizer", outer)
     if not isinstance(outer, keras.optimizers.MultiOptimizer):
-        return [(getattr(outer, "inner_optimizer", outer), named)]
+        return [(outer, named)]
     places = {
         name: outer._var_to_optimizer_idx[outer._var_key(variable)]
         for name, variable in named.items()
@@ -238,7 +242,7 @@ def without_weight_decay(model: keras.Model) -> list[str]:
 
 
 def calls_in_order(
-    model: keras.Model, path: str = "", outer: int = 0
+    model: keras.Model, path: str = "", outer: int = 0, *, masks: bool = False
 ) -> Iterator[tuple[Any, str, int]]:
     """Yield every call in a Functional or Sequential model in the order Keras runs them.
 
@@ -252,6 +256,8 @@ def calls_in_order(
         What stands before the names of its layers, if it lies within another model.
     outer : int
         Which call of the model this is, counted from 0.
+    masks : bool
+        Whether to give those calls too that only make masks.
 
     Yields
     ------
@@ -267,13 +273,13 @@ def calls_in_order(
     computing = _computing(functional.outputs)
     for node in nodes:
         of_mask = not isinstance(node.operation, keras.Layer) and id(node) not in computing
-        if node.is_input or of_mask:
+        if node.is_input or (of_mask and not masks):
             continue
         layer = node.operation
         own = [other for other in layer._inbound_nodes if other in nodes]
         call = outer * len(own) + own.index(node)
         if is_graph(layer):
-            yield from calls_in_order(layer, f"{path}{layer.name}/", call)
+            yield from calls_in_order(layer, f"{path}{layer.name}/", call, masks=masks)
         else:
             yield layer, path + layer.name, call
 
@@ -285,9 +291,11 @@ def calls_of_copy(copy: keras.Model, model: keras.Model) -> Iterator[tuple[Any, 
     running through the model, so that its calls are counted in the order in which they are run.
     """
     counted: dict[str, list[int]] = {}
-    for _, path, call in calls_in_order(model):
+    for _, path, call in calls_in_order(model, masks=True):
         counted.setdefault(path, []).append(call)
-    for layer, path, run in calls_in_order(copy):
+    for layer, path, run in calls_in_order(copy, masks=True):
+        if path not in counted:  # a Sequential model makes the masks that it carries on anew
+            continue
         call = counted[path][run]
         yield layer, path + (f"@{call + 1}" if call else "")
 

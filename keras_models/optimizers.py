@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from typing import Any
 
 import keras
@@ -14,7 +15,7 @@ from keras_models import naming
 
 def is_multiple(optimizer: Any) -> bool:
     """Say whether it is made of several optimizers, each for some of the weights."""
-    return isinstance(optimizer, keras.optimizers.MultiOptimizer)
+    return isinstance(rule_of(optimizer), keras.optimizers.MultiOptimizer)
 
 
 def rule_of(optimizer: Any) -> Any:
@@ -30,27 +31,56 @@ def learning_rate(model: keras.Model) -> Any:
     return tf.stack([tf.cast(rate, keras.config.floatx()) for rate in rates])
 
 
-def config_of(model: keras.Model) -> dict[str, Any]:
+def schedules_of_users(model: keras.Model) -> list[Any]:
+    """Return the schedules of a model's optimizer, or optimizers, that are none of Keras's own."""
+    rates = [rule._learning_rate for rule, _ in naming.rules_of(model)]
+    schedule = keras.optimizers.schedules.LearningRateSchedule
+    return [
+        rate
+        for rate in rates
+        if isinstance(rate, schedule) and not type(rate).__module__.startswith("keras.")
+    ]
+
+
+def config_of(model: keras.Model, without: Container[Any] = ()) -> dict[str, Any]:
     """Return Keras's configuration of the optimizer, with the rates that it rounds as they are now.
 
     Where a function of the user's gives the rate, or maps weights to optimizers, what it
     returns is put down.
+
+    Parameters
+    ----------
+    model : keras.Model
+    without : container of schedule
+        In the place of these, too, the rate that they give.
     """
     optimizer, rules = model.optimizer, naming.rules_of(model)
     if not is_multiple(optimizer):
-        return _config(optimizer)
-    by_name = {"|".join(map(re.escape, named)): _config(rule) for rule, named in rules[:-1]}
-    mapped = {"default_optimizer": _config(rules[-1][0]), "optimizer_map": by_name}
-    factor = optimizer.loss_scale_factor
-    config = {"optimizer_map": {"config": mapped}, "loss_scale_factor": factor}
-    return {"class_name": "MultiOptimizer", "config": config}
+        return _config(optimizer, without)
+    by_name = {
+        "|".join(map(re.escape, named)): _config(rule, without) for rule, named in rules[:-1]
+    }
+    mapped = {"default_optimizer": _config(rules[-1][0], without), "optimizer_map": by_name}
+    factor = rule_of(optimizer).loss_scale_factor
+    config: dict[str, Any] = {"optimizer_map": {"config": mapped}, "loss_scale_factor": factor}
+    config = {"class_name": "MultiOptimizer", "config": config}
+    if rule_of(optimizer) is optimizer:
+        return config
+    around = {"inner_optimizer": config, **_scaling(optimizer)}
+    return {"class_name": "LossScaleOptimizer", "config": around}
 
 
-def _config(optimizer: Any) -> dict[str, Any]:
+def _scaling(optimizer: Any) -> dict[str, Any]:
+    """Return how a LossScaleOptimizer scales."""
+    return {name: getattr(optimizer, name) for name in ("initial_scale", "dynamic_growth_steps")}
+
+
+def _config(optimizer: Any, without: Container[Any]) -> dict[str, Any]:
     rule = rule_of(optimizer)
     rate = rule._learning_rate
     schedule = keras.optimizers.schedules.LearningRateSchedule
     is_function = callable(rate) and not isinstance(rate, (schedule, keras.Variable))
+    is_function = is_function or (isinstance(rate, schedule) and rate in without)
     if is_function:  # it can't always be written down
         rule._learning_rate = 0.0
     try:
@@ -67,11 +97,11 @@ def _config(optimizer: Any) -> dict[str, Any]:
 def copy_into(copy: keras.Model, model: keras.Model) -> Any:
     """Return a fresh optimizer for a copy of a model, like the model's."""
     optimizer, named = model.optimizer, naming.weights(copy)
-    excluded = naming.without_weight_decay(model)
+    excluded, without = naming.without_weight_decay(model), schedules_of_users(model)
     own: dict[int, Any] = {}
     for one, weights in naming.rules_of(model):
         outer = one if is_multiple(optimizer) else optimizer
-        made = type(outer).from_config(_config(outer)["config"])
+        made = type(outer).from_config(_config(outer, without)["config"])
         if excluded:  # the configuration doesn't say so
             rule_of(made).exclude_from_weight_decay([named[name] for name in excluded])
         own |= {id(named[name]): made for name in weights}
@@ -79,8 +109,10 @@ def copy_into(copy: keras.Model, model: keras.Model) -> Any:
         return made
     multiple = keras.optimizers.MultiOptimizer(lambda variable: own[id(variable)])
     multiple._inner_optimizers = list(dict.fromkeys(own.values()))  # in the model's order
-    multiple.loss_scale_factor = optimizer.loss_scale_factor
-    return multiple
+    multiple.loss_scale_factor = rule_of(optimizer).loss_scale_factor
+    if rule_of(optimizer) is optimizer:
+        return multiple
+    return keras.optimizers.LossScaleOptimizer(multiple, **_scaling(optimizer))
 
 
 def set_state(model: keras.Model, iterations: Any, rate: Any) -> None:

@@ -16,6 +16,8 @@ from keras_models.step_record import Batch, StepRecord, Tensors, as_numpy, as_ra
 
 _Key = tuple[str, str]
 """What an array is (a weight, a slot, a gradient …), and its name."""
+_Layout = dict[str, list[tuple[_Key, tuple[int, ...], int | None]]]
+"""Of each flat tensor, what it holds: keys, shapes and sizes, one after the other."""
 _State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, list[np.ndarray]]
 """Weights, optimizer slots, iterations, seeds."""
 
@@ -57,7 +59,7 @@ class Recorder(keras.callbacks.Callback):
         self._epoch = self._step = self._step_of_epoch = 0
         self._before: _State | None = None
         self._held_out: list[Any] | None = None
-        self._ran_out = False
+        self._ran_out = self._evaluated = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
@@ -72,10 +74,13 @@ class Recorder(keras.callbacks.Callback):
         model.train_function = self._train
         if self.on_validation is not None:
             self._watch_validation()
-        self._weights = naming.weights(self.graph or model)
-        self._slots = naming.slots(model)
-        self._seeds = naming.seeds(self.graph or model)
-        self._names = naming.trainable_names(model)
+        graph = self.graph or model
+        self._weights = naming.weights(graph)
+        self._slots = naming.slots(graph)
+        self._seeds = naming.seeds(graph)
+        names = {id(variable): name for name, variable in self._weights.items()}
+        self._names = [names[id(variable)] for variable in model.trainable_variables]
+        self._carried = [name for name in self._weights if "/rnn_state/" in name]
 
     def _train(self, iterator: Any) -> Any:
         """Take as many steps as ``fit`` takes at a time: recorded, if one of them is wanted."""
@@ -113,10 +118,7 @@ class Recorder(keras.callbacks.Callback):
 
     def _step_recorded(self, iterator: Any, is_wanted: bool) -> Any:
         """Take one step and record it; tell of it if it is wanted. Return Keras's logs."""
-        if self._before is None:  # nobody has read what it is now
-            variables = self._variables().items()
-            self._before = self._state({key: variable.numpy() for key, variable in variables})
-            self._state_before: Any = None
+        before, state_before = self._now()
         together, self.model.steps_per_execution = self.model.steps_per_execution, 1
         try:
             data, returned = self._fed(self._recording_function, iterator)
@@ -125,12 +127,28 @@ class Recorder(keras.callbacks.Callback):
         self._step += 1
         self._step_of_epoch += 1
         packed = returned["packed"]
-        state, arrays = self._state_of(packed), self._unpacked(packed)
-        before, state_before = self._before, self._state_before
-        self._before, self._state_before = self._state(arrays), state
+        arrays = _unpacked(packed, self._layout)
+        self._before, self._state_before = self._state(arrays), _state_of(packed)
         if is_wanted:
             self.on_step(self._record(data, arrays, returned["rows"], before, state_before))
         return returned["logs"]
+
+    def _now(self) -> tuple[_State, Any]:
+        """Return the state of everything, also in one flat tensor if it lies in one.
+
+        What the last step left is known. But a validation, or somebody's callback, moves what
+        recurrent layers carry from batch to batch, and a validation the random states of some.
+        """
+        if self._before is None:
+            packed, layout = _packed(self._values())
+            return self._state(_unpacked(packed, layout)), _state_of(packed)
+        (weights, slots, iterations, seeds), state = self._before, self._state_before
+        carried = {name: self._weights[name].numpy() for name in self._carried}
+        if self._evaluated:
+            seeds, self._evaluated = [seed.numpy() for seed in self._seeds], False
+        if any(not np.array_equal(weights[name], one) for name, one in carried.items()):
+            weights, state = {**weights, **carried}, None
+        return (weights, slots, iterations, seeds), state
 
     def _record(
         self,
@@ -227,6 +245,7 @@ class Recorder(keras.callbacks.Callback):
 
     def on_test_end(self, logs: Any = None) -> None:
         batches, self._held_out = self._held_out or [], None
+        self._evaluated = True
         if self.on_validation is not None:
             self.on_validation([in_numpy(batch) for batch in batches])
 
@@ -260,6 +279,10 @@ class Recorder(keras.callbacks.Callback):
             **{("seed", str(index)): seed for index, seed in enumerate(self._seeds)},
         }
 
+    def _values(self) -> dict[_Key, tuple[Any, Any]]:
+        """Return what they hold now, with their shapes."""
+        return {key: (one.value, one.shape) for key, one in self._variables().items()}
+
     def _state(self, arrays: Mapping[_Key, np.ndarray]) -> _State:
         return (
             {name: arrays["weight", name] for name in self._weights},
@@ -271,31 +294,13 @@ class Recorder(keras.callbacks.Callback):
             [arrays["seed", str(index)] for index in range(len(self._seeds))],
         )
 
-    def _state_of(self, packed: Mapping[str, Any]) -> Any:
-        """Return all weights and slots in one flat tensor; None if they don't lie in one."""
-        flat = [tensor for group, tensor in packed.items() if group.startswith("state")]
-        return flat[0] if len(flat) == 1 else None
-
-    def _unpacked(self, packed: Mapping[str, Any]) -> dict[_Key, np.ndarray]:
-        """Cut the flat tensors that a step has returned into named arrays."""
-        arrays = {}
-        for group, flat in packed.items():
-            numbers, start = as_numpy(flat), 0
-            for key, shape, size in self._layout[group]:
-                size = len(numbers) if size is None else size
-                arrays[key] = numbers[start : start + size].reshape(shape)
-                start += size
-        if ("loss", "shape") in arrays:
-            arrays["loss", "total"] = arrays["loss", "total"].reshape(arrays["loss", "shape"])
-        return arrays
-
     # ------------------------------------------------------------------ inside the traced step
 
     def _recorded(self, train_step: Callable[[Any], Any], data: Any) -> dict[str, Any]:
         """Run the model's own training step; return what passes through it beside its logs."""
         model, optimizer = self.model, self.model.optimizer
         own_apply, own_compute_loss = optimizer.apply, model.compute_loss
-        rate = learning_rate(model)  # callbacks may have changed it
+        rate = learning_rate(self.graph or model)  # callbacks may have changed it
         seen: dict[_Key, tuple[Any, Any]] = {}
         rows: dict[str, tuple[Any, Any]] = {}
 
@@ -319,26 +324,50 @@ class Recorder(keras.callbacks.Callback):
             logs = train_step(data)
         finally:
             del optimizer.apply, model.compute_loss
-        after = {key: (one.value, one.shape) for key, one in self._variables().items()}
-        seen = {**after, **seen, ("learning rate", ""): (rate, rate.shape)}
-        return self._with_batch({"logs": logs, "packed": self._packed(seen), "rows": rows}, data)
+        seen = {**self._values(), **seen, ("learning rate", ""): (rate, rate.shape)}
+        packed, self._layout = _packed(seen)
+        return self._with_batch({"logs": logs, "packed": packed, "rows": rows}, data)
 
     def _with_batch(self, returned: dict[str, Any], data: Any) -> dict[str, Any]:
         """Have the batch returned too, where it can be from inside a step."""
         inside = not (self.model.jit_compile or self.model.run_eagerly)
         return {**returned, "batch": data} if inside else returned
 
-    def _packed(self, seen: Mapping[_Key, tuple[Any, Any]]) -> dict[str, Any]:
-        """Lay tensors one after the other, those of a kind together; note what lies where."""
-        parts: dict[str, list[Any]] = {}
-        self._layout: dict[str, list[tuple[_Key, tuple[int, ...], int | None]]] = {}
-        for key, (value, shape) in seen.items():
-            tensor = tf.convert_to_tensor(value)
-            kind = "state" if key[0] == "weight" or key[0].startswith("slot ") else "step"
-            if None in shape:  # only a loss that isn't reduced is as long as the batch
-                kind, shape = key[0], (-1,)
-            group = f"{kind} {tensor.dtype.name}"
-            parts.setdefault(group, []).append(tf.reshape(tensor, [-1]))
-            place = key, tuple(shape), None if -1 in shape else math.prod(shape)
-            self._layout.setdefault(group, []).append(place)
-        return {group: tf.concat(flat, axis=0) for group, flat in parts.items()}
+
+def _packed(seen: Mapping[_Key, tuple[Any, Any]]) -> tuple[dict[str, Any], _Layout]:
+    """Lay tensors one after the other, those of a kind together; note what lies where."""
+    parts: dict[str, list[Any]] = {}
+    layout: _Layout = {}
+    for key, (value, shape) in seen.items():
+        tensor = tf.convert_to_tensor(value)
+        kind = "state" if key[0] == "weight" or key[0].startswith("slot ") else "step"
+        if None in shape:  # only a loss that isn't reduced is as long as the batch
+            kind, shape = key[0], (-1,)
+        group = f"{kind} {tensor.dtype.name}"
+        parts.setdefault(group, []).append(tf.reshape(tensor, [-1]))
+        place = key, tuple(shape), None if -1 in shape else math.prod(shape)
+        layout.setdefault(group, []).append(place)
+    return {group: tf.concat(flat, axis=0) for group, flat in parts.items()}, layout
+
+
+def _unpacked(packed: Mapping[str, Any], layout: _Layout) -> dict[_Key, np.ndarray]:
+    """Cut flat tensors into named arrays."""
+    arrays = {}
+    for group, flat in packed.items():
+        numbers, start = as_numpy(flat), 0
+        for key, shape, size in layout[group]:
+            size = len(numbers) if size is None else size
+            arrays[key] = numbers[start : start + size].reshape(shape)
+            start += size
+    if ("loss", "shape") in arrays:
+        shape = tuple(arrays["loss", "shape"])  # a single value is a number, whatever its axes
+        arrays["loss", "total"] = arrays["loss", "total"].reshape(
+            () if math.prod(shape) == 1 else shape
+        )
+    return arrays
+
+
+def _state_of(packed: Mapping[str, Any]) -> Any:
+    """Return all weights and slots in one flat tensor; None if they don't lie in one."""
+    flat = [tensor for group, tensor in packed.items() if group.startswith("state")]
+    return flat[0] if len(flat) == 1 else None

@@ -45,7 +45,8 @@ class StepRecord:
     learning_rate : float
         Of this step, also where a schedule gives it; of several optimizers, an array.
     seeds : list of array
-        The states of the model's random generators before the step.
+        The states of the model's random generators before the step. Inside a graph Keras moves
+        them on by a step that finds no data, too.
     gradients : dict of name to array
         As the optimizer received them: of the scaled loss, where it has a loss scale.
     loss : array

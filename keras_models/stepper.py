@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_models import naming
-from keras_models.copies import copied
+from keras_models.copies import compile_config, copied
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
 from keras_models.optimizers import copy_into, rule_of, set_state
@@ -30,6 +30,8 @@ Trace = dict[str, dict[str, np.ndarray]]
 class Stepper:
     """Takes training steps of a compiled model under ``GradientTape``.
 
+    As the model does: of the same seed, a step that XLA compiles draws other numbers.
+
     Parameters
     ----------
     model : keras.Model
@@ -38,10 +40,8 @@ class Stepper:
 
     def __init__(self, model: keras.Model) -> None:
         self.model = copied(model)
-        config = model.get_compile_config()
+        config = compile_config(model)
         config["loss"] = with_all_options(config["loss"], model.loss)
-        config["optimizer"] = "sgd"  # for now
-        config["metrics"] = config["weighted_metrics"] = None  # nobody asks the copy for them
         self.model.compile_from_config(config)
         self.model.optimizer = copy_into(self.model, model)
         self.names = list(naming.weights(self.model))
@@ -56,6 +56,8 @@ class Stepper:
         self._compiled: Callable[..., Any] | None = None
         self._constants: dict[Any, tuple[Any, Any]] = {}
         self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
+        self.logits_known: list[bool] = []
+        """Of each output, whether Keras knows logits behind it; empty before the first step."""
         self._layout: list[tuple[str, str, int]] = []
         """Phase, name and number of axes of everything that a step returns."""
 
@@ -122,6 +124,9 @@ class Stepper:
             stop = start + math.prod(shape.tolist())
             trace.setdefault(phase, {})[name] = packed[start:stop].reshape(shape)
             start, sizes = stop, sizes + rank
+        loss = trace["loss"]
+        if loss["total"].size == 1:  # a single value is a number, whatever its axes
+            loss["total"] = loss["total"].reshape(())
         return trace
 
     def _as_tensor(self, array: np.ndarray) -> Any:
@@ -173,8 +178,9 @@ class Stepper:
         if self._run_eagerly:
             return self._step
         if self._compiled is None:
+            samples = self.model.inputs[0].shape[0]  # None, unless the model asks for so many
             any_size = tf.nest.map_structure(
-                lambda array: tf.TensorSpec((None, *array.shape[1:]), array.dtype), batch
+                lambda array: tf.TensorSpec((samples, *array.shape[1:]), array.dtype), batch
             )
             compiled = tf.function(
                 self._step,
@@ -227,6 +233,7 @@ class Stepper:
         numbers: dict[tuple[str, str], Any] = {}
         numbers.update({("activation", name): value for name, value in seen.items()})
         numbers.update({("draw", name): value for name, value in drawn.items()})
+        self.logits_known = [hasattr(one, "_keras_logits") for one in tf.nest.flatten(y_pred)]
         for index, output in enumerate(tf.nest.flatten(y_pred)):
             mask = getattr(output, "_keras_mask", None)
             if mask is not None:

@@ -76,5 +76,5 @@ def in_single_precision(function: Callable[..., Array]) -> Callable[..., Array]:
 
 @in_any_way
 def summed_products(a: Array, b: Array) -> Array:
-    """Return Σ a[p] · b[p], matrix products that are added up over their first axis."""
-    return (a @ b).sum(axis=0)
+    """Return Σ a[p] · b[p], matrix products that are added up over the axis before theirs."""
+    return (a @ b).sum(axis=-3)

@@ -55,10 +55,7 @@ class Graph(Weights):
     ) -> None:
         inputs = [inputs] if isinstance(inputs, Symbol) else list(inputs)
         outputs = [outputs] if isinstance(outputs, Symbol) else list(outputs)
-        order = in_causal_order([*outputs, *unused])
-        without_use = [symbol for symbol in inputs if symbol not in order]
-        if without_use:
-            raise ValueError(f"No output depends on the input {without_use[0].layer.name!r}.")
+        order = in_causal_order([*outputs, *unused, *inputs])
         place = {id(symbol): index for index, symbol in enumerate(order)}
         self.nodes: list[Node] = nodes_of(order)
         self.inputs = [place[id(symbol)] for symbol in inputs]
@@ -67,7 +64,10 @@ class Graph(Weights):
         self._calls = [
             (index, node.layer, node.inputs) for index, node in enumerate(self.nodes) if node.is_run
         ]
-        self._masked = any(node.layer.makes_mask for node in self.nodes)
+        self._masked = any(
+            node.layer.makes_mask or node.masks.at or (node.outputs and node.layer.masks_further)
+            for node in self.nodes
+        )
         ordered = layers if layers is not None else [node.layer for node in self.nodes]
         twice = [name for name, n in Counter(node.name for node in self.nodes).items() if n > 1]
         if twice:
@@ -76,7 +76,8 @@ class Graph(Weights):
         self.stateful = [
             (index, layer)
             for index, layer, _ in self._calls
-            if layer.trainable and any(parameter.is_state for parameter in layer.parameters)
+            if layer.keeps_state
+            and (self.nodes[index].options.get("training", True) or layer.always_moves)
         ]
 
     def forward(
@@ -100,9 +101,12 @@ class Graph(Weights):
             options = self.nodes[index].options
             if self._masked:
                 options = {**options, **self.mask_options(run, index, taken)}
-            given, run.saved[index] = layer.forward(taken, training=training, **options)
+            told = {"training": training, **options}
+            given, run.saved[index] = layer.forward(taken, **told)
             for place, value in self.nodes[index].spread(index, given):
                 run.values[place] = replaced.get(place, value) if replaced else value
+            for place, mask in self.nodes[index].further_masks(run.saved[index]):
+                run.masks[place] = mask
         return run
 
     def handed(self, index: int | None, numbers: Any) -> Any:
@@ -112,17 +116,19 @@ class Graph(Weights):
         """
         return numbers
 
+    def handed_back(self, index: int, gradient: Any) -> Any:
+        """Return the gradient that arrives at a node's output, as the node takes it."""
+        return gradient
+
     def mask_options(self, run: Pass, index: int, taken: Any) -> dict[str, Any]:
         """Carry the masks on by one node; return what its layer has to be told of them."""
-        layer, sources = self.nodes[index].layer, self.nodes[index].inputs
-        arriving = [run.masks[source] for source in sources]
-        mask: Any = arriving[0] if len(arriving) == 1 else arriving
-        made = layer.compute_mask(taken, mask)
+        node = self.nodes[index]
+        told, mask = node.told_masks(run.masks, run.values.__getitem__)
+        made = node.layer.compute_mask(taken, mask)
         if made is not None:
-            for place, one in self.nodes[index].spread(index, made):
+            for place, one in node.spread(index, made):
                 run.masks[place] = one
-        known = any(one is not None for one in arriving)
-        return {"mask": mask} if known and layer.takes_mask else {}
+        return told
 
     def backward(
         self,
@@ -159,7 +165,7 @@ class Graph(Weights):
             for source, part in zip(sources, dx if isinstance(dx, list) else [dx], strict=True):
                 if part is None:
                     continue
-                part = self.handed(source, part)
+                part = self.handed_back(source, part)
                 so_far, share = gradients[source], shares[source].get(index)
                 gradients[source] = part if so_far is None else so_far + part
                 shares[source][index] = part if share is None else share + part
@@ -189,6 +195,12 @@ class Graph(Weights):
         """Change what layers remember of a forward pass in training: moving averages."""
         for index, layer in self.stateful:
             layer.update_state(run.saved[index])
+
+    def carry_on(self, run: Pass) -> None:
+        """Change what layers remember of any forward pass: what they carry from batch to batch."""
+        for index, layer in self.stateful:
+            if layer.always_moves:
+                layer.update_state(run.saved[index])
 
 
 def _regularized(parameter: Parameter) -> Array:

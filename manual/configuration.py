@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
-from manual.inbound_nodes import MASKS, Config, TensorAt, arguments_of, calls_within, ends_of
+from manual.inbound_nodes import (
+    NOT_CARRIED,
+    Config,
+    TensorAt,
+    arguments_of,
+    calls_within,
+    ends_of,
+    masks_of,
+)
 from manual.layers import InputLayer, Layer, Symbol
+from manual.layers.base import GivenMasks
 from manual.operations import Operation, narrow_precision, read_call
 from manual.registry import NoTwin, keras_name, twin
 
@@ -15,6 +25,8 @@ Otherwise = Callable[[Config, str, NoTwin], Layer]
 and what is missing; it may raise that."""
 
 
+INFERS = "infers"
+"""Where in the configuration of a model stands that it is in inference at all times."""
 KIND_OF_NUMBERS = "kind_of_numbers"
 """Where in the entry of an operation stands what dtype it gives, if somebody put it there: Keras
 writes down of what its inputs are alone."""
@@ -85,6 +97,7 @@ class _Model:
         try:
             kind = "operation" if is_operation(entry) else "layer"
             layer_class = twin(kind, name, f"the {kind} {path!r}")
+            _check_whose(entry, layer_class)
             layer: Layer = layer_class.from_config(entry["config"])  # type: ignore[attr-defined]
         except NoTwin as missing:
             if self.otherwise is None:
@@ -99,9 +112,18 @@ class _Model:
             layer.precision = _precision(entry["config"].get("dtype"))
         return layer
 
-    def within(self, model: _Model, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def made(self, given: Any, part: Layer) -> list[Symbol]:
+        """Return the outputs of a call. Where they cost something, none may be left out."""
+        outputs = _listed(given)
+        if part.costs or (part.activity_regularizer is not None and len(outputs) > 1):
+            self.given_within += outputs
+        return outputs
+
+    def within(
+        self, model: _Model, sources: Sequence[Symbol], call: int, training: bool | None
+    ) -> list[Symbol]:
         """Call a model within this one."""
-        outputs = model.called(sources, call)
+        outputs = model.called(sources, call, training)
         self.given_within += [*outputs, *model.given_within]
         return outputs
 
@@ -118,8 +140,13 @@ class _Model:
         """Return the layers by which numbers come in."""
         raise NotImplementedError
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
-        """Make the symbols of one numbered call; return those of its outputs."""
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
+        """Make the symbols of one numbered call; return those of its outputs.
+
+        ``training`` is what the model was told, whatever the network does.
+        """
         raise NotImplementedError
 
 
@@ -136,13 +163,15 @@ class _Sequential(_Model):
             first = InputLayer(batch_shape=shape, name="input")
         return [first]
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
         symbols = list(sources)
         for part in map(self.part, self.entries):
             if isinstance(part, _Model):
-                symbols = self.within(part, symbols, call)
+                symbols = self.within(part, symbols, call, training)
             elif not isinstance(part, InputLayer):
-                symbols = _listed(part.apply(*symbols, call=call))
+                symbols = self.made(part.apply(*symbols, call=call, **_told(training)), part)
         return symbols
 
 
@@ -151,7 +180,10 @@ class _Functional(_Model):
         layers = [self.part(name) for name, *_ in ends_of(self.config["input_layers"])]
         return [layer for layer in layers if isinstance(layer, InputLayer)]
 
-    def called(self, sources: Sequence[Symbol], call: int) -> list[Symbol]:
+    def called(
+        self, sources: Sequence[Symbol], call: int, training: bool | None = None
+    ) -> list[Symbol]:
+        training = False if self.config.get(INFERS) else training
         fed = zip(ends_of(self.config["input_layers"]), sources, strict=True)
         made: dict[tuple[str, int], list[Symbol]] = {
             (name, node): [symbol] for (name, node, _), symbol in fed
@@ -167,13 +199,18 @@ class _Functional(_Model):
             histories, named = arguments_of(nodes[node], part)
             taken = [at(*history) for history in histories]
             if isinstance(part, _Model):
-                return self.within(part, taken, number)
-            given = {
+                return self.within(part, taken, number, training)
+            given: dict[str, Any] = {
                 option: at(*value.history) if isinstance(value, TensorAt) else value
                 for option, value in named.items()
             }
+            given |= _told(training)
+            masks, go_on = self._given_masks(name, node)
+            if masks:
+                of_symbols = {place: one and at(*one.history) for place, one in masks.items()}
+                given["masks"] = GivenMasks(of_symbols, go_on)
             try:
-                return _listed(part.apply(*taken, call=number, **given))
+                return self.made(part.apply(*taken, call=number, **given), part)
             except NoTwin as missing:  # of an option of the call
                 if self.otherwise is None:
                     raise
@@ -194,9 +231,7 @@ class _Functional(_Model):
                 waiting.pop()
                 if (name, node) not in made:
                     made[name, node] = applied(name, node)
-        outputs = [at(*end) for end in ends]
-        _check_masks(self.entries, self.parts)
-        return outputs
+        return [at(*end) for end in ends]
 
     def _end(self, name: str, node: int, output: int) -> tuple[str, int, int]:
         """Return of which call an output is: of a Functional model Keras counts those from 1 there.
@@ -212,7 +247,57 @@ class _Functional(_Model):
             return [(source, call) for source, call, _ in read_call(inbound, part.name)[0]]
         histories, named = arguments_of(inbound, part)
         histories += [value.history for value in named.values() if isinstance(value, TensorAt)]
+        masks, _ = self._given_masks(name, node)
+        histories += [one.history for one in masks.values() if one is not None]
         return [(source, call) for source, call, _ in histories]
+
+    def _given_masks(self, name: str, node: int) -> tuple[dict[int, TensorAt | None], bool]:
+        """Return the masks given to a call by hand, by its inputs' places; and whether they go on.
+
+        Keras writes down the operations by which a mask is made and carried on. It is a layer's
+        own, which the twin carries by itself, if all that is compared in them is what such a layer
+        takes, and the call's input has a mask.
+        """
+        inbound, part = self.entries[name]["inbound_nodes"][node], self.part(name)
+        written = [
+            (option, place, mask, option in inbound.get(NOT_CARRIED, ()) or self._is_made(mask))
+            for option, place, mask in masks_of(inbound)
+        ]
+        if not any(by_hand for *_, by_hand in written):
+            return {}, False
+        if not isinstance(part, Layer):
+            raise NoTwin(
+                f"The model {name!r} is called with a mask, which has no hand-derived twin."
+            )
+        if written[0][0] == "mask":  # it stands for all inputs' masks
+            return {place: mask for _, place, mask, _ in written}, True
+        places = [part.tensor_arguments.index(one.removesuffix("_mask")) for one, *_ in written]
+        pairs = zip(places, written, strict=True)
+        return {place: mask for place, (_, _, mask, by_hand) in pairs if by_hand}, False
+
+    def _is_made(self, mask: TensorAt | None) -> bool:
+        """Say whether something is compared to make a mask that no layer takes that makes one."""
+        waiting = [] if mask is None else [mask.history[:2]]
+        while waiting:
+            name, call = waiting.pop()
+            entry = self.entries[name]
+            if (name, call) in self._masked or entry["class_name"] in ("ZerosLike", "OnesLike"):
+                continue
+            if not is_operation(entry):
+                return True
+            waiting += calls_within(entry["inbound_nodes"][call]["args"])
+        return False
+
+    @cached_property
+    def _masked(self) -> set[tuple[str, int]]:
+        """What layers that make masks take."""
+        makers = [
+            entry
+            for name, entry in self.entries.items()
+            if not is_operation(entry) and getattr(self.part(name), "makes_mask", False)
+        ]
+        nodes = [node for entry in makers for node in entry["inbound_nodes"]]
+        return {history for node in nodes for history in calls_within(node["args"])}
 
 
 def _model(config: Config, path: str, otherwise: Otherwise | None) -> _Model:
@@ -232,7 +317,7 @@ def _precision(policy: Any) -> str | None:
 
 def is_operation(entry: Config) -> bool:
     """Say whether it is one of Keras's operations, whose names some layers have too: Add."""
-    return str(entry.get("module", "")).startswith("keras.src.ops.")
+    return str(entry.get("module", "")).startswith(("keras.src.ops.", "keras.src.activations."))
 
 
 def _name(entry: Config) -> str:
@@ -240,41 +325,18 @@ def _name(entry: Config) -> str:
     return str(entry["name"] if "name" in entry else entry["config"]["name"])
 
 
+def _check_whose(entry: Config, layer_class: type) -> None:
+    """Refuse to take a user's own class for one of Keras's that has the same name."""
+    of_keras = str(entry.get("module") or "keras").startswith("keras")
+    if layer_class.__module__.startswith("manual.") and not of_keras:
+        raise NoTwin(
+            f"The class {entry['class_name']!r} is none of Keras's, and has no hand-derived twin."
+        )
+
+
+def _told(training: bool | None) -> dict[str, Any]:
+    return {} if training is None else {"training": training}
+
+
 def _listed(given: Any) -> list[Symbol]:
     return given if isinstance(given, list) else [given]
-
-
-def _check_masks(entries: Mapping[str, Config], parts: Mapping[str, Layer | _Model]) -> None:
-    """Refuse masks that were made by hand: the twin knows those only that layers make.
-
-    Keras writes down the operations by which a mask is made and carried on. It is a layer's own
-    if all that is compared in them is what such a layer takes.
-    """
-    masked = {
-        history
-        for name, part in parts.items()
-        if isinstance(part, Layer) and part.makes_mask
-        for node in entries[name]["inbound_nodes"]
-        for history in calls_within(node["args"])
-    }
-
-    def compared(name: str, call: int) -> Iterator[tuple[str, int]]:
-        if name in parts:
-            yield name, call
-        elif entries[name]["class_name"] not in ("ZerosLike", "OnesLike"):
-            for history in calls_within(entries[name]["inbound_nodes"][call]["args"]):
-                yield from compared(*history)
-
-    for name, part in parts.items():
-        if isinstance(part, Operation):
-            continue
-        for node in entries[name]["inbound_nodes"]:
-            given = [node["kwargs"].get(option) for option in MASKS]
-            given = [mask for mask in given if mask is not None]
-            masks = list(calls_within(given))
-            by_layers = bool(masks) and all(masked.issuperset(compared(*one)) for one in masks)
-            if given and not by_layers:
-                raise NoTwin(
-                    f"The layer {name!r} is called with mask=…, a mask that no layer makes, "
-                    "which has no hand-derived twin."
-                )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from manual.arrays import Array
 from manual.layers import InputLayer, Layer, Symbol
-from manual.registry import NoTwin
+from manual.layers.base import NO_MASKS, GivenMasks
 from manual.regularizers import Regularizer
 
 
@@ -20,7 +20,8 @@ class Node:
     ----------
     name : str
         The name under which its output appears in a trace: the call's, with
-        ``/pre_activation`` where an activation follows, and ``[1]`` for the second output.
+        ``/pre_activation`` where an activation follows, ``/logits`` where a sigmoid or softmax
+        does that ends a function of the user's own, and ``[1]`` for the second output.
     call : str
         The layer's name, with ``@2`` for its second call.
     layer : Layer
@@ -35,6 +36,10 @@ class Node:
         Which of its call's outputs this is. Only the first is run, and gives them all.
     penalty : Regularizer, or None
         What its output costs: the layer's ``activity_regularizer``, behind its activation.
+    is_cost : bool
+        Whether its output is itself added to the loss.
+    masks : GivenMasks
+        Those of its inputs' masks that the call is given, by the positions of nodes.
     """
 
     name: str
@@ -45,6 +50,8 @@ class Node:
     outputs: tuple[int | None, ...] = ()
     output: int = 0
     penalty: Regularizer | None = None
+    is_cost: bool = False
+    masks: GivenMasks = NO_MASKS
 
     @property
     def is_input(self) -> bool:
@@ -54,6 +61,31 @@ class Node:
     def is_run(self) -> bool:
         """Whether a map of its own gives it: it is neither fed, nor given by another node's."""
         return not self.is_input and not self.output
+
+    def told_masks(
+        self, masks: Sequence[Any], value: Callable[[int], Array]
+    ) -> tuple[dict[str, Any], Any]:
+        """Return what its layer is told of masks, and those that its output's is made of.
+
+        Parameters
+        ----------
+        masks : sequence of array or None
+            Of all nodes' outputs.
+        value : callable
+            Gives the output of the node at a position.
+        """
+        arriving = [masks[source] for source in self.inputs]
+        told = self.masks.told(arriving, value)
+        known = self.layer.takes_mask and any(one is not None for one in told)
+        goes_on = told if self.masks.go_on else arriving
+        return ({"mask": one_or_all(told)} if known else {}), one_or_all(goes_on)
+
+    def further_masks(self, saved: Any) -> Iterator[tuple[int, Any]]:
+        """Say what masks the map itself has made for outputs behind the first, and where."""
+        if self.outputs and self.layer.masks_further:
+            for place, mask in zip(self.outputs[1:], self.layer.further_masks(saved), strict=False):
+                if place is not None:
+                    yield place, mask
 
     def spread(self, index: int, given: Any) -> Iterator[tuple[int, Any]]:
         """Say where each of the things that its call gave belongs: outputs, or their masks."""
@@ -75,6 +107,11 @@ class Node:
         return arrived if any(one is not None for one in arrived) else None
 
 
+def one_or_all(masks: list[Any]) -> Any:
+    """Return a mask by itself where there is one input."""
+    return masks[0] if len(masks) == 1 else masks
+
+
 def in_causal_order(outputs: Sequence[Symbol]) -> list[Symbol]:
     """Return every symbol behind the outputs, each after the ones it depends on."""
     order: list[Symbol] = []
@@ -87,7 +124,7 @@ def in_causal_order(outputs: Sequence[Symbol]) -> list[Symbol]:
         elif id(symbol) not in seen:
             seen.add(id(symbol))
             stack.append((symbol, True))
-            stack.extend((source, False) for source in reversed(symbol.inputs))
+            stack.extend((source, False) for source in reversed(list(symbol.sources)))
     return order
 
 
@@ -102,6 +139,8 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
         penalty = symbol.layer.activity_regularizer
         if id(symbol) in applied_to:
             name, penalty = f"{name}/pre_activation", None
+        if symbol.is_logits:
+            name, penalty = f"{call}/logits", None
         if symbol.output:
             name += f"[{symbol.output}]"
         inputs = tuple(position[id(source)] for source in symbol.inputs)
@@ -109,11 +148,12 @@ def nodes_of(order: Sequence[Symbol]) -> list[Node]:
         if symbol.of_several and not symbol.output:
             others = (further.get((id(symbol), one)) for one in range(1, symbol.of_several))
             outputs = (position[id(symbol)], *others)
-        if penalty is not None and None in outputs:
-            raise NoTwin(
-                f"layer {symbol.layer.name!r}: its activity_regularizer has no hand-derived twin "
-                "where an output of the layer isn't used."
-            )
+        masks = replace(
+            symbol.masks,
+            at={place: one and position[id(one)] for place, one in symbol.masks.at.items()},
+        )
         several = outputs, symbol.output
-        nodes.append(Node(name, call, symbol.layer, inputs, symbol.options, *several, penalty))
+        is_cost = symbol.layer.costs and symbol.output == symbol.of_several - 1
+        told = symbol.options, *several, penalty, is_cost, masks
+        nodes.append(Node(name, call, symbol.layer, inputs, *told))
     return nodes

@@ -8,7 +8,6 @@ from typing import Any
 
 from manual.arrays import Array
 from manual.graph import Node
-from manual.layers import Activation
 from manual.losses import Loss
 from manual.registry import from_keras
 
@@ -78,10 +77,20 @@ def attached(
 
 def read_by(loss: Loss, output: int, nodes: Sequence[Node], precision: str) -> int:
     """Return the node that a loss computes from: an output, or the one before its activation."""
-    node, layer = nodes[output], nodes[output].layer
-    fused = isinstance(layer, Activation) and loss.reads_logits_of(layer.function)
+    node = last_map(output, nodes)
+    layer = node.layer
+    function = layer.last_activation
+    fused = function is not None and loss.reads_logits_of(function)
     fused = fused and layer.precision in (None, precision)
     return node.inputs[0] if fused else output
+
+
+def last_map(output: int, nodes: Sequence[Node]) -> Node:
+    """Return the node that an output comes from; layers that do nothing hand on all of it."""
+    node = nodes[output]
+    while (node.layer.hands_on or node.layer.costs) and node.is_run and not node.output:
+        node = nodes[node.inputs[0]]
+    return node
 
 
 def of_each(heads: Sequence[Head], given: Any) -> list[Any]:

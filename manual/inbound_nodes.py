@@ -25,6 +25,9 @@ def ends_of(entry: Any) -> list[tuple[str, int, int]]:
 
 MASKS = ("mask", "query_mask", "value_mask", "key_mask")
 """Arguments in which Keras hands over the masks that layers make; the twin carries its own."""
+NOT_CARRIED = "not_carried"
+"""Where in the entry of a call stands which of its masks its inputs can't have brought along, if
+somebody put it there."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,8 @@ def arguments_of(
     inbound_node: Config, part: object
 ) -> tuple[list[tuple[str, int, int]], dict[str, Any]]:
     """Read what a call was made on: the tensors in order, and what was given by name.
+
+    What a call says of ``training`` is passed over: ``fit`` in Keras tells every layer to train.
 
     Keras lists the tensors as they were written: one, a structure of them, or several arguments.
     """
@@ -64,6 +69,22 @@ def arguments_of(
     return [one.history for one in flat if isinstance(one, TensorAt)], given
 
 
+def masks_of(inbound_node: Config) -> Iterator[tuple[str, int, TensorAt | None]]:
+    """Give the masks that a call was made with: in which argument, at which place of a list.
+
+    Keras doesn't say which of them its inputs brought along.
+    """
+    for option in MASKS:
+        value = _plain(inbound_node["kwargs"].get(option))
+        listed = value if isinstance(value, list) else [value]
+        if all(one is None for one in listed):
+            continue
+        for place, one in enumerate(listed):
+            if one is not None and not isinstance(one, TensorAt):
+                raise NoTwin(f"A layer is called with {option}=…, a mask that is no tensor.")
+            yield option, place, one
+
+
 def _is_listed(value: Any) -> bool:
     return isinstance(value, list) and all(isinstance(one, TensorAt) for one in _flat(value))
 
@@ -85,7 +106,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, dict) and value.get("class_name") == "__keras_tensor__":
         return TensorAt(tuple(value["config"]["keras_history"]))
-    if isinstance(value, dict) and value.get("class_name") == "__numpy__":
+    if isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__"):
         return np.array(value["config"]["value"], value["config"]["dtype"])
     if isinstance(value, dict) and "class_name" not in value:
         return {key: _plain(item) for key, item in value.items()}

@@ -6,7 +6,7 @@ they are run as one map, by a network of their own whose weights are the layer's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,11 +45,14 @@ class ModelWithin(Wrapper):
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         self.graph = graph = Network.from_config(self.config, dtype="float64", shapes=[input_shape])
-        if len(graph.outputs) > 1 or any(node.penalty is not None for node in graph.nodes):
+        if len(graph.outputs) > 1:
             raise NoTwin(
-                f"The model {self.name!r} inside a layer has several outputs, or an "
-                "activity_regularizer, which has no hand-derived twin there."
+                f"The model {self.name!r} inside a layer has several outputs, which has no "
+                "hand-derived twin there."
             )
+        self.has_costs_within = any(
+            node.penalty is not None or node.layer.has_costs_within for node in graph.nodes
+        )
         formulas = {}
         for name, parameter in graph.parameters.items():
             if not parameter.is_state:
@@ -71,8 +74,20 @@ class ModelWithin(Wrapper):
         return run.values[self.graph.outputs[0]], run
 
     def backward(self, dy: Array, saved: Pass) -> Array:
-        self.graph.backward(saved, {self.graph.outputs[0]: dy})
+        upstream = {self.graph.outputs[0]: dy}
+        for index, _, gradient in self._penalties(saved):
+            upstream[index] = upstream[index] + gradient if index in upstream else gradient
+        self.graph.backward(saved, upstream)
         return saved.gradients[self.graph.inputs[0]]
+
+    def costs_within(self, saved: Pass) -> Iterator[Array]:
+        yield from self.graph.costs_within(saved.saved)
+        yield from (cost for _, cost, _ in self._penalties(saved))
+
+    def _penalties(self, saved: Pass) -> Iterator[tuple[int, Array, Array]]:
+        """Give what the activities of nodes cost, as the network around scales its loss."""
+        self.graph.scale = self.loss_scale
+        return self.graph.activity_penalties(saved.values)
 
     def update_state(self, saved: Pass) -> None:
         self.graph.update_state(saved)

@@ -77,6 +77,7 @@ class Network(Graph):
         self.optimizer: Optimizer | None = None
         self.slots: dict[str, Array] = {}
         self.iterations = 0
+        self.scale = 1.0
 
     @classmethod
     def from_config(
@@ -112,7 +113,8 @@ class Network(Graph):
 
     def copy(self, dtype: str | None = None) -> Network:
         """Return an independent network with the same weights, in another dtype if asked."""
-        twin = copy.deepcopy(self)
+        once = {id(array): array for array in self._arrays()}  # laying them out copies them
+        twin = copy.deepcopy(self, once)
         twin._lay_out(dtype or self.dtype.name)
         twin.slots = {name: slot.astype(twin.dtype) for name, slot in self.slots.items()}
         return twin
@@ -176,9 +178,11 @@ class Network(Graph):
             value = value if head.weight == 1.0 else value * head.weight
             total = value if total is None else total + value
             gradient = gradient if factor == 1.0 else gradient * factor
-            gradient = self.handed(head.reads, gradient)
+            gradient = self.handed_back(head.reads, gradient)
             so_far = upstream.get(head.reads)
             upstream[head.reads] = gradient if so_far is None else so_far + gradient
+        for cost in self.costs_within(run.saved):
+            total = total + cost
         for index, cost, gradient in self.activity_penalties(run.values):
             total = total + cost
             so_far = upstream.get(index)
@@ -194,10 +198,21 @@ class Network(Graph):
         the scaled loss.
         """
         for index, node in enumerate(self.nodes):
+            y = values[index]
+            if node.is_cost:
+                ones = np.zeros_like(y) + self.loss_scale
+                yield index, self.handed(None, y.sum() if y.ndim else y), ones
             if node.penalty is not None:
-                y = values[index]
-                gradient = node.penalty.backward(y) * (self.loss_scale / len(y))
-                yield index, self.handed(None, node.penalty.forward(y) / float(len(y))), gradient
+                gradient = node.penalty.activity_gradient(y, self.loss_scale)
+                yield index, self.handed(None, node.penalty.of_activity(y)), gradient
+
+    def costs_within(self, saved: Sequence[Any]) -> Iterator[Array]:
+        """Give what activities inside of maps cost; let the maps know what scales gradients."""
+        for index, layer, _ in self._calls:
+            if layer.has_costs_within:
+                layer.loss_scale = self.loss_scale
+                for cost in layer.costs_within(saved[index]):
+                    yield self.handed(None, cost)
 
     def train_step(
         self, x: Array | Sequence[Array], y: Array | Sequence[Array], sample_weight: Any = None
@@ -221,10 +236,15 @@ class Network(Graph):
     @property
     def loss_scale(self) -> float:
         """What the loss is multiplied by before it is differentiated."""
-        return 1.0 if self.optimizer is None else self.optimizer.loss_scale(self.slots)
+        if self.optimizer is None:
+            return self.scale
+        return self.optimizer.loss_scale(self.slots)
 
     def update(self) -> None:
-        """Move all weights along the gradients, then project the constrained ones."""
+        """Move all weights along the gradients, then project the constrained ones.
+
+        Keras projects at every step, also where gradients are only added up.
+        """
         assert self.optimizer is not None, "compile the network first"
         step = self.optimizer.step(self.iterations)
         tables = {

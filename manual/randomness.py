@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,13 @@ class Draws:
 
     Parameters
     ----------
-    seed : int, optional
+    seed : int, or Keras configuration of a generator, optional
         For numbers that come back.
     """
 
-    def __init__(self, seed: int | None = None) -> None:
-        self._generator = np.random.default_rng(seed)
+    def __init__(self, seed: int | Mapping[str, Any] | None = None) -> None:
+        number = seed["config"]["seed"] if isinstance(seed, Mapping) else seed
+        self._generator = np.random.default_rng(number)
         self._replayed: Iterator[Array] | None = None
 
     def replay(self, arrays: Sequence[Array]) -> None:

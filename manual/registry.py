@@ -81,7 +81,7 @@ def keras_name(config: Any) -> str:
         return str(registered)
     if config.get("class_name") == "function":
         return str(config["config"])
-    return str(config["class_name"])
+    return str(config.get("class_name", "lambda"))  # of which Keras writes down the code alone
 
 
 def from_keras(kind: str, config: Any, owner: str = "") -> Any:
@@ -95,7 +95,12 @@ def from_keras(kind: str, config: Any, owner: str = "") -> Any:
     twin_class = twin(kind, name, owner)
     options = config.get("config") if isinstance(config, dict) else None
     if not isinstance(options, dict):
-        return twin_class()
+        try:
+            return twin_class()
+        except TypeError:
+            raise NoTwin(
+                f"The {kind} {name!r} needs arguments, and {owner or 'it'} is given its name alone."
+            ) from None
     return twin_class(**understood(twin_class, options, owner or f"{kind} {name!r}"))
 
 

@@ -12,7 +12,7 @@ from manual.registry import twin_of
 
 
 class Regularizer:
-    """A penalty on a weight, added to the loss as it is: no mean is taken of it."""
+    """A penalty on a weight, added to the loss as it is, or on an activity."""
 
     kind: ClassVar[str] = "regularizer"
     derivation: ClassVar[Mapping[str, str]]
@@ -24,6 +24,14 @@ class Regularizer:
     def backward(self, w: Array) -> Array:
         """Return the penalty's gradient at the weight."""
         raise NotImplementedError
+
+    def of_activity(self, y: Array) -> Array:
+        """Return what an activity costs: of that, a mean is taken over the batch."""
+        return self.forward(y) / float(len(y))
+
+    def activity_gradient(self, y: Array, loss_scale: float) -> Array:
+        """Return the gradient of that at the activity, of a scaled loss."""
+        return self.backward(y) * (loss_scale / len(y))
 
 
 @twin_of("L1L2")
@@ -68,6 +76,8 @@ class L2(L1L2):
 @twin_of("OrthogonalRegularizer")
 class OrthogonalRegularizer(Regularizer):
     """Pulls the rows (or columns) of a matrix towards right angles between each other.
+
+    Keras fails on one of float64, to which it multiplies a number of float32.
 
     Parameters
     ----------

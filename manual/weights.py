@@ -49,7 +49,7 @@ class Weights:
                 self.parameters[name], self.owners[name] = parameter, layer
         if trainable is not None:
             for name, parameter in self.parameters.items():
-                parameter.trainable = parameter.trainable and name in trainable
+                parameter.trainable = name in trainable and not parameter.is_state
         self._lay_out(dtype)
 
     def _lay_out(self, dtype: str) -> None:
@@ -58,7 +58,7 @@ class Weights:
         trainable = {name: p for name, p in self.parameters.items() if p.trainable}
         frozen = {name: p for name, p in self.parameters.items() if not p.trainable}
         values = np.empty(sum(p.size for p in self.parameters.values()), self.dtype)
-        self._all_gradients = np.zeros_like(values)
+        self._all_gradients = np.zeros(values.shape, self.dtype)  # of pages not touched yet
         self.slices: dict[str, slice] = {}
         start = 0
         for name, parameter in {**trainable, **frozen}.items():
@@ -77,6 +77,11 @@ class Weights:
         self.values, self.gradients = values[:size], self._all_gradients[:size]
         self.constrained = [p for p in trainable.values() if p.constraint is not None]
         self.regularized = [p for p in trainable.values() if p.regularizer is not None]
+
+    def _arrays(self) -> list[Array]:
+        """Return all arrays that the weights and their gradients lie in."""
+        views = [one for p in self.parameters.values() for one in (p.value, p.gradient)]
+        return [self.values, self.gradients, self._all_gradients, *views]
 
     def get_weights(self) -> list[Array]:
         """Return copies of all weights in Keras's order."""

@@ -26,12 +26,15 @@ class Option:
     understood : bool
         Whether the twin takes it; else it is refused, unless it is switched off.
     values : int
-        How many values it took in the last sweep.
+        How many values it took in the last sweep, held against Keras.
+    derived : int
+        Of how many of them the derivative was held against central differences.
     """
 
     name: str
     understood: bool
     values: int
+    derived: int
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,21 @@ class Entry:
         return [one.name for one in self.options if not one.understood]
 
     @property
-    def not_swept(self) -> list[str]:
-        """The options that it takes, and that had one value only in the sweep."""
+    def held(self) -> list[Option]:
+        """The options of which several values were held against Keras."""
+        return [one for one in self.options if one.understood and one.values > 1]
+
+    @property
+    def not_held(self) -> list[str]:
+        """The options that it takes, and that had one value only in the sweep, or none."""
         if not self.configurations:
             return []
         return [one.name for one in self.options if one.understood and one.values < 2]
+
+    @property
+    def derives(self) -> bool:
+        """Whether it has a derivative that could be held against central differences."""
+        return self.kind not in ("optimizer", "schedule", "constraint", "metric")
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -113,10 +126,15 @@ def _entry(kind: str, name: str, one: Any, twin: type | None, record: dict[str, 
         file,
         line,
         tuple(
-            Option(option, option in taken, values.get(option, {}).get("values", 0))
+            Option(
+                option,
+                option in taken,
+                values.get(option, {}).get("values", 0),
+                values.get(option, {}).get("derived", 0),
+            )
             for option in options(one)
         ),
-        "" if twin is not None else left_out(kind, one),
+        left_out(kind, one, has_twin=twin is not None),
         record.get("configurations", 0),
         record.get("derivatives", 0),
         largest.get("float32"),
@@ -128,8 +146,8 @@ def _taken(twin: Any) -> set[str]:
     """Return the options that a twin takes: by its constructor, or as all of its kind do."""
     if issubclass(twin, Applied):
         return constructor_options(twin.makes)
-    taken = constructor_options(twin)
-    if issubclass(twin, Layer) and twin.regularizes_activity:
+    taken = constructor_options(twin) | getattr(twin, "reads", set())
+    if issubclass(twin, Layer):
         taken.add("activity_regularizer")
     return taken
 

@@ -15,9 +15,10 @@ from compare.coverage.entries import Entry
 
 PAGE = "coverage.md"
 ASKED_FOR = (
-    "twin: below manual/; options: those that change what is computed, understood / all; swept: "
-    "understood ones that took several values in the last sweeps; largest: distance from Keras "
-    "found there, in standard deviations of the rounding noise, up to 8 agree."
+    "twin: below manual/; options: those that change what is computed, understood / all; tape: "
+    "understood ones of which several values were held against Keras in the last sweeps; diffs: "
+    "of these, the ones whose derivative was held against central differences; max: largest "
+    "distance from Keras, in standard deviations of the rounding noise, up to 8 agree."
 )
 
 
@@ -28,7 +29,7 @@ def print_coverage(console: Console, entries: Sequence[Entry], *, missing: bool 
         table = Table(box=None, padding=(0, 1, 0, 0), title_justify="left")
         table.add_column(title.removeprefix("layers: "), overflow="fold")
         table.add_column("twin", overflow="fold")
-        for column in ("options", "swept", "largest"):
+        for column in ("options", "tape", "diffs", "max"):
             table.add_column(column, justify="right")
         shown = [entry for entry in group if not missing or is_open(entry)]
         for entry in shown:
@@ -39,6 +40,8 @@ def print_coverage(console: Console, entries: Sequence[Entry], *, missing: bool 
             console.print()
     for line in _open(asked):
         say(console, line)
+    for line in _single(asked):
+        say(console, f"{line[0].upper()}{line[1:]}, in one value only")
     say(console, ASKED_FOR)
     console.print(_sum(entries))
 
@@ -48,14 +51,13 @@ def is_open(entry: Entry) -> bool:
     return not entry.left_out and (not entry.twin or bool(entry.missing))
 
 
-def _counts(entry: Entry) -> tuple[str, str, str]:
-    """Return options, options swept, and distances, as they stand in a table."""
-    understood = sum(one.understood for one in entry.options)
+def _counts(entry: Entry) -> tuple[str, str, str, str]:
+    """Return options, options held in both ways, and distances, as they stand in a table."""
+    understood = f"{sum(one.understood for one in entry.options)}/{len(entry.options)}"
     if not entry.configurations:
-        return f"{understood}/{len(entry.options)}" if entry.twin else "–", "–", "–"
-    swept = understood - len(entry.not_swept)
-    largest = _largest([entry])
-    return f"{understood}/{len(entry.options)}", str(swept), largest
+        return understood if entry.twin else "–", "–", "–", "–"
+    derived = str(sum(one.derived > 1 for one in entry.held)) if entry.derives else "–"
+    return understood, str(len(entry.held)), derived, _largest([entry])
 
 
 def _largest(entries: Sequence[Entry]) -> str:
@@ -79,6 +81,14 @@ def _open(asked: Sequence[Entry]) -> Iterator[str]:
         yield f"{', '.join(names)} {verb} {', '.join(options)}"
 
 
+def _single(asked: Sequence[Entry]) -> Iterator[str]:
+    """Say which options had one value only in the sweeps, or none, of what was held at all."""
+    for title, group in groupby(asked, lambda entry: entry.group):
+        found = [f"{one.name} ({', '.join(one.not_held)})" for one in group if one.not_held]
+        if found:
+            yield f"{title}: {', '.join(found)}"
+
+
 def _sum(entries: Sequence[Entry]) -> str:
     asked = [entry for entry in entries if not entry.left_out]
     with_twin = sum(bool(entry.twin) for entry in asked)
@@ -99,13 +109,16 @@ def as_page(entries: Sequence[Entry]) -> str:
         "two values of any two options of a layer meet: `tests/manual/layers/test_sweep.py`. There "
         "each is held against `GradientTape` (output, gradients of inputs and weights, state), in "
         "float32 through a `tf.function` and in float64 eagerly, and its derivative against "
-        "central differences. Operations, activations, losses, optimizers and schedules are held "
-        "in the tables of their own tests in `tests/manual/`, which keep what they find by the "
-        "same `--record`.",
+        "central differences; `test_sweep_attached.py` holds what is attached to weights and "
+        "outputs. Everything else is held in the tables of its own tests in `tests/manual/`, which "
+        "keep what they find by the same `--record`.",
         "",
-        "*Options* are those that change what is computed: understood / all. *Swept* are the "
-        "understood ones that took several values. *Largest* is the largest distance from Keras, "
-        "in either precision, in standard deviations of the rounding noise: up to 8 agree.",
+        "*Options* are those that change what is computed: understood / all. *Held* are the "
+        "understood ones of which several values were held against Keras; in italics those whose "
+        "derivative wasn't held against central differences with several of them. What has no "
+        "derivative has none there: an optimizer's step, a schedule, a constraint, a metric. "
+        "*Largest* is the largest distance from Keras, in either precision, in standard deviations "
+        "of the rounding noise: up to 8 agree.",
         "",
         f"{_sum(entries)}.",
         "",
@@ -114,17 +127,31 @@ def as_page(entries: Sequence[Entry]) -> str:
     asked = [entry for entry in entries if not entry.left_out]
     for title, group in groupby(asked, lambda entry: entry.group):
         lines += [f"## {title.capitalize()}", ""]
-        lines += ["| | twin | options | swept | largest |", "|---|---|---:|---:|---:|"]
+        lines += ["| | twin | options | held | largest |", "|---|---|---:|---|---:|"]
         for entry in group:
             where = f"`{entry.twin}`" if entry.twin else "none"
-            lines.append(f"| {entry.name} | {where} | {' | '.join(_counts(entry))} |")
+            understood, *_, largest = _counts(entry)
+            lines.append(f"| {entry.name} | {where} | {understood} | {_held(entry)} | {largest} |")
         lines.append("")
     lines += ["## What is missing", "", *(f"- {line}" for line in _open(asked)), ""]
+    lines += ["## What was held with one value only", "", "Or not at all, though it is understood:"]
+    lines += ["", *(f"- {line}" for line in _single(asked)), ""]
     lines += ["## What is not asked for", "", "No gradient passes these:", ""]
     out = sorted((entry for entry in entries if entry.left_out), key=lambda one: one.left_out)
     for reason, group in groupby(out, lambda entry: entry.left_out):
         lines.append(f"- {reason}: {', '.join(entry.name for entry in group)}")
     return "\n".join(lines)
+
+
+def _held(entry: Entry) -> str:
+    """Return the names of the options that were held, in italics where only against Keras."""
+    if not entry.configurations:
+        return "–"
+    plain = [not entry.derives or one.derived > 1 for one in entry.held]
+    names = [one.name for one in entry.held]
+    return ", ".join(
+        name if is_plain else f"*{name}*" for name, is_plain in zip(names, plain, strict=True)
+    )
 
 
 def _by_group(entries: Sequence[Entry]) -> list[str]:

@@ -91,19 +91,19 @@ def family(kind: str, one: Any) -> str:
     return module[3] if kind == "layer" and module[:3] == ["keras", "src", "layers"] else ""
 
 
-def left_out(kind: str, one: Any) -> str:
+def left_out(kind: str, one: Any, *, has_twin: bool = False) -> str:
     """Say why a class isn't on the path of a gradient; nothing where it is.
 
     The rule for layers: what has no map of its own, what another framework computes, and what
-    prepares data before a network sees them.
+    prepares data before a network sees them, unless it has a twin.
     """
     if kind != "layer":
         return ""
-    if one.call is layers.Layer.call:
+    if one.call is layers.Layer.call or len(inspect.signature(one.call).parameters) == 1:
         return "has no map of its own"
     if not family(kind, one):
         return "computed by another framework"
-    if family(kind, one) == "preprocessing":
+    if family(kind, one) == "preprocessing" and not has_twin:
         return "prepares data before they reach a network"
     return ""
 
@@ -134,24 +134,27 @@ def options(one: Any) -> list[str]:
     wanted = [
         name for name in found if name not in HOW_NOT_WHAT and not name.endswith("_initializer")
     ]
-    if not issubclass(one, layers.Layer):
+    if not issubclass(one, (layers.Layer, keras.optimizers.Optimizer)):
         return wanted
     written = _written(one)
     return [name for name in wanted if name in written]
 
 
-def _written(layer: type) -> set[str]:
-    """Return what a layer writes in its configuration, which is all that a twin can know.
+def _written(one: type) -> set[str]:
+    """Return what a layer or an optimizer writes in its configuration: all that a twin can know.
 
-    Of one that can't be made without options: every name that is spelled out where it is written.
+    What it takes and doesn't write changes nothing. Of one that can't be made without options:
+    every name that is spelled out where it is written.
     """
+    found = {"activity_regularizer"} if issubclass(one, layers.Layer) else set()
     try:
-        return {*layer().get_config(), "activity_regularizer"}
+        return {*one().get_config(), *found}
     except (TypeError, ValueError):
-        found = {"activity_regularizer"}
-        for ancestor in layer.__mro__:
+        for ancestor in one.__mro__:
             if writes := vars(ancestor).get("get_config"):
                 found |= set(_names_in(writes.__code__.co_consts))
+                if "super" not in writes.__code__.co_names:
+                    break
         return found
 
 

@@ -27,6 +27,15 @@ class ActivationFunction:
     derivation: ClassVar[Mapping[str, str]]
     carries_logits: ClassVar[bool] = False
 
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of a sample of a, given that of z: mostly it is the same."""
+        return shape
+
+    @property
+    def parts(self) -> tuple[ActivationFunction, ...]:
+        """The functions that it applies one after the other, as far as a loss tells them apart."""
+        return (self,)
+
     def forward(self, z: Array) -> Array:
         raise NotImplementedError
 

@@ -129,6 +129,9 @@ class GLU(ActivationFunction):
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 
+    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return self.forward(np.zeros((2, *shape))).shape[1:]  # type: ignore[no-any-return]
+
     def forward(self, z: Array) -> Array:
         if z.shape[self.axis] % 2:
             raise ValueError(f"glu halves axis {self.axis}. Received: z of shape {z.shape}.")

@@ -2,7 +2,8 @@
 
 Window p of P on an axis of n elements goes from ⌊p n / P⌋ to before ⌈(p + 1) n / P⌉: neighbours may
 share elements. Keras pools one axis after the other, and so does the twin; at a tie that decides
-which of the largest gets the gradient.
+which of the largest gets the gradient. Asked for the maximum of one window alone, Keras ends the
+process, by a division by zero within TensorFlow.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
 from manual.layers.base import Layer, Shape, Symbol, several
 from manual.layers.einsum_dense import glorot
+from manual.randomness import Draws
 from manual.registry import twin_of
 
 FAR_BELOW = 1e9
@@ -34,7 +35,18 @@ class ShowsWeights(Layer):
         if not made.options.get("return_attention_scores"):
             return made
         of_weights = self.weights_shape([symbol.shape for symbol in made.inputs])
-        return several(self, made.inputs, [made.shape, of_weights], call, made.options)
+        shapes = [made.shape, of_weights]
+        return several(self, made.inputs, shapes, call, made.options, made.masks)
+
+
+def enlarging(rate: float) -> float:
+    """Return by what dropout enlarges the weights that it keeps: by nothing, if it keeps none."""
+    return 1.0 / (1.0 - rate) if rate < 1.0 else 0.0
+
+
+def kept_of(shape: Shape, rate: float, draws: Draws) -> Array:
+    """Return which weights dropout keeps; of those that are all dropped, Keras draws none."""
+    return draws.uniform(shape) >= rate if rate < 1.0 else np.zeros(shape, bool)
 
 
 class ScoredAttention(ShowsWeights):
@@ -55,7 +67,7 @@ class ScoredAttention(ShowsWeights):
         self, dropout: float, seed: int | None, *, name: str | None, trainable: bool
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
-        self.dropout, self.enlarged = dropout, 1.0 / (1.0 - dropout)
+        self.dropout, self.enlarged = dropout, enlarging(dropout)
 
     def scores(self, q: Array, k: Array) -> tuple[Array, Any]:
         """Return S, of shape (b, t, s), and what `score_gradients` needs."""
@@ -95,7 +107,7 @@ class ScoredAttention(ShowsWeights):
         A = softmax(S if M is None else np.where(M, S, S - FAR_BELOW))
         used, kept = A, None
         if training and self.dropout:
-            kept = self.draws.uniform(A.shape) >= self.dropout
+            kept = kept_of(A.shape, self.dropout, self.draws)
             used = np.where(kept, A * self.enlarged, 0.0)
         y = einsum("bts,bsd->btd", used, v)
         if of_query is not None:

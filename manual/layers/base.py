@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -87,6 +87,34 @@ class Parameter:
         return int(np.prod(self.shape))
 
 
+@dataclass(frozen=True)
+class GivenMasks:
+    """Masks that a call is given, in place of those that its inputs bring along.
+
+    Attributes
+    ----------
+    at : mapping of int to object
+        Under the place of each input where its mask comes from: a `Symbol`, or in a graph the
+        position of a node, whose numbers other than 0 count; None takes a mask away.
+    go_on : bool
+        Whether the output's mask is made of them too.
+    """
+
+    at: Mapping[int, Any] = field(default_factory=dict)
+    go_on: bool = False
+
+    def told(self, arriving: Sequence[Any], value: Callable[[int], Array]) -> list[Any]:
+        """Return the masks that the layer is told, given those that arrive."""
+        told = list(arriving)
+        for place, position in self.at.items():
+            told += [None] * (place + 1 - len(told))
+            told[place] = None if position is None else value(position) != 0.0
+        return told
+
+
+NO_MASKS = GivenMasks()
+
+
 class Layer:
     """A map with weights, and its derivative written by hand.
 
@@ -125,19 +153,39 @@ class Layer:
         Whether it makes whole numbers of whole numbers, which nothing rounds.
     takes_exact : bool
         Whether what it takes are numbers of things, which no precision rounds either.
+    always_moves : bool
+        Whether its state changes at inference, too, and though it isn't trained itself.
+    keeps_draws : bool
+        Whether what it has once drawn serves all its calls.
+    loss_scale : float
+        What the gradients that arrive are multiplied by: whose activities inside cost something
+        has to know.
+    hands_on : bool
+        Whether Keras returns the very tensor that it takes, with all that is known of it.
+    last_activation : ActivationFunction, or None
+        What its map ends with, where that is known: a loss may ask for what it takes.
     activity_regularizer : Regularizer, or None
         What each of its outputs costs. Every layer of Keras has that option, so `from_config`
         takes it for all of them.
+    costs : bool
+        Whether its last output is added to the loss.
     """
 
     kind: ClassVar[str] = "layer"
     is_exact: bool = False
     takes_exact: ClassVar[bool] = False
     derivation: ClassVar[Mapping[str, str]] = {}
+    hands_on: bool = False
+    last_activation: ActivationFunction | None = None
     takes_mask: ClassVar[bool] = False
     makes_mask: bool = False
     gives_single: bool = False
-    regularizes_activity: ClassVar[bool] = True
+    keeps_draws: ClassVar[bool] = False
+    always_moves: ClassVar[bool] = False
+    masks_further: ClassVar[bool] = False
+    has_costs_within: bool = False
+    loss_scale: float = 1.0
+    costs: ClassVar[bool] = False
     tensor_arguments: tuple[str, ...] = ()
     call_options: ClassVar[frozenset[str]] = frozenset()
     _counts: ClassVar[dict[str, int]] = {}
@@ -170,10 +218,12 @@ class Layer:
         penalty = config.pop("activity_regularizer", None)
         layer = cls(**{"name": config["name"], **understood(cls, config, owner)})
         if penalty is not None:
-            if not cls.regularizes_activity:
-                raise NoTwin(f"{owner}: an activity_regularizer has no hand-derived twin here.")
-            layer.activity_regularizer = from_keras("regularizer", penalty, owner)
+            layer.regularize_activity(from_keras("regularizer", penalty, owner))
         return layer
+
+    def regularize_activity(self, penalty: Regularizer) -> None:
+        """Let the layer's outputs cost something; by default those that it gives."""
+        self.activity_regularizer = penalty
 
     # ------------------------------------------------------------------ the mathematics
 
@@ -204,6 +254,25 @@ class Layer:
         array or None; a list of these for a layer with several outputs
         """
         return None if isinstance(mask, list) else mask
+
+    def further_masks(self, saved: Any) -> Sequence[Any]:
+        """Return the masks of the second output and those behind it, with ``masks_further``.
+
+        They are made by the map itself.
+        """
+        return ()
+
+    def costs_within(self, saved: Any) -> Iterator[Array]:
+        """Give what activities inside the map cost, with ``has_costs_within``.
+
+        Their gradients, times ``loss_scale``, are `backward`'s own affair.
+        """
+        yield from ()
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a forward pass in training changes something, be the weights frozen or not."""
+        return any(parameter.is_state for parameter in self.parameters)
 
     def update_state(self, saved: Any) -> None:
         """Change the layer's state, in place, after a forward pass in training."""
@@ -253,9 +322,24 @@ class Layer:
         self.calls += 1
         return self.apply(*inputs, call=self.calls - 1, **named)
 
-    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
-        """Make the symbol of one numbered call, followed by the activation if there is one."""
+    def apply(
+        self,
+        *inputs: Symbol,
+        call: int,
+        training: bool | None = None,
+        masks: GivenMasks = NO_MASKS,
+        **named: Any,
+    ) -> Any:
+        """Make the symbol of one numbered call, followed by the activation if there is one.
+
+        With ``training`` the layer is in training or not, whatever the network is in; ``masks`` are
+        those that are given by hand.
+        """
+        if masks.at and not self.takes_mask:
+            raise NoTwin(f"layer {self.name!r}: it is given a mask, of which its twin takes none.")
         inputs, options = self._arranged(inputs, named)
+        if training is not None:
+            options["training"] = training
         shapes = [symbol.shape for symbol in inputs]
         shape = shapes[0] if len(shapes) == 1 else shapes
         if not self.built:
@@ -263,14 +347,30 @@ class Layer:
             self.built = True
         made = self.output_shape(shape)
         if isinstance(made, list):
-            return several(self, inputs, made, call, options)
-        output = Symbol(self, inputs, made, call, options=options)
+            return several(self, inputs, made, call, options, masks)
+        output = Symbol(self, inputs, made, call, options=options, masks=masks)
         if isinstance(self.activation, Linear):
             return output
-        applied = twin("layer", "Activation")(activation=self.activation, name=self.name)
+        *before, last = self.activation.parts
+        for function in before:
+            output = self.activated(output, function, is_before_last=True)
+        return self.activated(output, last)
+
+    def activated(
+        self, output: Symbol, function: ActivationFunction, *, is_before_last: bool = False
+    ) -> Symbol:
+        """Make the symbol of an activation of what this layer gave at a call."""
+        applied = twin("layer", "Activation")(activation=function, name=self.name)
         applied.precision = self.precision
         applied.activity_regularizer = self.activity_regularizer
-        return Symbol(applied, (output,), output.shape, call, is_activation_of_its_input=True)
+        return Symbol(
+            applied,
+            (output,),
+            function.output_shape(output.shape),
+            output.call,
+            is_activation_of_its_input=not output.is_logits,
+            is_logits=is_before_last,
+        )
 
     def _arranged(
         self, inputs: Sequence[Symbol], named: Mapping[str, Any]
@@ -300,7 +400,9 @@ class Layer:
 class Symbol:
     """A value in the graph before any number is known: which layer made it, and from what.
 
-    Of a call with several outputs the first is ``of_several``, and the only input of the others.
+    With ``is_logits`` it is what a last sigmoid or softmax of its layer is applied to. Of a call
+    with several outputs the first is ``of_several``, and the only input of the others.
+    A ``mask`` is one that the call was given by hand.
     """
 
     layer: Layer
@@ -311,6 +413,20 @@ class Symbol:
     options: Mapping[str, Any] = field(default_factory=dict)
     of_several: int = 0
     output: int = 0
+    masks: GivenMasks = NO_MASKS
+    is_logits: bool = False
+
+    @property
+    def sources(self) -> Iterator[Symbol]:
+        """What it depends on: its inputs, and the masks that it is given."""
+        yield from self.inputs
+        yield from (one for one in self.masks.at.values() if one is not None)
+
+    @property
+    def samples(self) -> int | None:
+        """How many samples a batch has, where an input that it depends on says so."""
+        found = [one.samples for one in self.inputs] or [getattr(self.layer, "samples", None)]
+        return next((one for one in found if one), None)
 
 
 def several(
@@ -319,11 +435,13 @@ def several(
     shapes: Sequence[Shape],
     call: int,
     options: Mapping[str, Any],
+    masks: GivenMasks = NO_MASKS,
 ) -> list[Symbol]:
     """Make the symbols of a call with several outputs."""
-    first = Symbol(layer, inputs, shapes[0], call, options=options, of_several=len(shapes))
+    count = len(shapes)
+    first = Symbol(layer, inputs, shapes[0], call, False, options, count, masks=masks)
     further = [
-        Symbol(layer, (first,), shape, call, of_several=len(shapes), output=which)
+        Symbol(layer, (first,), shape, call, of_several=count, output=which)
         for which, shape in enumerate(shapes[1:], start=1)
     ]
     return [first, *further]

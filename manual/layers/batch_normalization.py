@@ -18,7 +18,7 @@ from manual.layers.standardization import (
     through_statistics,
     total,
 )
-from manual.registry import twin_of
+from manual.registry import NoTwin, twin_of
 
 
 @twin_of("BatchNormalization")
@@ -81,7 +81,9 @@ class BatchNormalization(Standardization):
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         ndim = len(input_shape) + 1
         channel = self.axis % ndim
-        size = input_shape[channel - 1]
+        size = (self.samples, *input_shape)[channel]
+        if size is None:
+            raise NoTwin(f"layer {self.name!r}: each sample of any batch can't have its own γ.")
         spread = tuple(size if axis == channel else 1 for axis in range(ndim))
         self.axes = tuple(axis for axis in range(ndim) if axis != channel)
         self.add_gamma_and_beta((size,), spread)
@@ -106,6 +108,10 @@ class BatchNormalization(Standardization):
 
     def backward(self, dy: Array, saved: Any) -> Array:
         return self.standardize_backward(dy, saved)
+
+    @property
+    def keeps_state(self) -> bool:
+        return self.trainable  # a frozen one is frozen whole
 
     def update_state(self, saved: Any) -> None:
         *_, of = saved

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
+from manual.arrays import Array
 from manual.layers.base import Symbol
 from manual.layers.recurrence import OverTime, batch_size, first
 from manual.layers.wrapper import Wrapper, adopted
@@ -22,7 +23,8 @@ class Bidirectional(Wrapper):
     where step t has both layers' outputs for it; the width is twice a layer's where they are
     concatenated. With ``merge_mode=None`` they are two outputs. With ``return_state`` in the layers
     the states follow, the first layer's before the second's. Steps that a mask leaves out are zero
-    in a sequence, whatever the layers say of it.
+    in a sequence, whatever the layers say of it. Stateful layers can't return their states: Keras
+    raises a TypeError.
 
     Parameters
     ----------
@@ -38,7 +40,7 @@ class Bidirectional(Wrapper):
         "input gradient": "dx = dx of the first layer for dh + dx of the second for dh̃; "
         "dh, dh̃ = dy's halves, dy, ½ dy, or dy h̃ and dy h",
     }
-    takes_mask = True
+    takes_mask = always_moves = True
     tensor_arguments = ("sequences", "initial_state")
     call_options = frozenset({"masked"})
 
@@ -65,6 +67,7 @@ class Bidirectional(Wrapper):
         self.both = (there, back)
         self.return_sequences, self.return_state = there.return_sequences, there.return_state
         self._holds(*self.both)
+        self.has_costs_within = any(one.activity_regularizer is not None for one in self.both)
 
     def _one_way(self, config: Mapping[str, Any], prefix: str = "") -> OverTime:
         kind = twin("layer", keras_name(config), f"layer {self.name!r}")
@@ -78,11 +81,6 @@ class Bidirectional(Wrapper):
         own["trainable"] = self.trainable and own.get("trainable", True)
         own["zero_output_for_mask"] = own.get("return_sequences", False)
         made = kind.from_config(own)
-        if made.activity_regularizer is not None:
-            raise NoTwin(
-                f"layer {self.name!r}: the activity_regularizer of a layer within Bidirectional "
-                "has no hand-derived twin."
-            )
         assert isinstance(made, OverTime)
         return made
 
@@ -142,10 +140,11 @@ class Bidirectional(Wrapper):
             outputs = [y / 2.0 if self.merge_mode == "ave" else y]
         outputs += [*state, *state_back]
         made = outputs if len(outputs) > 1 else outputs[0]
-        return made, (h, h_back, kept, kept_back, bool(given))
+        states = state, state_back
+        return made, (h, h_back, states, kept, kept_back, bool(given))
 
     def backward(self, dy: Any, saved: Any) -> Any:
-        h, h_back, *kept, given = saved
+        h, h_back, states, *kept, given = saved
         dy, *others = dy if isinstance(dy, list) else [dy]
         if self.merge_mode is None:
             dh, dh_back, *others = dy, *others
@@ -158,7 +157,13 @@ class Bidirectional(Wrapper):
         else:
             dh = dh_back = dy / 2.0 if self.merge_mode == "ave" else dy
         half = len(others) // 2
-        arriving = [dh, *others[:half]], [self._turned(dh_back), *others[half:]]
+        arriving = [dh, *others[:half]], [dh_back, *others[half:]]
+        for one, back, given_out in zip(self.both, arriving, _each(h, h_back, states), strict=True):
+            if one.activity_regularizer is not None:
+                for place, y in enumerate(given_out):
+                    cost = one.activity_regularizer.activity_gradient(y, self.loss_scale)
+                    back[place] = cost if back[place] is None else back[place] + cost
+        arriving[1][0] = self._turned(arriving[1][0])
         dx, dstates = None, []
         for one, back, own in zip(self.both, arriving, kept, strict=True):
             if all(gradient is None for gradient in back):  # nothing depends on this layer
@@ -170,6 +175,11 @@ class Bidirectional(Wrapper):
             dstates += dstart
         return [dx, *dstates] if given else dx
 
+    def costs_within(self, saved: Any) -> Iterator[Array]:
+        for one, given_out in zip(self.both, _each(*saved[:3]), strict=True):
+            if one.activity_regularizer is not None:
+                yield from map(one.activity_regularizer.of_activity, given_out)
+
     def update_state(self, saved: Any) -> None:
         *_, kept, kept_back, _ = saved
         for one, own in zip(self.both, (kept, kept_back), strict=True):
@@ -180,3 +190,8 @@ class Bidirectional(Wrapper):
         if sequence is None or not self.return_sequences:
             return sequence
         return sequence[:, ::-1]
+
+
+def _each(h: Array, h_back: Array, states: tuple[list[Array], list[Array]]) -> list[list[Array]]:
+    """Return all that each of the two layers gives."""
+    return [[h, *states[0]], [h_back, *states[1]]]

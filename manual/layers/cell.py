@@ -30,7 +30,7 @@ from manual.layers.gatewise import (
     through,
     undropped,
 )
-from manual.registry import NoTwin, from_keras
+from manual.registry import from_keras
 from manual.regularizers import Regularizer
 
 State = tuple[Array, ...]
@@ -46,7 +46,8 @@ class Cell(Layer):
     ``(units, gates · units)``.
 
     What dropout leaves out it leaves out at every step of a batch (Gal & Ghahramani 2016). Keras
-    draws once for all gates, and with ``recurrent_dropout`` once for each.
+    draws once for all gates, and with ``recurrent_dropout`` once for each. A rate of 1 leaves
+    nothing in a plain cell; in one with gates Keras takes it for none at all (``drops_all``).
 
     Parameters
     ----------
@@ -58,7 +59,9 @@ class Cell(Layer):
     """
 
     tensor_arguments = ("inputs", "states")
+    keeps_draws = True
     gates: ClassVar[int]
+    drops_all: ClassVar[bool] = True
     carried: ClassVar[int] = 1
     """How many arrays the state has."""
 
@@ -81,8 +84,6 @@ class Cell(Layer):
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
-        if max(dropout, recurrent_dropout) >= 1.0:
-            raise NoTwin(f"layer {self.name!r}: a dropout of everything has no twin.")
         self.units = units
         self.use_bias = use_bias
         self.squash = from_keras("activation", activation or "linear", f"layer {self.name!r}")
@@ -252,10 +253,10 @@ class Cell(Layer):
         """Draw what dropout makes of x and of h, in Keras's order."""
         draws = self.draws_each
         drop = recurrent_drop = None
-        if self.dropout:
+        if self._drops(self.dropout):
             shape = (x.shape[0], *x.shape[2:])
             drop = [self._kept(shape, self.dropout, x) for _ in range(draws)]
-        if self.recurrent_dropout:
+        if self._drops(self.recurrent_dropout):
             shape = (x.shape[0], *self.state_shapes[0])
             recurrent_drop = [self._kept(shape, self.recurrent_dropout, x) for _ in range(draws)]
         return drop, recurrent_drop
@@ -265,5 +266,10 @@ class Cell(Layer):
         """How often Keras draws for x, and for h."""
         return self.gates if self.recurrent_dropout else 1
 
+    def _drops(self, rate: float) -> bool:
+        return rate > 0.0 and (rate < 1.0 or self.drops_all)
+
     def _kept(self, shape: Shape, rate: float, x: Array) -> Array:
+        if rate == 1.0:  # nothing is drawn for it
+            return np.zeros(shape, x.dtype)
         return (self.draws.uniform(shape) >= rate) * np.ones((), x.dtype) * (1.0 / (1.0 - rate))

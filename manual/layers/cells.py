@@ -50,6 +50,8 @@ class SimpleRNNCell(Cell):
 class Gated(Cell):
     """A cell with gates, which have an activation of their own."""
 
+    drops_all = False
+
     def __init__(
         self,
         units: int,

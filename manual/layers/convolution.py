@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from manual import sums
 from manual.arrays import Array, in_any_way, summed_products
+from manual.bias import misplaced_axis
 from manual.constraints import Constraint
 from manual.layers.base import Shape
 from manual.layers.columns import by_axis, columns, from_rows, in_rows, put_back, rows_back
@@ -25,20 +27,25 @@ Config = Mapping[str, Any]
 
 # Three products, each a matrix multiplication over offsets and channels at once.
 # W: (*size, channels / groups, filters). The windows of x stand in columns, and what comes of them,
-# z, in rows (`manual.layers.columns`).
+# z, in rows (`manual.layers.columns`). Of groups, all products are made in one call: a depthwise
+# convolution has as many as channels, and is nothing but small ones.
 
 
 def correlate(taken: Array, W: Array, groups: int = 1) -> Array:
     """Return z[p, f] = Σ x[p s + o d − before, c] W[o, c, f] from the windows of x."""
-    each = _channels_of(taken, W.shape, groups), _parts(W, groups, -1)
-    return _joined([w.reshape(-1, w.shape[-1]).T @ x for x, w in zip(*each, strict=True)], 1)
+    if groups == 1:
+        return W.reshape(-1, W.shape[-1]).T @ taken
+    w = _apart(W.reshape(-1, W.shape[-1]), groups, -1)  # (groups, offsets · channels, filters)
+    z = np.moveaxis(w, 1, 2)[:, None] @ _channels_apart(taken, W.shape, groups)
+    return _together(z, 1)
 
 
 def kernel_gradient(taken: Array, dz: Array, shape: Shape, groups: int = 1) -> Array:
     """Return dW[o, c, f] = Σ x[p s + o d − before, c] dz[p, f] over samples and positions."""
-    each = _channels_of(taken, shape, groups), _parts(dz, groups, 1)
-    parts = [summed_products(x, np.moveaxis(one, 1, 2)) for x, one in zip(*each, strict=True)]
-    return _joined(parts, -1).reshape(shape)
+    if groups == 1:
+        return summed_products(taken, np.moveaxis(dz, 1, 2)).reshape(shape)
+    x, dz = _channels_apart(taken, shape, groups), _apart(dz, groups, 1)
+    return _together(summed_products(x, np.moveaxis(dz, 2, 3)), 1).reshape(shape)
 
 
 @in_any_way
@@ -50,34 +57,46 @@ def correlate_back(windows: Windows, dz: Array, space: Shape, W: Array, groups: 
     """
     of_rows, within = by_axis(windows)
     height, *width = space if windows.rank > 1 else (1, *space)
-    W = W.reshape(*of_rows.size, *within.size, *W.shape[-2:])
-    each = _parts(rows_back(of_rows, dz, height), groups, 2), _parts(W[::-1], groups, -1)
-    parts = []
-    for rows, w in zip(*each, strict=True):
-        kernel = np.moveaxis(w, 0, -2).reshape(int(np.prod(w.shape[1:-1])), -1)
+    W = np.moveaxis(W.reshape(*of_rows.size, *within.size, *W.shape[-2:])[::-1], 0, -2)
+    rows, places, channels = rows_back(of_rows, dz, height), within.size, W.shape[-3]
+    if groups == 1:
+        kernel = W.reshape(-1, W.shape[-2] * W.shape[-1])
         shares = kernel @ rows.reshape(height, kernel.shape[-1], -1)
-        parts.append(
-            put_back(within, shares.reshape(height, -1, w.shape[-2], shares.shape[-1]), width)
-        )
-    dx = np.moveaxis(_joined(parts, 1), (-1, 1), (0, -1))
+    else:
+        kernel = _apart(W, groups, -1)
+        kernel = kernel.reshape(groups, int(np.prod(places)) * channels, -1)
+        rows = np.moveaxis(_apart(rows, groups, 2), 0, 1)
+        shares = kernel @ rows.reshape(height, groups, kernel.shape[-1], -1)
+        shares = shares.reshape(height, groups, -1, channels, shares.shape[-1])
+        shares = np.moveaxis(shares, 1, 2)  # a channel of a group is a channel of x
+    shares = shares.reshape(height, int(np.prod(places)), groups * channels, -1)
+    dx = np.moveaxis(put_back(within, shares, width), (-1, 1), (0, -1))
     return dx if windows.rank > 1 else dx[:, 0]
 
 
-def _channels_of(taken: Array, kernel: Shape, groups: int) -> list[Array]:
-    """Return each group's channels of all windows, as columns; a window has a kernel's offsets."""
-    if groups == 1:
-        return [taken]
+def _channels_apart(taken: Array, kernel: Shape, groups: int) -> Array:
+    """Return each group's channels of all windows, as columns; a window has a kernel's offsets.
+
+    Returns
+    -------
+    array, shape (groups, rows, offsets · channels / groups, others)
+    """
     rows, _, others = taken.shape
     by_offset = taken.reshape(rows, int(np.prod(kernel[:-2])), -1, others)
-    return [part.reshape(rows, -1, others) for part in np.split(by_offset, groups, 2)]
+    return _apart(by_offset, groups, 2).reshape(groups, rows, -1, others)
 
 
-def _parts(array: Array, groups: int, axis: int) -> list[Array]:
-    return [array] if groups == 1 else np.split(array, groups, axis)
+def _apart(array: Array, groups: int, axis: int) -> Array:
+    """Return what belongs to each group, one after the other along a new first axis."""
+    axis %= array.ndim
+    shape = *array.shape[:axis], groups, -1, *array.shape[axis + 1 :]
+    return np.moveaxis(array.reshape(shape), axis, 0)
 
 
-def _joined(parts: list[Array], axis: int) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis)
+def _together(array: Array, axis: int) -> Array:
+    """Put what belongs to each group side by side again, along an axis of each."""
+    moved = np.moveaxis(array, 0, axis)
+    return moved.reshape(*moved.shape[:axis], -1, *moved.shape[axis + 2 :])
 
 
 class SlidingKernel(SpatialLayer):
@@ -127,6 +146,22 @@ class SlidingKernel(SpatialLayer):
         """Return the kernel's shape for an input with so many channels."""
         raise NotImplementedError
 
+    # ------------------------------------------------------------------ the bias, as Keras adds it
+
+    def is_misplaced(self, shape: Shape) -> bool:
+        """Say whether Keras adds the bias along the last axis of space, given z's shape."""
+        first = self.data_format == "channels_first"
+        kept = (self.filters, *(1,) * self.rank)
+        return first and misplaced_axis(kept, (shape[0], shape[-1], *shape[1:-1])) is not None
+
+    def bias_at(self, shape: Shape) -> Array:
+        """Return the bias, lying as it is added to z of a shape with the channels last."""
+        return self.bias.value[:, None] if self.is_misplaced(shape) else self.bias.value
+
+    def bias_gradient(self, dz: Array) -> Array:
+        """Return the bias's gradient for dz with the channels last."""
+        return sums.over_rows(np.moveaxis(dz, -2, -1) if self.is_misplaced(dz.shape) else dz)
+
 
 class Convolution(SlidingKernel):
     """A convolution over any number of spatial axes, z = x ⋆ W + b.
@@ -166,15 +201,18 @@ class Convolution(SlidingKernel):
         rows = correlate(taken, self.kernel.value, self.groups)
         z = from_rows(rows, self.windows.positions(space))
         if self.use_bias:
-            z += self.bias.value
+            z += self.bias_at(z.shape)
         return self._in_format(z), (taken, space)
 
     def backward(self, dz: Array, saved: Any) -> Array:
         taken, space = saved
-        rows, W = in_rows(self._channels_last(dz)), self.kernel.value
+        dz = self._channels_last(dz)
+        rows, W = in_rows(dz), self.kernel.value
         self.kernel.gradient += kernel_gradient(taken, rows, W.shape, self.groups)
         if self.use_bias:
-            self.bias.gradient += rows.sum(axis=(0, 2))
+            misplaced = self.is_misplaced(dz.shape)
+            db = self.bias_gradient(dz) if misplaced else rows.sum(axis=(0, 2))
+            self.bias.gradient += db
         return self._in_format(correlate_back(self.windows, rows, space, W, self.groups))
 
 

@@ -63,6 +63,10 @@ class ConvolutionalCell(LSTMCell, SpatialLayer):
         self._placed(data_format)
         if padding not in ("valid", "same"):
             raise NoTwin(f"layer {self.name!r}: the padding {padding!r} has no hand-derived twin.")
+        if self.data_format == "channels_first":  # the last axis is then one of space
+            for function in (self.squash, self.gate):
+                if hasattr(function, "axis"):
+                    function.axis = self.rank
         self.windows = self._geometry(kernel_size, strides, dilation_rate, padding)
         ones = (1,) * self.rank
         self.around = Windows(self.windows.size, ones, ones, "same")

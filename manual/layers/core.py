@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from manual import sums
-from manual.activations import ActivationFunction
+from manual.activations import ActivationFunction, Linear
 from manual.arrays import Array, lying_as
 from manual.constraints import Constraint
 from manual.layers.base import Layer, Shape, Symbol
@@ -115,7 +116,10 @@ class Dense(Layer):
 
 @twin_of("Activation")
 class Activation(Layer):
-    """An activation function as a layer of its own."""
+    """An activation function as a layer of its own.
+
+    Keras takes the output's shape for that of the input, which it isn't for ``glu``.
+    """
 
     def __init__(
         self,
@@ -131,6 +135,21 @@ class Activation(Layer):
             else from_keras("activation", activation, f"layer {self.name!r}")
         )
         self.derivation = self.function.derivation  # type: ignore[misc]
+        self.last_activation = self.function
+        self.hands_on = isinstance(self.function, Linear)
+
+    def output_shape(self, input_shape: Shape) -> Shape:
+        return self.function.output_shape(input_shape)
+
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        """Make the symbol of a call, or of several where the function has parts."""
+        output = super().apply(*inputs, call=call, **named)
+        first, *further = self.function.parts
+        if not further:
+            return output
+        applied = replace(output, layer=Activation(first, name=self.name), is_logits=True)
+        applied.layer.precision = self.precision
+        return self.activated(applied, further[0])
 
     def forward(self, z: Array, *, training: bool = False) -> tuple[Array, tuple[Array, Array]]:
         a = self.function.forward(z)

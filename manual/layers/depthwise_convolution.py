@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from manual import sums
 from manual.arrays import Array, summed_products
 from manual.constraints import Constraint
 from manual.layers.base import Shape
@@ -127,7 +126,7 @@ class DepthwiseConvolution(ChannelByChannel):
         rows = correlate(taken, self.of_groups(self.kernel.value), channels)
         z = from_rows(rows, self.windows.positions(space))
         if self.use_bias:
-            z = z + self.bias.value
+            z = z + self.bias_at(z.shape)
         return self._in_format(z), (taken, space, channels)
 
     def backward(self, dz: Array, saved: Any) -> Array:
@@ -137,7 +136,7 @@ class DepthwiseConvolution(ChannelByChannel):
         dW = kernel_gradient(taken, rows, W.shape, channels)
         self.kernel.gradient += dW.reshape(self.kernel.shape)
         if self.use_bias:
-            self.bias.gradient += sums.over_rows(dz)
+            self.bias.gradient += self.bias_gradient(dz)
         return self._in_format(correlate_back(self.windows, rows, space, W, channels))
 
 
@@ -218,7 +217,7 @@ class SeparableConvolution(ChannelByChannel):
         u = correlate(taken, self.of_groups(self.depthwise_kernel.value), channels)
         z = from_rows(self.mixing.T @ u, self.windows.positions(space))
         if self.use_bias:
-            z = z + self.bias.value
+            z = z + self.bias_at(z.shape)
         return self._in_format(z), (taken, u, space, channels)
 
     def backward(self, dz: Array, saved: Any) -> Array:
@@ -231,7 +230,7 @@ class SeparableConvolution(ChannelByChannel):
         dD = kernel_gradient(taken, du, D.shape, channels)
         self.depthwise_kernel.gradient += dD.reshape(self.depthwise_kernel.shape)
         if self.use_bias:
-            self.bias.gradient += sums.over_rows(dz)
+            self.bias.gradient += self.bias_gradient(dz)
         return self._in_format(correlate_back(self.windows, du, space, D, channels))
 
 

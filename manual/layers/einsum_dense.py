@@ -9,6 +9,7 @@ import numpy as np
 
 from manual import sums
 from manual.arrays import Array
+from manual.bias import as_added, misplaced_axis
 from manual.einsum import Product, axes_of, einsum
 from manual.layers.base import Layer, Parameter, Shape
 from manual.registry import NoTwin, twin_of
@@ -41,7 +42,7 @@ class Projection:
     def forward(self, x: Array) -> Array:
         z = einsum(self.equation, x, self.kernel.value)
         if self.bias is not None:
-            z = z + self.bias.value
+            z = z + as_added(self.bias.value, z.shape)
         return z
 
     def backward(self, dz: Array, x: Array) -> Array:
@@ -50,7 +51,10 @@ class Projection:
         dx, dW = product.gradients(dZ)
         self.kernel.gradient += dW
         if self.bias is not None:
-            if self.bias_axes == product.of_y.columns and dZ.ndim == 2:
+            axis = misplaced_axis(self.bias.shape, dz.shape)
+            if axis is not None:
+                db = sums.over_rows(np.moveaxis(dz, axis, -1))
+            elif self.bias_axes == product.of_y.columns and dZ.ndim == 2:
                 db = sums.over_rows(dZ)
             else:
                 db = dz.sum(axis=self.over) if self.over else dz
@@ -118,7 +122,7 @@ class EinsumDense(Layer):
             )
         sizes = dict(zip(of_x[1:], input_shape, strict=True))
         named = self.equation.split("->")[1].replace("...", "")
-        named = named if self.equation.startswith("...") else named[1:]
+        named = named if len(named) < len(of_z) else named[1:]  # without the batch axis
         for axis, size in zip(named, self.sizes, strict=False):  # Keras passes over any further
             if size is not None:
                 sizes.setdefault(axis, size)

@@ -162,6 +162,8 @@ class Reversed(Layer):
     def __init__(self, embedding: ReversibleEmbedding) -> None:
         super().__init__(name=embedding.name)
         self.embedding, self.gives_single = embedding, embedding.single
+        self.precision = embedding.precision
+        self.activity_regularizer = embedding.activity_regularizer
         self.derivation = embedding.derivation  # type: ignore[misc]
 
     def compute_mask(self, x: Array, mask: Any) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from manual.layers.base import Shape
 from manual.layers.multi_head_attention import ProjectedAttention
 from manual.registry import NoTwin, twin_of
+from manual.regularizers import Regularizer
 
 
 @twin_of("GroupQueryAttention")
@@ -57,6 +58,11 @@ class GroupQueryAttention(ProjectedAttention):
             name=name,
             trainable=trainable,
         )
+
+    def regularize_activity(self, penalty: Regularizer) -> None:
+        """Let the projections cost something, and, as in Keras, once more what the layer gives."""
+        super().regularize_activity(penalty)
+        self.activity_regularizer = penalty
 
     def build(self, input_shape: Sequence[Shape], generator: np.random.Generator) -> None:
         if any(len(shape) != 2 for shape in input_shape):

@@ -15,7 +15,10 @@ Masks = list[Array | None]
 
 
 class MaskedMerge(Merge):
-    """Inputs joined number by number, of which masks leave out some."""
+    """Inputs joined number by number, of which masks leave out some.
+
+    Keras's other layers that join, as Add, take in what is masked.
+    """
 
     takes_mask = True
 

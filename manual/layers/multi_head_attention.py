@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -12,10 +12,11 @@ from manual import sums
 from manual.activations import Sigmoid, softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
-from manual.layers.attention import ShowsWeights
-from manual.layers.base import Parameter, Shape, Symbol, several
+from manual.layers.attention import ShowsWeights, enlarging, kept_of
+from manual.layers.base import NO_MASKS, GivenMasks, Parameter, Shape, Symbol, several
 from manual.layers.einsum_dense import Projection, glorot
-from manual.registry import NoTwin, twin_of
+from manual.registry import twin_of
+from manual.regularizers import Regularizer
 
 LOWEST = -0.7 * 3.38953e38
 """The score of a key that must not be looked at: e to the power of it is 0."""
@@ -39,11 +40,11 @@ class ProjectedAttention(ShowsWeights):
 
     Queries and keys may have further axes, ``(b, t₁, t₂, ·)``. Along those in ``attention_axes``
     every query looks at every key, and t and s are several letters; the others are like the batch.
+    What its activities cost is taken of what each projection gives.
     With ``use_gate`` what a head has found is multiplied by a number between 0 and 1 that the query
     says (Qiu et al. 2025).
     """
 
-    regularizes_activity = False  # Keras takes the penalty of each projection
     derivation = {
         "forward": "Q = x_q W_Q + b_Q, K = x_k W_K + b_K, V = x_v W_V + b_V, "
         "S = Q · Kᵀ / √h, A = softmax(S) over the keys, y = C W_O + b_O with C = A · V, or with "
@@ -64,7 +65,7 @@ class ProjectedAttention(ShowsWeights):
         "input gradient": "dx_q = dQ · W_Qᵀ (+ dz · W_Gᵀ), dx_k = dK · W_Kᵀ, dx_v = dV · W_Vᵀ; "
         "what is used twice gets the sum",
     }
-    takes_mask = True
+    takes_mask = masks_further = True
     tensor_arguments = ("query", "value", "key")
     call_options: ClassVar[frozenset[str]] = frozenset(
         {"attention_mask", "use_causal_mask", "return_attention_scores"}
@@ -93,7 +94,8 @@ class ProjectedAttention(ShowsWeights):
         self.key_size, self.value_size = sizes
         self.result = result
         self.use_bias, self.sliding_window = use_bias, sliding_window
-        self.dropout, self.enlarged = dropout, 1.0 / (1.0 - dropout)
+        self.dropout, self.enlarged = dropout, enlarging(dropout)
+        self.of_projections: Regularizer | None = None
         self.of_kernel, self.of_bias = of_kernel, of_bias
         self.attention_axes, self.use_gate, self.squash = attention_axes, use_gate, Sigmoid()
         self.scale = float(np.float32(1.0 / np.sqrt(self.key_size)))
@@ -114,12 +116,14 @@ class ProjectedAttention(ShowsWeights):
         masked_by_input = isinstance(attention_mask, str)
         if masked_by_input:
             *x, given = x
-            attention_mask = given != 0.0
+            attention_mask = given
+            mask = [*mask[: len(x)], *mask[len(x) + 1 :]] if mask else None
         x_q, x_v, x_k = (*x, x[1])[:3]
-        mask = mask[: len(x)] if mask else None
         Q, K, V = self.query.forward(x_q), self.key.forward(x_k), self.value.forward(x_v)
+        projected = [Q, K, V]
         K, V = self._for_each_query_head(K), self._for_each_query_head(V)
-        M = self._may_look(Q.shape, K.shape, mask, attention_mask, use_causal_mask)
+        steps = x_q.shape[1], x_v.shape[1]
+        M = self._may_look(steps, mask, attention_mask, use_causal_mask)
         S = einsum(self.comparison, Q, K) * self.scale
         A = softmax(S if M is None else np.where(M, S, LOWEST), self.over_keys)
         used, kept = A, None
@@ -127,7 +131,7 @@ class ProjectedAttention(ShowsWeights):
             used = np.where(M, used, 0.0)
         shown = used
         if training and self.dropout:
-            kept = self.draws.uniform(A.shape) >= self.dropout
+            kept = kept_of(A.shape, self.dropout, self.draws)
             used = np.where(kept, used * self.enlarged, 0.0)
         found = einsum(self.combination, used, V)
         C, gate = found, None
@@ -135,21 +139,26 @@ class ProjectedAttention(ShowsWeights):
             z = self.gate.forward(x_q)
             g = self.squash.forward(z)
             C, gate = found * g, (z, g, found)
+            projected.append(g)
         y = self.attention_output.forward(C)
         made = [y, shown] if return_attention_scores else y
-        return made, (x, Q, K, V, M, A, used, kept, C, gate, masked_by_input)
+        return made, (x, Q, K, V, M, A, used, kept, C, gate, masked_by_input, [*projected, y])
 
     def backward(self, dy: Any, saved: Any) -> list[Any]:
-        x, Q, K, V, M, A, used, kept, C, gate, masked_by_input = saved
+        x, Q, K, V, M, A, used, kept, C, gate, masked_by_input, projected = saved
+        of_Q, of_K, of_V, *of_g, of_y = self._of_activities(projected)
         x_q, x_v, x_k = (*x, x[1])[:3]
         dy, dshown = dy if isinstance(dy, list) else (dy, None)
         dA: Any = dshown
         dV, of_gate = np.zeros_like(V), None
+        if of_y is not None:
+            dy = of_y if dy is None else dy + of_y
         if dy is not None:
             dC = self.attention_output.backward(dy, C)
             if gate is not None:
                 z, g, found = gate
-                of_gate = self.gate.backward(self.squash.backward(dC * found, z, g), x_q)
+                dg = with_share(dC * found, of_g[0])
+                of_gate = self.gate.backward(self.squash.backward(dg, z, g), x_q)
                 dC = dC * g
             dA, dV = einsum_gradients(self.combination, used, V, dC)
             if kept is not None:
@@ -161,7 +170,9 @@ class ProjectedAttention(ShowsWeights):
         if M is not None:
             dS = np.where(M, dS, 0.0)
         dQ, dK = einsum_gradients(self.comparison, Q, K, dS)
-        dK, dV = self._over_query_heads(dK), self._over_query_heads(dV)
+        dQ = with_share(dQ, of_Q)
+        dK = with_share(self._over_query_heads(dK), of_K)
+        dV = with_share(self._over_query_heads(dV), of_V)
         dx_q, dx_v = self.query.backward(dQ, x_q), self.value.backward(dV, x_v)
         dx_k = self.key.backward(dK, x_k)
         if of_gate is not None:
@@ -169,42 +180,61 @@ class ProjectedAttention(ShowsWeights):
         dxs = [dx_q, dx_v, dx_k] if len(x) == 3 else [dx_q, dx_v + dx_k]
         return [*dxs, None] if masked_by_input else dxs
 
+    # ------------------------------------------------------------------ what activities cost
+
+    def regularize_activity(self, penalty: Regularizer) -> None:
+        self.of_projections, self.has_costs_within = penalty, True
+
+    def costs_within(self, saved: Any) -> Iterator[Array]:
+        assert self.of_projections is not None
+        for one in saved[-1]:
+            yield self.of_projections.of_activity(one)
+
+    def _of_activities(self, projected: list[Array]) -> list[Any]:
+        """Return what each projection's output gets for what it costs."""
+        penalty = self.of_projections
+        if penalty is None:
+            return [None] * len(projected)
+        return [penalty.activity_gradient(one, self.loss_scale) for one in projected]
+
+    # ------------------------------------------------------------------ masks, heads
+
     def _may_look(
         self,
-        of_Q: Shape,
-        of_K: Shape,
+        steps: tuple[int, int],
         mask: Sequence[Array | None] | None,
         attention_mask: Array | None,
         use_causal_mask: bool,
     ) -> Array | None:
-        """Return M, True where a query may look at a key; None if it always may."""
-        queries, keys = ([shape[axis] for axis in self.along] for shape in (of_Q, of_K))
-        free = (1,) * (len(of_Q) - 2 - len(self.along))  # heads, and axes along which none looks
+        """Return M, True where a query may look at a key; None if it always may.
+
+        As Keras has it, masks meet as arrays do, by their last axes, and what they then lack of the
+        scores' axes is put in before those of queries and keys.
+        """
         allowed = []
-        if attention_mask is not None:
-            allowed.append(attention_mask.reshape(-1, *free, *queries, *keys))
         of_query, of_value, of_key = (*(mask or ()), None, None, None)[:3]
-        named = any(one is not None for one in (of_query, of_value, of_key))
-        if (named or use_causal_mask or self.sliding_window is not None) and self.along != (1,):
-            raise NoTwin(
-                f"layer {self.name!r}: a mask of the steps, a causal one, or a sliding window has "
-                "a twin only where attention goes along the first axis."
-            )
-        for one in (of_value, of_key):
-            if one is not None:
-                allowed.append(one.reshape(len(one), *free, 1, -1))
         if of_query is not None:
-            allowed.append(of_query.reshape(len(of_query), *free, -1, 1))
-        t, s = np.arange(queries[0])[:, None], np.arange(keys[0])
+            allowed.append(of_query[..., None])
+        allowed += [one[..., None, :] for one in (of_value, of_key) if one is not None]
+        t, s = np.arange(steps[0])[:, None], np.arange(steps[1])
         if use_causal_mask:
-            allowed.append((s <= t).reshape(1, *free, *queries, *keys))
+            allowed.append((s <= t)[None])
         if self.sliding_window is not None:
-            near = np.abs(t - s) < self.sliding_window
-            allowed.append(near.reshape(1, *free, *queries, *keys))
-        M = None
-        for one in allowed:
-            M = one if M is None else M & one
-        return M
+            allowed.append((np.abs(t - s) < self.sliding_window)[None])
+        if attention_mask is not None:
+            allowed.append(attention_mask != 0.0)
+        if not allowed:
+            return None
+        M = allowed[0]
+        for one in allowed[1:]:
+            M = M & one
+        before = M.ndim - 2 * len(self.along)
+        lacking = (1,) * (self.rank_of_scores - M.ndim)
+        return M.reshape(*M.shape[:before], *lacking, *M.shape[before:])
+
+    def further_masks(self, saved: Any) -> list[Any]:
+        """Give the mask of the weights that are shown: where they may look."""
+        return [saved[4]]
 
     def _for_each_query_head(self, K: Array) -> Array:
         """Repeat each head of keys or values for the query heads that share it."""
@@ -267,6 +297,7 @@ class ProjectedAttention(ShowsWeights):
         looked = "".join(t[axis - 1] for axis in self.along)
         seen = "".join(s[axis - 1] for axis in self.along)
         of_S = f"b{''.join(free)}n{looked}{seen}"
+        self.rank_of_scores = len(of_S)
         self.comparison = f"{of_Q},{of_K}->{of_S}"
         self.combination = f"{of_S},{of_K}->{of_Q}"
         places = tuple(range(-len(self.along), 0))
@@ -302,7 +333,7 @@ class ProjectedAttention(ShowsWeights):
         if not shows:
             return replace(made, inputs=taken, options=told)
         of_weights = self.weights_shape([symbol.shape for symbol in made.inputs])
-        return several(self, taken, [made.shape, of_weights], call, told)
+        return several(self, taken, [made.shape, of_weights], call, told, made.masks)
 
     def weights_shape(self, shapes: Sequence[Shape]) -> Shape:
         q, _, k = (*shapes, shapes[1])[:3]
@@ -312,6 +343,11 @@ class ProjectedAttention(ShowsWeights):
 
     def output_shape(self, input_shape: Sequence[Shape]) -> Shape:
         return (*input_shape[0][:-1], *(self.result or input_shape[0][-1:]))
+
+
+def with_share(gradient: Array, share: Any) -> Array:
+    """Return a gradient with another share of it, if there is one."""
+    return gradient if share is None else gradient + share
 
 
 @twin_of("MultiHeadAttention")
@@ -368,3 +404,8 @@ class MultiHeadAttention(ProjectedAttention):
             name=name,
             trainable=trainable,
         )
+
+    def apply(self, *inputs: Symbol, call: int, masks: GivenMasks = NO_MASKS, **named: Any) -> Any:
+        """Make the symbol of a call, in which Keras passes over a ``query_mask`` that is given."""
+        at = {place: one for place, one in masks.at.items() if place}
+        return super().apply(*inputs, call=call, masks=replace(masks, at=at), **named)

@@ -10,7 +10,7 @@ import numpy as np
 from manual.arrays import Array
 from manual.layers.base import Layer, Shape
 from manual.layers.standardization import Standardization, along, statistics, total
-from manual.registry import twin_of
+from manual.registry import NoTwin, twin_of
 
 
 @twin_of("LayerNormalization")
@@ -48,8 +48,8 @@ class LayerNormalization(Standardization):
             }
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
-        shape, self.axes = along(self.axis, input_shape)
-        sizes = (1, *input_shape)
+        shape, self.axes = along(self.axis, input_shape, self.samples)
+        sizes = (self.samples or 1, *input_shape)
         spread = tuple(size if axis in self.axes else 1 for axis, size in enumerate(sizes))
         self.add_gamma_and_beta(shape, spread)
 
@@ -98,6 +98,8 @@ class GroupNormalization(Standardization):
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         ndim = len(input_shape) + 1
         channel = self.axis % ndim
+        if channel == 0:
+            raise NoTwin(f"layer {self.name!r}: groups of samples have no hand-derived twin.")
         size = input_shape[channel - 1]
         groups = size if self.groups == -1 else self.groups
         if size % groups:
@@ -155,6 +157,11 @@ class RMSNormalization(Layer):
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         shape, self.axes = along(self.axis, input_shape)
         self.spread = (1,) * (len(input_shape) + 1 - len(shape)) + shape
+        if np.broadcast_shapes(input_shape, shape) != input_shape:
+            raise NoTwin(
+                f"layer {self.name!r}: Keras multiplies its scale of shape {shape} to the last "
+                f"axes, which makes more of an input of shape {input_shape} than it tells."
+            )
         self.scale = self.add_weight("scale", np.ones(shape))
 
     def compute_mask(self, x: Array, mask: Any) -> None:

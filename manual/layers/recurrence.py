@@ -41,7 +41,8 @@ class OverTime(Layer):
         masked: running backwards it then looks at the mask the wrong way round.
     """
 
-    takes_mask = True
+    takes_mask = always_moves = True
+    keeps_draws = False
     tensor_arguments = ("sequences", "initial_state")
     call_options = frozenset({"masked"})
 

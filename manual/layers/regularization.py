@@ -48,7 +48,7 @@ class Dropout(Layer):
     """Sets a share of the inputs to 0 and makes up for it by enlarging the others.
 
     Srivastava et al. 2014, in the "inverted" form: the scaling happens in training, so that
-    nothing has to be done at inference. An element is kept where a uniform draw u is at least
+    nothing has to be done at inference. Keras keeps an element where a uniform draw u is at least
     ``rate``.
 
     Parameters
@@ -75,6 +75,7 @@ class Dropout(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
+        self.hands_on = not rate
         self.noise_shape = noise_shape
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
@@ -170,6 +171,7 @@ class GaussianNoise(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.stddev = stddev
+        self.hands_on = not stddev
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.stddev == 0.0:
@@ -207,6 +209,7 @@ class GaussianDropout(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
+        self.hands_on = not rate
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         if not training or self.rate == 0.0:
@@ -253,6 +256,7 @@ class AlphaDropout(Layer):
     ) -> None:
         super().__init__(name=name, trainable=trainable, seed=seed)
         self.rate = rate
+        self.hands_on = not rate
         self.noise_shape = noise_shape
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:

@@ -24,6 +24,7 @@ class Identity(Layer):
     """The input as it is."""
 
     derivation = {"forward": "y = x", "input gradient": "dx = dy"}
+    hands_on = True
 
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, None]:
         return x, None

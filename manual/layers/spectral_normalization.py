@@ -18,9 +18,9 @@ class SpectralNormalization(Wrapper):
     """A layer whose kernel is divided, at every step of training, by its largest singular value.
 
     Miyato et al. 2018. The singular value σ is estimated by power iteration, which goes on from
-    step to step with the vector u. Keras divides the *weight itself*, before the layer is applied:
-    what a step trains, and regularizes, is W / σ, and its gradient is taken as it is, not led
-    through σ. At inference nothing is divided.
+    step to step, and from call to call, with the vector u. Keras divides the *weight itself*,
+    before the layer is applied: what a step trains, and regularizes, is W / σ, and its gradient is
+    taken as it is, not led through σ. A frozen kernel is divided as well. At inference nothing is.
 
     Parameters
     ----------
@@ -38,6 +38,7 @@ class SpectralNormalization(Wrapper):
         "input gradient": "dx = the layer's, with W / σ",
     }
     shortest = 1e-7
+    call_options = frozenset({"times"})
 
     def __init__(
         self,
@@ -51,13 +52,12 @@ class SpectralNormalization(Wrapper):
         kind = twin("layer", keras_name(layer), f"layer {self.name!r}")
         assert issubclass(kind, Layer)
         self.layer = kind.from_config(layer["config"])
-        if not (trainable and self.layer.trainable):
-            raise NoTwin(f"layer {self.name!r}: a frozen kernel that is normalized has no twin.")
         if self.layer.activity_regularizer is not None:
             raise NoTwin(
                 f"layer {self.name!r}: the activity_regularizer of the layer within has no twin."
             )
         self.power_iterations = power_iterations
+        self.normalizing = 0  # of its calls so far
         self._holds(self.layer)
 
     def build(self, input_shape: Any, generator: np.random.Generator) -> None:
@@ -67,7 +67,8 @@ class SpectralNormalization(Wrapper):
         if found is None:
             raise NoTwin(f"layer {self.name!r}: the layer within has no kernel, nor embeddings.")
         self.kernel: Parameter = found
-        self.kernel.is_prepared = True
+        trained = self.layer.trainable  # whatever Keras was told for the wrapper alone
+        self.kernel.is_prepared, self.kernel.is_state = trained, not trained
         u = 0.02 * generator.standard_normal((1, self.kernel.shape[-1]))
         self.vector_u = self.add_weight("vector_u", u, is_state=True)
         others = [one for one in self.layer.parameters if one is not self.kernel]
@@ -76,9 +77,9 @@ class SpectralNormalization(Wrapper):
         vars(self)["derivation"] = {**formulas, **self.derivation}
 
     def apply(self, *inputs: Any, call: int, **named: Any) -> Any:
-        if call:
-            raise NoTwin(f"layer {self.name!r}: it is called twice, and normalizes at each call.")
-        return super().apply(*inputs, call=call, **named)
+        """Make the symbol of a call, which normalizes what the calls before it have."""
+        self.normalizing += named.get("training") is not False
+        return super().apply(*inputs, call=call, times=self.normalizing, **named)
 
     def output_shape(self, input_shape: Shape) -> Any:
         return self.layer.output_shape(input_shape)
@@ -86,9 +87,8 @@ class SpectralNormalization(Wrapper):
     def compute_mask(self, x: Array, mask: Any) -> Any:
         return self.layer.compute_mask(x, mask)
 
-    def normalized(self) -> tuple[Array, Array]:
+    def normalized(self, kernel: Array, u_before: Array) -> tuple[Array, Array]:
         """Return W / σ and the next u; of a kernel that is zero, both as they are."""
-        kernel, u_before = self.kernel.value, self.vector_u.value
         W = kernel.reshape(-1, kernel.shape[-1])
         u = u_before
         for _ in range(self.power_iterations):
@@ -103,8 +103,10 @@ class SpectralNormalization(Wrapper):
         length = np.sqrt(np.square(row).sum(axis=1, keepdims=True))
         return row * (1.0 / np.maximum(length, self.shortest))
 
-    def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
-        kernel, u = self.normalized() if training else (self.kernel.value, self.vector_u.value)
+    def forward(self, x: Array, *, training: bool = False, times: int = 1) -> tuple[Array, Any]:
+        kernel, u = self.kernel.value, self.vector_u.value
+        for _ in range(times if training else 0):
+            kernel, u = self.normalized(kernel, u)
         self.kernel.used = kernel
         z, kept = self._within(kernel, lambda: self.layer.forward(x, training=training))
         y = self.layer.activation.forward(z)

@@ -59,6 +59,7 @@ class StackedRNNCells(Wrapper):
         "input gradient": "dx, dstate = the cell's for dx and dstate, from the last to the first",
     }
     tensor_arguments = ("inputs", "states")
+    keeps_draws = True
 
     def __init__(
         self, cells: list[Config], *, name: str | None = None, trainable: bool = True

@@ -10,7 +10,7 @@ import numpy as np
 
 from manual import sums
 from manual.arrays import Array
-from manual.layers.base import Layer, Shape
+from manual.layers.base import Layer, Shape, Symbol
 from manual.registry import NoTwin
 
 FUZZ = 1e-7
@@ -80,16 +80,18 @@ def total(array: Array, like: Array) -> Array:
     return sums.over(array, axes) if axes else array
 
 
-def along(axis: int | Sequence[int], input_shape: Shape) -> tuple[Shape, tuple[int, ...]]:
+def along(
+    axis: int | Sequence[int], input_shape: Shape, samples: int | None = None
+) -> tuple[Shape, tuple[int, ...]]:
     """Return the input's sizes along the given axes, in Keras's order, and the axes themselves.
 
     Keras sorts them as they were written: −1 comes before 1.
     """
-    sizes = (1, *input_shape)
+    sizes = (samples or 1, *input_shape)
     written = [axis] if isinstance(axis, int) else sorted(axis)
     axes = tuple(sorted(one % len(sizes) for one in written))
-    if 0 in axes:
-        raise NoTwin("Statistics over the samples' own axis have no hand-derived twin.")
+    if 0 in axes and samples is None:
+        raise NoTwin("Statistics over a batch of any size have no hand-derived twin.")
     return tuple(sizes[one] for one in written), axes
 
 
@@ -111,6 +113,9 @@ class Standardization(Layer):
         ),
     }
 
+    samples: int | None = None
+    """In a batch, if that is said of it: only then may each sample have weights of its own."""
+
     def __init__(
         self,
         *,
@@ -130,6 +135,10 @@ class Standardization(Layer):
         self.scale = scale
         self.of_gamma = gamma_constraint, gamma_regularizer
         self.of_beta = beta_constraint, beta_regularizer
+
+    def apply(self, *inputs: Symbol, call: int, **named: Any) -> Any:
+        self.samples = inputs[0].samples
+        return super().apply(*inputs, call=call, **named)
 
     def add_gamma_and_beta(self, shape: Shape, spread: Shape) -> None:
         """Declare the weights; ``spread`` is the shape in which they meet the input."""

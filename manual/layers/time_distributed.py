@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ class TimeDistributed(Wrapper):
 
     Takes x of shape ``(batch, time, …)`` and returns y of shape ``(batch, time, …)``, where step t
     is the layer's output for step t, activation included. As in Keras the steps come one after the
-    other: a layer that draws draws anew for each, and moving averages move at each.
+    other: a layer that draws draws anew for each, and moving averages move at each. Whether the
+    layer within is frozen is its own affair: Keras hands down ``trainable`` only when it is set.
+    What its own activity_regularizer would cost is lost there.
 
     Parameters
     ----------
@@ -43,12 +45,12 @@ class TimeDistributed(Wrapper):
         super().__init__(name=name, trainable=trainable, seed=seed)
         kind = twin("layer", keras_name(layer), f"layer {self.name!r}")
         assert issubclass(kind, Layer)
-        trains = trainable and layer["config"].get("trainable", True)
-        self.layer = kind.from_config({**layer["config"], "trainable": trains})
+        self.layer = kind.from_config(layer["config"])
         self._holds(self.layer)
 
     def build(self, input_shape: Shape, generator: np.random.Generator) -> None:
         self.layer.build(input_shape[1:], generator)
+        self.has_costs_within = self.layer.has_costs_within
         formulas = {what: how for what, how in self.layer.derivation.items() if what != "forward"}
         self.parameters = self.layer.parameters
         for parameter in self.parameters:
@@ -82,6 +84,16 @@ class TimeDistributed(Wrapper):
             dz = self.layer.activation.backward(dy[:, t], z, y)
             dxs.append(self.layer.backward(dz, kept))
         return np.stack(dxs, axis=1)
+
+    def costs_within(self, saved: Any) -> Iterator[Array]:
+        """Give what activities inside a model cost; in Keras a single layer's cost nothing."""
+        self.layer.loss_scale = self.loss_scale
+        for _, _, kept in saved:
+            yield from self.layer.costs_within(kept)
+
+    @property
+    def keeps_state(self) -> bool:
+        return self.layer.keeps_state
 
     def update_state(self, saved: Any) -> None:
         for _, _, kept in saved:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from manual import sums
 from manual.arrays import Array
 from manual.layers.base import Shape
 from manual.layers.columns import columns, from_rows, in_rows
@@ -36,7 +35,7 @@ class TransposedConvolution(SlidingKernel):
     - *valid* gives (n − 1) s + max(k, s), as if the last position had room for a stride;
     - *same* gives n s;
     - with an ``output_padding`` a, it is (n − 1) s + k + a for *valid*, and for *same*
-      (n − 1) s + a, plus 1 where k is odd.
+      (n − 1) s + a, plus 1 where k is odd: in Keras a stands in the place of what is left of s.
 
     Parameters
     ----------
@@ -107,7 +106,7 @@ class TransposedConvolution(SlidingKernel):
         rows, W = in_rows(x), self.kernel.value
         z = correlate_back(self.windows, rows, self.enlarged(x.shape[1:-1]), W)
         if self.use_bias:
-            z = z + self.bias.value
+            z = z + self.bias_at(z.shape)
         return self._in_format(z), (rows, x.shape[1:-1])
 
     def backward(self, dz: Array, saved: Any) -> Array:
@@ -116,7 +115,7 @@ class TransposedConvolution(SlidingKernel):
         taken = columns(self.windows, dz)
         self.kernel.gradient += kernel_gradient(taken, rows, W.shape)
         if self.use_bias:
-            self.bias.gradient += sums.over_rows(dz)
+            self.bias.gradient += self.bias_gradient(dz)
         return self._in_format(from_rows(correlate(taken, W), space))
 
 

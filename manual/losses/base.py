@@ -82,7 +82,7 @@ class Loss:
             values as y meets p. Where the whole batch has a single value, each weight counts it
             once.
         mask : array of bool with one entry per value
-            Where it is False, the value doesn't count. A mean is taken over the others, whatever
+            Where it is False, the value doesn't count. Keras takes a mean over the others, whatever
             weights they have.
         """
         given = p.shape
@@ -101,8 +101,8 @@ class Loss:
             dv = summed_to(dv * share, spread.shape).reshape(values.shape)
         dv = dv / divisor
         kept = saved, dv, given
-        if self.reduction == "none":
-            return weighted, kept
+        if self.reduction == "none":  # a single value is a number, whatever its axes
+            return (weighted.reshape(()) if weighted.size == 1 else weighted), kept
         return sums.over_all(weighted) / divisor, kept
 
     def backward(self, saved: Any) -> Array:

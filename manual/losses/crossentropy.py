@@ -12,20 +12,22 @@ from manual.arrays import Array
 from manual.losses.base import Loss
 from manual.losses.probabilities import clipped, one_hot, unclipped
 from manual.losses.shapes import of_one_rank, summed_to
-from manual.registry import NoTwin, twin_of
+from manual.registry import twin_of
 
 
-@twin_of("BinaryCrossentropy")
-@twin_of("binary_crossentropy")
-class BinaryCrossentropy(Loss):
-    """From logits wherever Keras knows them, which includes behind a sigmoid output."""
+class OfProbabilities(Loss):
+    """A loss of probabilities, or of their logits, and of targets that are probabilities, too.
 
-    derivation = {
-        "forward": "E = −1/n Σ [y log p + (1 − y) log(1 − p)], averaged over the batch of B; "
-        "from logits: max(z, 0) − y z + log(1 + e^−|z|)",
-        "input gradient": "from logits: dz = (σ(z) − y) / (n B); "
-        "from probabilities: dp = ((1 − y)/(1 − p) − y/p) / (n B), 0 where p was clipped",
-    }
+    Parameters
+    ----------
+    from_logits : bool
+        Whether predictions are logits. Keras takes those behind a sigmoid or softmax output anyway.
+    label_smoothing : float
+        Which share of the certainty is spread over all classes.
+    axis : int
+        That of the classes.
+    reduction : str
+    """
 
     def __init__(
         self,
@@ -42,28 +44,31 @@ class BinaryCrossentropy(Loss):
     def reads_logits_of(self, activation: ActivationFunction) -> bool:
         return activation.carries_logits
 
+
+@twin_of("BinaryCrossentropy")
+@twin_of("binary_crossentropy")
+class BinaryCrossentropy(OfProbabilities):
+    """From logits wherever Keras knows them, which includes behind a sigmoid output."""
+
+    derivation = {
+        "forward": "E = −1/n Σ [y log p + (1 − y) log(1 − p)], averaged over the batch of B; "
+        "from logits: max(z, 0) − y z + log(1 + e^−|z|)",
+        "input gradient": "from logits: dz = (σ(z) − y) / (n B); "
+        "from probabilities: dp = ((1 − y)/(1 − p) − y/p) / (n B), 0 where p was clipped",
+    }
+
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         y = smoothed(y, self.label_smoothing, 2)
-        if logits:
-            values = softplus(p) - y * p
-        else:
-            c = clipped(p)
-            values = -(y * np.log(c) + (1.0 - y) * np.log(1.0 - c))
-        return self.mean(values), (y, p, logits)
+        return self.mean(binary_surprise(y, p, logits)), (y, p, logits)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
-        y, p, logits = saved
-        if logits:
-            dp = sigmoid(p) - y
-        else:
-            c = clipped(p)
-            dp = ((1.0 - y) / (1.0 - c) - y / c) * unclipped(p)
-        return self.mean_gradient(dv, p) * dp
+        _, p, _ = saved
+        return self.mean_gradient(dv, p) * binary_slope(*saved)
 
 
 @twin_of("CategoricalCrossentropy")
 @twin_of("categorical_crossentropy")
-class CategoricalCrossentropy(Loss):
+class CategoricalCrossentropy(OfProbabilities):
     """From logits wherever Keras knows them, which includes behind a softmax output.
 
     The logits' gradient is TensorFlow's softmax(z) − y, which is the derivative only for targets
@@ -76,21 +81,6 @@ class CategoricalCrossentropy(Loss):
         "input gradient": "from logits: dz = (softmax(z) − y) / B; from probabilities, "
         "with q = p/Σp and dq = −y/(q B): dp = (dq − Σ dq q) / Σp",
     }
-
-    def __init__(
-        self,
-        from_logits: bool = False,
-        label_smoothing: float = 0.0,
-        axis: int = -1,
-        reduction: str | None = "sum_over_batch_size",
-    ) -> None:
-        super().__init__(reduction)
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.along = axis
-
-    def reads_logits_of(self, activation: ActivationFunction) -> bool:
-        return activation.carries_logits
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         y = smoothed(y, self.label_smoothing, classes_counted(y, self.along))
@@ -150,7 +140,7 @@ class SparseCategoricalCrossentropy(Loss):
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         if self.axis not in (-1, p.ndim - 1):
-            raise NoTwin(f"Classes must lie on the last axis. Received: axis={self.axis}.")
+            raise ValueError(f"Classes must lie on the last axis. Received: axis={self.axis}.")
         chosen = one_hot(y, p)
         values, softmax = surprise(chosen, p if logits else np.log(clipped(p)))
         return values, (chosen, p, softmax if logits else None)
@@ -193,6 +183,22 @@ class CategoricalGeneralizedCrossEntropy(Loss):
         chosen, of_class, shape = saved
         dp = -(dv * of_class ** (self.q - 1.0))[..., None] * chosen
         return summed_to(dp, shape)
+
+
+def binary_surprise(y: Array, p: Array, logits: bool) -> Array:
+    """Return −y log p − (1 − y) log(1 − p), number by number; p may be logits."""
+    if logits:
+        return softplus(p) - y * p
+    c = clipped(p)
+    return -(y * np.log(c) + (1.0 - y) * np.log(1.0 - c))
+
+
+def binary_slope(y: Array, p: Array, logits: bool) -> Array:
+    """Return the derivative of `binary_surprise` by p."""
+    if logits:
+        return sigmoid(p) - y
+    c = clipped(p)
+    return ((1.0 - y) / (1.0 - c) - y / c) * unclipped(p)
 
 
 def surprise(y: Array, z: Array) -> tuple[Array, Array]:

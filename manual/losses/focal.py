@@ -7,17 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from manual.activations import ActivationFunction, Sigmoid, sigmoid, softmax, softplus
+from manual.activations import ActivationFunction, Sigmoid, sigmoid, softmax
 from manual.arrays import Array
-from manual.losses.base import Loss
-from manual.losses.crossentropy import classes_counted, smoothed
+from manual.losses.crossentropy import (
+    OfProbabilities,
+    binary_slope,
+    binary_surprise,
+    classes_counted,
+    smoothed,
+)
 from manual.losses.probabilities import clipped, unclipped
 from manual.registry import twin_of
 
 
 @twin_of("BinaryFocalCrossentropy")
 @twin_of("binary_focal_crossentropy")
-class BinaryFocalCrossentropy(Loss):
+class BinaryFocalCrossentropy(OfProbabilities):
     """The binary cross-entropy H, times (1 − pₜ)^γ, with pₜ the probability of what is true.
 
     From logits, H is computed from them, and p = σ(z). Behind a softmax, Keras takes its numbers
@@ -41,12 +46,9 @@ class BinaryFocalCrossentropy(Loss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(from_logits, label_smoothing, axis, reduction)
         self.apply_class_balancing = apply_class_balancing
         self.alpha, self.gamma = alpha, gamma
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.along = axis
         self.behind: ActivationFunction | None = None
         """The softmax that the logits are those of, if it isn't a sigmoid."""
 
@@ -58,22 +60,16 @@ class BinaryFocalCrossentropy(Loss):
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         y = smoothed(y, self.label_smoothing, 2)
-        values = (
-            self._weight(y) * self._missing(y, p, logits) ** self.gamma * _entropy(y, p, logits)
-        )
+        factor = self._weight(y) * self._missing(y, p, logits) ** self.gamma
+        values = factor * binary_surprise(y, p, logits)
         return values.sum(axis=-1) / p.shape[-1], (y, p, logits)
 
     def values_gradient(self, dv: Array, saved: Any) -> Array:
         y, p, logits = saved
-        missing = self._missing(y, p, logits)
-        if logits:
-            dh = sigmoid(p) - y
-        else:
-            c = clipped(p)
-            dh = ((1.0 - y) / (1.0 - c) - y / c) * unclipped(p)
+        missing, dh = self._missing(y, p, logits), binary_slope(y, p, logits)
         each = dv[..., None] * self._weight(y) / p.shape[-1]
         of_factor = self.gamma * missing ** (self.gamma - 1.0) * (2.0 * y - 1.0)
-        through_factor = each * of_factor * _entropy(y, p, logits)
+        through_factor = each * of_factor * binary_surprise(y, p, logits)
         if logits:
             through_factor = self._back_to_logits(through_factor, p)
         return each * missing**self.gamma * dh - through_factor
@@ -106,16 +102,9 @@ class BinaryFocalCrossentropy(Loss):
         return array if self.along == -1 else np.moveaxis(array, -1, self.along)
 
 
-def _entropy(y: Array, p: Array, logits: bool) -> Array:
-    if logits:
-        return softplus(p) - y * p
-    c = clipped(p)
-    return -(y * np.log(c) + (1.0 - y) * np.log(1.0 - c))
-
-
 @twin_of("CategoricalFocalCrossentropy")
 @twin_of("categorical_focal_crossentropy")
-class CategoricalFocalCrossentropy(Loss):
+class CategoricalFocalCrossentropy(OfProbabilities):
     """The categorical cross-entropy with (1 − p)^γ and a weight α, one for all or one per class.
 
     Computed from probabilities always: those behind a softmax output are not looked for.
@@ -137,11 +126,11 @@ class CategoricalFocalCrossentropy(Loss):
         axis: int = -1,
         reduction: str | None = "sum_over_batch_size",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(from_logits, label_smoothing, axis, reduction)
         self.alpha, self.gamma = alpha, gamma
-        self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.along = axis
+
+    def reads_logits_of(self, activation: ActivationFunction) -> bool:
+        return False
 
     def values(self, y: Array, p: Array, logits: bool) -> tuple[Array, Any]:
         y = smoothed(y, self.label_smoothing, classes_counted(y, self.along))

@@ -52,8 +52,8 @@ class Circle(Loss):
     """Pulls embeddings of one class together and pushes those of different ones apart.
 
     Sun et al. 2020. Targets are class numbers, predictions embeddings of length 1, compared each
-    with each. Unlike in the paper, the weights are differentiated too. A sample without a partner
-    of its class, or without one of another, doesn't count.
+    with each. Unlike in the paper, the weights are differentiated too: Keras doesn't hold them
+    fast. A sample without a partner of its class, or without one of another, doesn't count.
 
     Parameters
     ----------

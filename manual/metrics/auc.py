@@ -20,6 +20,8 @@ BEYOND = 1e-7
 class AUC(Counts):
     """A Riemann sum under the curve ROC, PR or PRGAIN.
 
+    Keras takes it over thresholds that are given beforehand, and not over the scores that came.
+
     Of PR, ``"interpolation"`` is that of Davis & Goadrich (2006): true positives, not precision,
     run along a straight line between two thresholds.
 

@@ -42,6 +42,7 @@ class Applied(Operation, Activation):
 
 
 @twin_of("Relu")
+@twin_of("ReLU")
 class Relu(Applied):
     makes = functions.ReLU
 
@@ -84,6 +85,11 @@ class Glu(Applied):
 @twin_of("Silu")
 class Silu(Applied):
     makes = functions.SiLU
+
+
+@twin_of("Mish")
+class Mish(Applied):
+    makes = functions.Mish
 
 
 @twin_of("HardSilu")

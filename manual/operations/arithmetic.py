@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
+from manual.bias import as_added
 from manual.operations.base import Elementwise
 from manual.registry import twin_of
 
@@ -16,7 +17,22 @@ LOG_2 = math.log(2.0)
 
 @twin_of("Add")
 class Add(Elementwise):
+    """A sum; what looks like a bias is added where Keras adds one (`manual.bias`)."""
+
     derivation = {"forward": "y = x₁ + x₂", "input gradient": "dx₁ = dy, dx₂ = dy"}
+
+    def compute(self, *x: Any) -> tuple[Array, Any]:
+        a, b = x
+        if not np.ndim(b) or not (np.ndim(b) < np.ndim(a) or b.shape[0] == 1):  # it has a batch
+            return super().compute(a, b)
+        moved = as_added(b, a.shape)
+        y, saved = super().compute(a, moved)
+        return y, (*saved, b.shape)
+
+    def gradients(self, dy: Array, saved: Any) -> tuple[Any, ...]:
+        y, x, *moved_from = saved
+        da, db = super().gradients(dy, (y, x))
+        return da, db.reshape(moved_from[0]) if moved_from else db
 
     def value(self, a: Any, b: Any) -> Array:
         return a + b

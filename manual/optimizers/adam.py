@@ -12,8 +12,25 @@ from manual.optimizers.base import Optimizer, Slots, Tensor, as_float32
 from manual.registry import twin_of
 
 
+class RunningMeans(Optimizer):
+    """What Adam and its kin have: how slowly two running means forget, and what keeps from 0."""
+
+    def __init__(
+        self,
+        learning_rate: Any = 0.001,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **processing: Any,
+    ) -> None:
+        super().__init__(learning_rate, **processing)
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+
+
 @twin_of("Adam")
-class Adam(Optimizer):
+class Adam(RunningMeans):
     """Adam (Kingma & Ba 2015, section 2's closing reformulation: "ε̂").
 
     ε stands outside the bias correction and is 1e-7, where PyTorch has it inside and 1e-8. Keras
@@ -36,10 +53,7 @@ class Adam(Optimizer):
         amsgrad: bool = False,
         **processing: Any,
     ) -> None:
-        super().__init__(learning_rate, **processing)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
+        super().__init__(learning_rate, beta_1, beta_2, epsilon, **processing)
         self.amsgrad = amsgrad
         self.rule_slots = ("momentum", "velocity", "velocity_hat")[: 3 if amsgrad else 2]
 
@@ -66,7 +80,7 @@ class AdamW(Adam):
 
 
 @twin_of("Adamax")
-class Adamax(Optimizer):
+class Adamax(RunningMeans):
     """Adamax (Kingma & Ba 2015, section 7.1): the largest gradient, fading, in the place of v.
 
     Keras on TensorFlow rounds β₁ to float32 inside β₁ᵗ and nowhere else.
@@ -79,19 +93,6 @@ class Adamax(Optimizer):
     }
     rule_slots = ("momentum", "norm")
 
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **processing: Any,
-    ) -> None:
-        super().__init__(learning_rate, **processing)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-
     def update(self, w: Array, g: Array, slots: Slots, t: int, learning_rate: float) -> None:
         m, u = slots["momentum"], slots["norm"]
         m += (g - m) * (1.0 - self.beta_1)
@@ -101,7 +102,7 @@ class Adamax(Optimizer):
 
 
 @twin_of("Nadam")
-class Nadam(Optimizer):
+class Nadam(RunningMeans):
     """Nadam (Dozat 2016, algorithm 2): Adam that looks ahead by one step of its momentum.
 
     β₁ warms up as βₜ, and their product is remembered, once for all weights. Keras on TensorFlow
@@ -118,19 +119,6 @@ class Nadam(Optimizer):
     rule_slots = ("u_product", "momentum", "velocity")
     starts = {"u_product": 1.0}
     shared = ("u_product",)
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **processing: Any,
-    ) -> None:
-        super().__init__(learning_rate, **processing)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def update(self, w: Array, g: Array, slots: Slots, t: int, learning_rate: float) -> None:
         product, m, v = slots["u_product"], slots["momentum"], slots["velocity"]

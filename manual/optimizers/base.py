@@ -83,7 +83,8 @@ class Optimizer:
         Keep an average of the weights, and put it in their place every so many updates. In its
         first update (with accumulation: in the steps up to it) the average is a copy.
     loss_scale_factor : float, optional
-        What the loss was multiplied by; the gradient is divided by it.
+        What the loss was multiplied by; the gradient is divided by it. Keras can't do that to the
+        gradient of a table, and raises a TypeError.
     gradient_accumulation_steps : int, optional
         Update only every k-th step, by the mean of k gradients.
 
@@ -181,7 +182,10 @@ class Optimizer:
     # ------------------------------------------------------------------ one step of training
 
     def step(self, iterations: int) -> Step:
-        """Say when and how fast the weights move after so many steps of training."""
+        """Say when and how fast the weights move after so many steps of training.
+
+        Of these a schedule is told, in Keras too, and not of the updates, which may be fewer.
+        """
         rate = self.schedule(iterations) if self.schedule else self.learning_rate
         return Step(iterations, self.updates(iterations) + 1, rate)
 

@@ -17,6 +17,7 @@ class LossScaleOptimizer:
     The loss is multiplied by a scale σ before it is differentiated, and the gradient divided by it
     before anything else is done to it. Where some element of it isn't finite, nothing moves and
     nothing is counted but that σ is halved; after so many finite gradients in a row σ is doubled.
+    Updates are counted within: the count of Keras's outer optimizer stays 0.
 
     Parameters
     ----------

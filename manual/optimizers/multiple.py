@@ -11,6 +11,7 @@ import numpy as np
 
 from manual.arrays import Array
 from manual.optimizers.base import ALL_WEIGHTS, Optimizer, Slots, Step, Tensor, size_of, tensors_of
+from manual.optimizers.dynamic_scale import DynamicScale
 from manual.optimizers.scattered import Scattered
 from manual.registry import from_keras, twin_of
 
@@ -97,6 +98,10 @@ class MultiOptimizer(Optimizer):
 
     def processed(self, g: Any, slots: Slots, tensors: Sequence[Tensor], step: Step) -> Any:
         """Return what each of the optimizers makes of its part of the gradient."""
+        if self.scaling is not None:
+            scale = slots["dynamic_scale"]
+            scattered = isinstance(g, Scattered)
+            g = g.each(lambda part: part / scale, tensors) if scattered else g / scale
         found: list[Any] = [None] * len(self.rules)
         for i, rule, own in self._parts(tensors):
             part = self._gradient_of(g, own)
@@ -113,6 +118,8 @@ class MultiOptimizer(Optimizer):
                 rule.move(part, g[i], mine, tensors_like(own), now)
             for one, moved in zip(own, tensors_like(own), strict=True):
                 w[one.place] = part[moved.place]
+        if self.scaling is not None:
+            self.scaling.grow(slots)
 
     def finish(self, w: Array, slots: Slots, tensors: Sequence[Tensor]) -> None:
         for i, rule, own in self._parts(tensors):
@@ -144,9 +151,12 @@ class MultiOptimizer(Optimizer):
 
     @property
     def slot_names(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(slot for rule in self.rules for slot in rule.slot_names))
+        own = dict.fromkeys(slot for rule in self.rules for slot in rule.slot_names)
+        return (*own, *(DynamicScale.slots if self.scaling is not None else ()))
 
     def layout(self, slot: str, tensors: Sequence[Tensor]) -> list[Tensor]:
+        if slot in DynamicScale.slots:
+            return super().layout(slot, tensors)
         return [one for _, part in self._layouts(slot, tensors) for one in part]
 
     def _layouts(self, slot: str, tensors: Sequence[Tensor]) -> list[tuple[int, list[Tensor]]]:
@@ -187,6 +197,9 @@ class MultiOptimizer(Optimizer):
             part = np.concatenate([w[one.place] for one in own])
             for slot, array in rule.new_slots(part, tensors_like(own)).items():
                 found[slot].append(array)
+        if self.scaling is not None:
+            for slot in DynamicScale.slots:
+                found[slot].append(np.full(1, self.scaling.starts.get(slot, 0.0), w.dtype))
         return {slot: np.concatenate(arrays) for slot, arrays in found.items() if arrays}
 
 

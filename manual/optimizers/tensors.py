@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array
-from manual.optimizers.adam import Adam
+from manual.arrays import Array, in_single_precision
+from manual.optimizers.adam import Adam, RunningMeans
 from manual.optimizers.base import OptimizerPerTensor, Shape, Slots, Tensor, as_float32, norm
 from manual.registry import twin_of
 
 
 @twin_of("Lamb")
-class Lamb(OptimizerPerTensor):
+class Lamb(OptimizerPerTensor, RunningMeans):
     """LAMB (You et al. 2020, algorithm 2): Adam's step, as long as the weight itself.
 
     ε stands outside the root, after the bias correction. Unlike the paper, weight decay is outside
@@ -29,19 +29,6 @@ class Lamb(OptimizerPerTensor):
         "weight": "w⁺ = w − η |w| / |u| · u, with u = m⁺/(1 − β₁ᵗ) / (√(v⁺/(1 − β₂ᵗ)) + ε)",
     }
     rule_slots = ("momentum", "velocity")
-
-    def __init__(
-        self,
-        learning_rate: Any = 0.001,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-7,
-        **processing: Any,
-    ) -> None:
-        super().__init__(learning_rate, **processing)
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
 
     def update(self, w: Array, g: Array, slots: Slots, t: int, learning_rate: float) -> None:
         m, v = slots["momentum"], slots["velocity"]
@@ -164,6 +151,7 @@ class Muon(OptimizerPerTensor):
         self.polynomial = (muon_a, muon_b, muon_c)
         self.momentum = momentum
         self.ns_steps = ns_steps
+        self.schedule_given = self.schedule is not None  # also where its rates are handed in
         self.nesterov = nesterov
         self.rms_rate = rms_rate
 
@@ -189,7 +177,10 @@ class Muon(OptimizerPerTensor):
 
     def update(self, w: Array, g: Array, slots: Slots, t: int, learning_rate: float) -> None:
         if "velocity" in slots:
-            self.adam.update(w, g, slots, t, learning_rate * self.adam_lr_ratio)
+            own = learning_rate * self.adam_lr_ratio
+            if self.schedule_given and self.adam_lr_ratio != 1.0:
+                own = scaled(learning_rate * np.ones_like(slots["velocity"]), self.adam_lr_ratio)
+            self.adam.update(w, g, slots, t, own)
             return
         m = slots["momentum"]
         m += g + m * (self.momentum - 1.0)
@@ -208,6 +199,12 @@ class Muon(OptimizerPerTensor):
             square = x @ x.T
             x = a * x + (b * square + (c * square) @ square) @ x
         return x
+
+
+@in_single_precision
+def scaled(learning_rate: Array, ratio: float) -> Array:
+    """Return a share of the rate of a schedule, which Keras has in float32 alone."""
+    return learning_rate * ratio
 
 
 def root_mean_square(array: Array) -> Array:

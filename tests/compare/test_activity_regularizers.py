@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from compare import lockstep
-from compare.errors import BadInput
 from manual import regularizers
 from manual.layers import ActivityRegularization, Dense, Input
 from manual.network import Network
@@ -66,6 +65,22 @@ def of_steps_under_a_mask() -> keras.Model:
     return keras.Model(inputs, layers.GRU(3)(steps))
 
 
+def inside_of_layers() -> keras.Model:
+    """Of projections, of both directions, of a model at each step, of outputs that nobody uses."""
+    inputs = keras.Input((4,))
+    steps = layers.Reshape((2, 2))(inputs)
+    gated = layers.MultiHeadAttention(1, 2, use_gate=True, activity_regularizer="l2")
+    grouped = layers.GroupQueryAttention(2, 2, 1, activity_regularizer="l1")
+    steps = grouped(gated(steps, steps), steps)
+    memory = layers.GRU(2, return_sequences=True, return_state=True, activity_regularizer="l2")
+    steps, *_ = layers.Bidirectional(memory)(steps)
+    step = keras.Input((4,))
+    dense = layers.Dense(3, "tanh", activity_regularizer="l2")
+    steps = layers.TimeDistributed(keras.Model(step, dense(step)))(steps)
+    last, _ = layers.SimpleRNN(3, return_state=True, activity_regularizer="l1")(steps)
+    return keras.Model(inputs, last)
+
+
 MODELS = [
     plain,
     as_a_layer,
@@ -74,6 +89,7 @@ MODELS = [
     of_many,
     of_a_model_within,
     of_steps_under_a_mask,
+    inside_of_layers,
 ]
 
 
@@ -113,17 +129,6 @@ def test_a_wrong_gradient_shows_at_the_output(monkeypatch: pytest.MonkeyPatch) -
     first = run(plain()).first
     assert first.phase == "activation gradient"
     assert first.derivation.formula == regularizers.L1L2.derivation["gradient"]
-
-
-def test_what_no_twin_can_take_is_refused() -> None:
-    inputs = keras.Input((4, 2))
-    attention = layers.MultiHeadAttention(2, 2, activity_regularizer="l2")
-    both = layers.Bidirectional(layers.LSTM(2, activity_regularizer="l2"))
-    for made in (layers.Flatten()(attention(inputs, inputs)), both(inputs)):
-        model = keras.Model(inputs, made)
-        model.compile("sgd", "mse")
-        with pytest.raises(BadInput, match="activity_regularizer"):
-            lockstep(model, np.zeros((4, 4, 2)), np.zeros((4, *made.shape[1:])), batch_size=2)
 
 
 def test_by_arithmetic() -> None:

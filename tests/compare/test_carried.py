@@ -102,6 +102,38 @@ def test_a_slip_beside_it_is_found(name: str, monkeypatch: pytest.MonkeyPatch) -
     assert (report.first.phase, report.first.name) == ("weight gradient", f"{name}/bias")
 
 
+class Around(layers.Layer):
+    """Dropout within, which is told by nobody but the context whether it is in training."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.drop = layers.Dropout(0.5)
+
+    def call(self, x: Any) -> Any:
+        return tf.sin(self.drop(x))
+
+
+def test_parts_that_are_not_told_are_in_training() -> None:
+    report = compare.lockstep(around(Around(name="around")), *data(), batch_size=4, epochs=1)
+    report.raise_if_different()
+    assert report.unverified == ["around"]
+
+
+def test_an_operation_without_a_twin() -> None:
+    x = keras.Input((4,))
+    real, imaginary = keras.ops.rfft(layers.Dense(4, name="before")(x))
+    model = keras.Model(x, layers.Dense(1, name="after")(real * imaginary))
+    model.compile("sgd", "mse")
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(8, 4)), generator.normal(size=(8, 1))
+    report = compare.lockstep(model, x, y, batch_size=4)
+    report.raise_if_different()
+    (note,) = report.notes
+    assert note.startswith("not independently verified: the operation 'rfft")
+    with pytest.raises(compare.BadInput, match="has no hand-derived twin"):
+        compare.lockstep(model, x, y, batch_size=4, strict=True)
+
+
 def test_strict_refuses() -> None:
     with pytest.raises(compare.BadInput, match=r"Register yours with @manual.twin_of\("):
         compare.lockstep(around(Gate(name="gate")), *data(), batch_size=4, strict=True)

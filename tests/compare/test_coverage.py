@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 from compare.cli import main
 from compare.coverage import Entry, as_page, coverage
 from compare.coverage.entries import ROOT
-from compare.coverage.public import options
+from compare.coverage.public import PLURALS, options
 from compare.coverage.record import swept
 from compare.judge import BOUND
 from manual import registry
@@ -87,9 +87,16 @@ def test_options_that_a_class_fills_in_or_doesnt_write_are_none() -> None:
     assert options(keras.activations.relu) == ["negative_slope", "max_value", "threshold"]
 
 
-@pytest.mark.parametrize(
-    "kind", ["layer", "operation", "activation", "loss", "optimizer", "schedule"]
-)
+def test_what_another_way_of_making_it_takes_is_understood() -> None:
+    """A Lambda's function by its own way; what an outer optimizer is told to do, it does not."""
+    understood = {one.name: one.understood for one in by_name()["Lambda"].options}
+    assert understood["function"] and understood["arguments"]
+    names = {one.name for one in by_name("optimizer")["LossScaleOptimizer"].options}
+    assert names == {"inner_optimizer", "initial_scale", "dynamic_growth_steps"}
+    assert by_name()["InputLayer"].left_out == "has no map of its own"
+
+
+@pytest.mark.parametrize("kind", list(PLURALS))
 def test_the_record_is_of_what_agrees(kind: str) -> None:
     record = swept()[kind]
     assert set(record) <= set(twins(kind))
@@ -97,6 +104,7 @@ def test_the_record_is_of_what_agrees(kind: str) -> None:
         assert one["configurations"] > 0, name
         assert all(0.0 <= far <= BOUND for far in one["largest"].values()), name
         for option in one["options"].values():
+            assert option.get("derived", 0) <= option["values"], name
             for precision, far in option["largest"].items():
                 assert far <= one["largest"][precision], name
 

@@ -148,3 +148,24 @@ def test_a_submission_with_a_skip_connection(slip: str, cause: str, precision: s
         return
     assert report.first is not None and report.first.diagnosis is not None
     assert report.first.diagnosis.causes[0].sentence.startswith(cause), str(report.first)
+
+
+def test_frozen_in_the_constructor_the_layers_within_go_on_training() -> None:
+    """Keras hands ``trainable`` down only when it is set afterwards."""
+    layers = keras.layers
+    inputs = keras.Input((4, 3))
+    x = layers.TimeDistributed(layers.BatchNormalization(name="n"), trainable=False, name="each")(
+        inputs
+    )
+    x = layers.Bidirectional(layers.SimpleRNN(2), trainable=False, name="both")(x)
+    frozen = layers.SpectralNormalization(layers.Dense(2, name="d"), trainable=False, name="short")
+    model = keras.Model(inputs, dense(frozen(x), 1, "last"))
+    model.compile("sgd", "mse")
+    generator = np.random.default_rng(1)
+    data = generator.normal(size=(6, 4, 3)), generator.normal(size=(6, 1))
+    report = lockstep(model, *data, batch_size=3)
+    assert report.ok, str(report.first)
+    compared = {(phase, name) for phase, name, _ in report.quantities}
+    trained = {"each/gamma", "both/forward_simple_rnn/simple_rnn_cell/kernel", "short/kernel"}
+    assert {("weight gradient", name) for name in trained} <= compared
+    assert {("state", "each/moving_mean"), ("state", "short/vector_u")} <= compared

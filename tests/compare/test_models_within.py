@@ -105,10 +105,25 @@ def test_training_false_in_a_graph_is_overridden_by_fit() -> None:
     assert np.abs(norm.moving_mean.numpy()).max() > 0
 
 
-def test_a_layer_in_two_models_is_refused() -> None:
-    within = block(3, "within")
+def two_around(within: Any) -> keras.Model:
     x, z = keras.Input((3,)), keras.Input((4,))
-    other = keras.Model(z, within(layers.Dense(3)(z)), name="other")
+    other = keras.Model(z, within(layers.Dense(3, name="narrow")(z)), name="other")
+    return keras.Model(x, layers.Dense(1, name="out")(other(within(x))))
+
+
+def test_a_layer_in_two_models() -> None:
+    """Its gradients add up, so that what one of them sends back is missed."""
+    report = checked(two_around(layers.Dense(4, "tanh", name="within")), *data(8, 3))
+    weights = {name for phase, name, _ in report.quantities if phase == "weight gradient"}
+    assert "within/kernel" in weights
+    assert "other/within/kernel" not in weights
+
+
+def test_models_with_layers_of_one_name_that_share_another_are_refused() -> None:
+    x, z = keras.Input((3,)), keras.Input((4,))
+    within = block(3, "within")
+    dense = layers.Dense(3, name="dense")
+    other = keras.Model(z, within(dense(z)), name="other")
     model = compiled(keras.Model(x, layers.Dense(1)(other(within(x)))))
     with pytest.raises(compare.BadInput, match="lies in several of the models"):
         compare.lockstep(model, *data(8, 3))

@@ -79,6 +79,39 @@ SCALED: dict[str, tuple[Make, dict[str, Any]]] = {
 }
 
 
+class Warming(S.LearningRateSchedule):
+    """A user's own schedule, of which there is no configuration either."""
+
+    def __call__(self, step: Any) -> Any:
+        return 0.02 * keras.ops.cast(step + 1, "float32")
+
+
+def test_a_schedule_of_the_user(precision: str) -> None:
+    """Keras gives its rate, which nothing verifies; the update by this rate is verified."""
+    report = trained(rules.SGD(Warming(), momentum=0.9))
+    report.raise_if_different()
+    assert report.unverified == ["Warming"]
+    assert "Keras gives the rate of each step" in report.notes[0]
+    assert ("optimizer slot", "learning_rate", "model.fit") not in report.quantities
+
+
+def test_a_dynamic_loss_scale_of_several(precision: str) -> None:
+    """One scale for all; one optimizer accumulates, the other has a schedule of the user's."""
+    biases, others = rules.Adam(Warming()), rules.SGD(0.1, gradient_accumulation_steps=2)
+    several = rules.MultiOptimizer(lambda v: biases if "bias" in v.path else others)
+    scaled = rules.LossScaleOptimizer(several, initial_scale=7.3, dynamic_growth_steps=2)
+    report = trained(scaled, table=precision == "float32")
+    report.raise_if_different()
+    assert ("optimizer slot", "all weights/dynamic_scale", "model.fit") in report.quantities
+
+
+def test_muon_takes_a_share_of_a_scheduled_rate_in_float32() -> None:
+    """In float64, where Keras rejects a schedule unless every weight goes by Adam."""
+    rate = S.ExponentialDecay(0.013, 10, 0.9)
+    optimizer = rules.Muon(rate, adam_lr_ratio=0.3, exclude_layers=["first", "last"])
+    trained(optimizer).raise_if_different()
+
+
 @pytest.mark.parametrize("case", SCALED)
 def test_a_dynamic_loss_scale(case: str, precision: str) -> None:
     make, options = SCALED[case]

@@ -14,7 +14,7 @@ from fits import alike
 
 from compare import BadInput, Report, lockstep
 from keras_models.graphs import graph_of
-from manual.layers import Dense
+from manual.layers import AddedLoss, Dense
 
 numbers = np.random.default_rng(0)
 X, Y = numbers.normal(size=(13, 3)), numbers.normal(size=(13, 2))
@@ -153,12 +153,7 @@ def test_a_planted_bug_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report.first.derivation.layer == "out"
 
 
-# ---------------------------------------------------------------------- what can't be followed
-
-
-class RawOperation(Net):
-    def call(self, x: Any, training: Any = None) -> Any:
-        return self.out(tf.nn.relu(self.twice(x)))
+# ---------------------------------------------------------------------- more than layers
 
 
 class OwnWeight(Net):
@@ -167,11 +162,6 @@ class OwnWeight(Net):
 
     def call(self, x: Any, training: Any = None) -> Any:
         return self.out(self.twice(x) * self.scale)
-
-
-class OtherInTraining(Net):
-    def call(self, x: Any, training: Any = None) -> Any:
-        return self.out(self.twice(self.early(x) if training else x))
 
 
 class NeverTraining(Net):
@@ -184,11 +174,6 @@ class Frozen(Net):
         return self.out(self.twice(self.norm(x, training=False)))
 
 
-class Always(Net):
-    def call(self, x: Any, training: Any = None) -> Any:
-        return self.out(self.early(self.twice(x), training=True))
-
-
 class Outer(keras.Model):
     def __init__(self) -> None:
         super().__init__(name="net")
@@ -196,6 +181,45 @@ class Outer(keras.Model):
 
     def call(self, x: Any, training: Any = None) -> Any:
         return self.inner(x, training=training)
+
+
+class Costly(Net):
+    def call(self, x: Any, training: Any = None) -> Any:
+        hidden = self.twice(x)
+        self.add_loss(0.1 * keras.ops.mean(keras.ops.square(hidden)))
+        return self.out(self.early(hidden))
+
+
+@pytest.mark.parametrize("kind", [OwnWeight, NeverTraining, Frozen, Outer, Costly])
+def test_what_is_more_than_layers_is_followed(kind: type[keras.Model]) -> None:
+    report = alike(partial(built, kind), lambda: (X, Y), batch_size=5, validation_split=0.3)
+    assert report.unverified == []
+
+
+def test_a_loss_that_is_added_otherwise_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AddedLoss, "backward", lambda self, dy, saved: [dy[0], dy[1] * 0.5])
+    report = lockstep(built(Costly), X, Y, batch_size=5, steps=1)
+    assert report.first is not None
+    assert report.first.phase == "activation gradient"
+    assert report.first.name.startswith("multiply")
+
+
+# ---------------------------------------------------------------------- what can't be followed
+
+
+class RawOperation(Net):
+    def call(self, x: Any, training: Any = None) -> Any:
+        return self.out(tf.nn.relu(self.twice(x)))
+
+
+class OtherInTraining(Net):
+    def call(self, x: Any, training: Any = None) -> Any:
+        return self.out(self.twice(self.early(x) if training else x))
+
+
+class Always(Net):
+    def call(self, x: Any, training: Any = None) -> Any:
+        return self.out(self.early(self.twice(x), training=True))
 
 
 @pytest.mark.parametrize(
@@ -206,23 +230,8 @@ class Outer(keras.Model):
             "can't be followed with symbols in place of numbers: A KerasTensor cannot be used as "
             "input to a TensorFlow function",
         ),
-        (OwnWeight, "has the weight 'net/scale', which lies in none of the layers used"),
         (OtherInTraining, "does something else in training than in inference, outside its layers"),
-        (
-            NeverTraining,
-            "takes no training argument, so that Keras trains it with the layer 'early' as in "
-            "inference",
-        ),
-        (
-            Frozen,
-            "calls the layer 'norm' with training=False also where it is called with training=True",
-        ),
-        (
-            Always,
-            "calls the layer 'early' with training=True also where it is called with "
-            "training=False",
-        ),
-        (Outer, "calls the model 'net', which is subclassed itself"),
+        (Always, "calls the layer 'early' with training=… of its own"),
     ],
 )
 def test_what_can_not_be_followed(kind: type[keras.Model], told: str) -> None:

@@ -280,7 +280,7 @@ def compare_loss(ruler: Ruler, on_tape: Callable[..., Any], found: Found) -> Cal
             gradient = by_hand.backward(saved)
         ruler.agrees(values, expected, f"{what} loss")
         ruler.agrees(actual_gradient, gradient, f"{what} gradient")
-        name, options = type(loss).__name__, loss.get_config()
+        name, options = type(loss).__name__, loss_config(loss)["config"]
         found.agrees("loss", name, options, ruler.precision, ruler.largest)
 
     return compare

@@ -83,6 +83,7 @@ def of_class(several: Iterable[Held]) -> dict[str, Any]:
         "options": {
             option: {
                 "values": len({one.options[option] for one in having}),
+                "derived": len({one.options[option] for one in having if one.is_derived}),
                 "largest": largest(having),
             }
             for option, having in by_option.items()

@@ -30,6 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "soft_shrink at 0.3": {"threshold": 0.3},
     "squareplus of 0.3": {"b": 0.3},
     "threshold": {"threshold": 0.1, "default_value": 0.3},
+    "threshold at 0.6": {"threshold": 0.6, "default_value": -0.2},
     "softmax over rows": {"axis": 0},
     "log_softmax over rows": {"axis": 0},
     "sparsemax over rows": {"axis": 0},

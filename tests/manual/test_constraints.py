@@ -28,7 +28,9 @@ def test_every_constraint_is_tested_here(registered: Any) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_equals_keras_exactly(case: str, precision: str, generator: np.random.Generator) -> None:
+def test_equals_keras_exactly(
+    case: str, precision: str, generator: np.random.Generator, found: Any
+) -> None:
     edges = [0.0, -0.0, 1e-30, -1e-30, np.inf, -np.inf, np.nan, 1e30]
     w = np.concatenate([generator.normal(size=8), edges]).astype(precision).reshape(4, 4)
     constraint = CASES[case]()
@@ -38,6 +40,12 @@ def test_equals_keras_exactly(case: str, precision: str, generator: np.random.Ge
     by_hand.apply(view)
     assert w.dtype == precision
     np.testing.assert_array_equal(w, expected)
+    found.agrees("constraint", *told(constraint), precision, 0.0)
+
+
+def told(constraint: Any) -> tuple[str, dict[str, Any]]:
+    """Return what a constraint is in a record: its class and its options."""
+    return type(constraint).__name__, constraint.get_config()
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -98,7 +106,9 @@ NORMS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("case", NORMS)
-def test_norms_equal_keras(case: str, ruler: Any, generator: np.random.Generator) -> None:
+def test_norms_equal_keras(
+    case: str, ruler: Any, generator: np.random.Generator, found: Any
+) -> None:
     w = generator.normal(size=(4, 5)) * [0.1, 1.0, 0.5, 2.0, 0.0]
     w = w.astype(ruler.precision)
     constraint = NORMS[case]()
@@ -112,6 +122,7 @@ def test_norms_equal_keras(case: str, ruler: Any, generator: np.random.Generator
     by_hand.apply(plain)
     assert plain.dtype == ruler.precision
     assert np.array_equal(plain, w) == np.array_equal(actual, w)
+    found.agrees("constraint", *told(constraint), ruler.precision, ruler.largest)
 
 
 def test_a_norm_by_arithmetic() -> None:

@@ -173,6 +173,16 @@ def test_targets_without_the_last_axis(
     compare_loss(keras_loss, y[:, 0], p, generator.exponential(size=6))
 
 
+ALONG = ["binary", "categorical", "focal", "categorical focal", "cosine", "dice", "tversky"]
+
+
+@pytest.mark.parametrize("case", ALONG)
+def test_along_another_axis(case: str, compare_loss: Any, generator: np.random.Generator) -> None:
+    keras_loss, kind = made(case, axis=1)
+    y, p = draw(kind, generator, (3, 2, 4))
+    compare_loss(keras_loss, np.swapaxes(y, 1, 2), np.swapaxes(p, 1, 2))
+
+
 @pytest.mark.parametrize("case", ["sparse", "sparse, logits"])
 def test_class_numbers_with_and_without_the_last_axis(
     case: str, compare_loss: Any, generator: np.random.Generator
@@ -250,7 +260,7 @@ def test_derivative_is_that_of_the_forward_map(
 
     _, saved = forward(differences.exact(p))
     differences.agree(lambda points: forward(points[0])[0], [p], [by_hand.backward(saved)], scales)
-    found.is_derived("loss", type(keras_loss).__name__, keras_loss.get_config())
+    found.is_derived("loss", type(keras_loss).__name__, loss_config(keras_loss)["config"])
 
 
 @pytest.mark.parametrize("case", EVERY_SHAPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import keras
@@ -15,10 +16,13 @@ from manual.registry import from_keras
 CASES: list[tuple[str, dict[str, Any], str]] = [
     ("Accuracy", {}, "classes as predicted"),
     ("BinaryAccuracy", {"threshold": 0.3}, "binary"),
+    ("BinaryAccuracy", {"threshold": 0.6}, "binary"),
     ("CategoricalAccuracy", {}, "hot"),
     ("SparseCategoricalAccuracy", {}, "classes"),
     ("TopKCategoricalAccuracy", {"k": 2}, "hot"),
+    ("TopKCategoricalAccuracy", {"k": 3}, "hot"),
     ("SparseTopKCategoricalAccuracy", {"k": 2}, "classes"),
+    ("SparseTopKCategoricalAccuracy", {"k": 3}, "classes"),
     ("MeanSquaredError", {}, "real"),
     ("RootMeanSquaredError", {}, "real"),
     ("MeanAbsoluteError", {}, "real"),
@@ -26,23 +30,40 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
     ("MeanSquaredLogarithmicError", {}, "real"),
     ("LogCoshError", {}, "real"),
     ("CosineSimilarity", {}, "real"),
+    ("CosineSimilarity", {"axis": 1}, "real"),
     ("Poisson", {}, "binary"),
     ("KLDivergence", {}, "hot"),
     ("Hinge", {}, "binary"),
     ("SquaredHinge", {}, "binary"),
     ("CategoricalHinge", {}, "hot"),
     ("BinaryCrossentropy", {"label_smoothing": 0.1}, "binary"),
+    ("BinaryCrossentropy", {"from_logits": True}, "binary"),
     ("CategoricalCrossentropy", {"label_smoothing": 0.1}, "hot"),
+    ("CategoricalCrossentropy", {"from_logits": True}, "hot"),
     ("SparseCategoricalCrossentropy", {}, "classes"),
+    ("SparseCategoricalCrossentropy", {"from_logits": True}, "classes"),
+    ("SparseCategoricalCrossentropy", {"ignore_class": 2}, "classes"),
     ("TruePositives", {"thresholds": [0.2, 0.6]}, "binary"),
     ("FalsePositives", {"thresholds": [0.0, 0.5, 1.0]}, "binary"),
     ("TrueNegatives", {}, "binary"),
+    ("TrueNegatives", {"thresholds": 0.3}, "binary"),
+    ("TruePositives", {}, "binary"),
+    ("FalsePositives", {}, "binary"),
+    ("FalseNegatives", {}, "binary"),
     ("FalseNegatives", {"thresholds": [0.1, 0.3, 0.9]}, "binary"),
     ("Precision", {"top_k": 2}, "binary"),
     ("Precision", {"thresholds": [0.3, 0.7], "class_id": 1}, "binary"),
+    ("Precision", {}, "binary"),
     ("Recall", {}, "binary"),
+    ("Recall", {"thresholds": [0.2, 0.8]}, "binary"),
     ("Recall", {"top_k": 2, "class_id": 0}, "binary"),
     ("SensitivityAtSpecificity", {"specificity": 0.6}, "binary"),
+    ("SensitivityAtSpecificity", {"specificity": 0.4, "num_thresholds": 9}, "binary"),
+    ("SensitivityAtSpecificity", {"specificity": 0.5, "class_id": 1}, "binary"),
+    ("SpecificityAtSensitivity", {"sensitivity": 0.5, "class_id": 1}, "binary"),
+    ("PrecisionAtRecall", {"recall": 0.55, "num_thresholds": 50}, "binary"),
+    ("PrecisionAtRecall", {"recall": 0.55, "class_id": 1}, "binary"),
+    ("RecallAtPrecision", {"precision": 0.35, "num_thresholds": 50}, "binary"),
     ("SpecificityAtSensitivity", {"sensitivity": 0.6, "num_thresholds": 10}, "binary"),
     ("PrecisionAtRecall", {"recall": 0.55}, "binary"),
     ("RecallAtPrecision", {"precision": 0.2, "class_id": 2}, "binary"),
@@ -97,6 +118,7 @@ def test_equals_keras(
     weighted: bool,
     ruler: Any,
     generator: np.random.Generator,
+    found: Any,
 ) -> None:
     y, p = (array.astype(ruler.precision) for array in draw(kind, generator))
     if name.startswith(("TopK", "SparseTopK")) and ruler.precision == "float64":
@@ -115,7 +137,14 @@ def test_equals_keras(
     actual = np.asarray(theirs.result())
     expected = expected if isinstance(expected, Noisy) else ruler.exact(expected)
     ruler.agrees(actual, expected)
+    found.agrees("metric", name, told(name, options), ruler.precision, ruler.largest)
     assert judge(plain, expected).agrees
     assert np.any(actual != 0.0)
     with pytest.raises(AssertionError):
         ruler.agrees(actual + actual.dtype.type(1e-3), expected)
+
+
+def told(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Return all options of a metric with their values, also those that aren't given."""
+    parameters = signature(getattr(keras.metrics, name)).parameters.values()
+    return {one.name: one.default for one in parameters} | options

@@ -230,13 +230,16 @@ def test_what_is_not_trainable_keeps_keras_order(generator: np.random.Generator)
     np.testing.assert_array_equal(network.parameters["frozen/kernel"].value, np.float32(weights[0]))
 
 
-# ---------------------------------------------------------------------- what is refused
-
-
-def test_an_unused_input_is_refused() -> None:
+def test_an_unused_input_is_taken_and_changes_nothing() -> None:
     a, b = Input((2,), name="a"), Input((2,), name="b")
-    with pytest.raises(ValueError, match=r"No output depends on the input 'b'\."):
-        Network([a, b], Dense(1)(a))
+    network = Network([a, b], Dense(1, name="out")(a), dtype="float64")
+    network.set_weights([np.array([[2.0], [3.0]]), np.array([0.5])])
+    for other in (0.0, np.nan):
+        y = network.predict([np.array([[1.0, -1.0]]), np.full((1, 2), other)])
+        np.testing.assert_array_equal(y, [[-0.5]])
+
+
+# ---------------------------------------------------------------------- what is refused
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,12 @@ def twin(case: str) -> tuple[Any, Any]:
 @pytest.mark.parametrize("shape", [(4, 3), (2, 5), (2, 3, 2)], ids=str)
 @pytest.mark.parametrize("case", CASES)
 def test_equals_keras(
-    case: str, shape: tuple[int, ...], ruler: Any, on_tape: Any, generator: np.random.Generator
+    case: str,
+    shape: tuple[int, ...],
+    ruler: Any,
+    on_tape: Any,
+    generator: np.random.Generator,
+    found: Any,
 ) -> None:
     if "orthogonal" in case and len(shape) > 2:
         pytest.skip("Keras takes matrices only")
@@ -57,14 +62,23 @@ def test_equals_keras(
     expected = ours.forward(noisy)
     ruler.agrees(penalty, expected if expected.ndim == 0 else expected.sum(), "penalty")
     ruler.agrees(gradients[0], ours.backward(noisy), "gradient")
+    found.agrees("regularizer", *told(theirs), ruler.precision, ruler.largest)
+
+
+def told(regularizer: Any) -> tuple[str, dict[str, Any]]:
+    """Return what a regularizer is in a record: its class and its options."""
+    return type(regularizer).__name__, regularizer.get_config()
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_derivative_is_that_of_the_penalty(case: str, differences: Any, smooth_points: Any) -> None:
-    _, ours = twin(case)
+def test_derivative_is_that_of_the_penalty(
+    case: str, differences: Any, smooth_points: Any, found: Any
+) -> None:
+    theirs, ours = twin(case)
     w = smooth_points(3, 4)
     gradient = ours.backward(differences.exact(w))
     differences.agree(lambda points: ours.forward(points[0]), [w], [gradient])
+    found.is_derived("regularizer", *told(theirs))
 
 
 def test_by_arithmetic() -> None:

@@ -20,6 +20,15 @@ CASES: list[tuple[str, dict[str, Any]]] = [
         for staircase in (False, True)
     ),
     ("ExponentialDecay", {"initial_learning_rate": 0.1, "decay_steps": 1, "decay_rate": 0.96}),
+    *(
+        (name, {"initial_learning_rate": 0.1, "decay_steps": 5, **options})
+        for name, options in (
+            ("InverseTimeDecay", {"decay_rate": 0.5}),
+            ("PolynomialDecay", {"power": 1.5}),
+            ("CosineDecay", {"alpha": 0.1}),
+        )
+    ),
+    ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 6}),
     ("PiecewiseConstantDecay", {"boundaries": [3, 9], "values": [0.3, 0.1, 0.03]}),
     ("PiecewiseConstantDecay", {"boundaries": [1], "values": [0.3, 0.7]}),
     ("PolynomialDecay", FALLING),

@@ -53,6 +53,7 @@ PROJECTED: dict[str, tuple[Callable[[], Any], Shapes, dict[str, Any]]] = {
         QV,
         {"attention_mask": np.arange(12).reshape(3, 4) > 5},
     ),
+    "heads of one number, as many as steps": (lambda: MHA(3, 1), QV, {}),
     "grouped, one for all": (lambda: GQA(3, 4, 1), QV, {}),
     "grouped": (lambda: GQA(3, 4, 2), QV, {"use_causal_mask": True}),
     "grouped, key": (lambda: GQA(2, 6, 3, use_bias=False), QVK, {}),
@@ -216,3 +217,17 @@ def test_a_gradient_at_shown_weights_that_is_forgotten_is_found(
     monkeypatch.setattr(MultiHeadAttention, "backward", forgetful)
     first = fit_showing("MultiHeadAttention").first
     assert first.phase == "weight gradient", str(first)
+
+
+def test_the_weights_that_are_shown_have_the_mask_by_which_they_were_made() -> None:
+    """So that a loss on them counts those alone that may be looked at."""
+    x, given = keras.Input((2, 3)), keras.Input((2, 2, 2), dtype="bool")
+    attention = MHA(2, 2, trainable=False)  # which in Keras freezes none of its projections
+    _, shown = attention(x, x, attention_mask=given, return_attention_scores=True)
+    model = keras.Model([x, given], shown)
+    model.compile("sgd", "mse", run_eagerly=True)
+    assert model.trainable_variables
+    draw = np.random.default_rng(0)
+    data = [draw.normal(size=(4, 2, 3)), draw.random((4, 2, 2, 2)) < 0.6]
+    report = lockstep(model, data, draw.normal(size=(4, 2, 2, 2)), batch_size=2)
+    report.raise_if_different()

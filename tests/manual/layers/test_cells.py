@@ -157,3 +157,15 @@ def test_what_is_no_cell_is_refused() -> None:
     dense = {"class_name": "Dense", "config": {"name": "dense", "units": 2}}
     with pytest.raises(NoTwin, match="layer 'memory': Dense has no twin as a cell"):
         RNN(dense, name="memory")
+
+
+def test_a_cell_keeps_what_it_has_drawn(generator: np.random.Generator) -> None:
+    """For its second call, and for the steps after, as Keras runs them eagerly."""
+    x, h = keras.Input((3,)), keras.Input((2,))
+    cell = keras.layers.GRUCell(2, dropout=0.5, recurrent_dropout=0.5)
+    _, state = cell(x, [h])
+    y, _ = cell(x, state)
+    model = keras.Model([x, h], y)
+    model.compile("sgd", "mse", run_eagerly=True)
+    data = [generator.normal(size=(4, 3)), generator.normal(size=(4, 2))]
+    lockstep(model, data, generator.normal(size=(4, 2)), batch_size=2).raise_if_different()

@@ -45,6 +45,18 @@ LAYERS: dict[str, tuple[Any, Any, bool]] = {
         (2, 3, 2, 4, 3),
         False,
     ),
+    "2D, rows of softmax along space": (
+        lambda: keras.layers.ConvLSTM2D(
+            2,
+            2,
+            data_format="channels_first",
+            activation="softmax",
+            recurrent_activation="log_softmax",
+            unroll=True,
+        ),
+        (2, 2, 1, 3, 4),
+        False,
+    ),
     "2D, backwards": (
         lambda: keras.layers.ConvLSTM2D(
             1, 2, go_backwards=True, return_sequences=True, use_bias=False, activation="relu"

@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from compare import lockstep
-from compare.errors import BadInput
 from manual.layers import GRU, LSTM, Input, SimpleRNN
-from manual.registry import NoTwin
 
 BATCH, LENGTH, INPUTS, UNITS = 4, 5, 3, 2
 MASK = np.array(
@@ -140,15 +138,30 @@ def test_a_mask_goes_on_only_with_a_time_axis() -> None:
     assert LSTM(2, return_sequences=True, go_backwards=True).compute_mask(None, MASK) is MASK
 
 
-def test_a_dropout_of_everything_is_refused() -> None:
-    with pytest.raises(NoTwin, match="a dropout of everything"):
-        GRU(2, recurrent_dropout=1.0)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: keras.layers.SimpleRNN(UNITS, dropout=1.0, recurrent_dropout=1.0),
+        lambda: keras.layers.GRU(UNITS, dropout=1.0, recurrent_dropout=0.5),
+        lambda: keras.layers.LSTM(UNITS, dropout=0.5, recurrent_dropout=1.0),
+    ],
+    ids=["SimpleRNN", "GRU", "LSTM"],
+)
+def test_a_dropout_of_everything(make: Any, layer_equals_keras: Any) -> None:
+    """Nothing is left in a plain layer; to one with gates Keras does nothing."""
+    layer_equals_keras(make, (BATCH, LENGTH, INPUTS), {"training": True})
 
 
-def test_a_mask_that_no_layer_makes_is_refused() -> None:
-    x = keras.Input((LENGTH, INPUTS))
-    given = keras.Input((LENGTH,), dtype="bool")
-    model = keras.Model([x, given], keras.layers.LSTM(2, name="memory")(x, mask=given))
-    model.compile("sgd", "mse")
-    with pytest.raises(BadInput, match="'memory' is called with mask=…, a mask that no layer"):
-        lockstep(model, [np.zeros((4, LENGTH, INPUTS)), MASK], np.zeros((4, 2)), batch_size=4)
+def test_masks_that_are_given_by_hand() -> None:
+    """One goes on to the layers behind; one for the values, and a list, reach attention."""
+    x, given = keras.Input((LENGTH, INPUTS)), keras.Input((LENGTH,), dtype="bool")
+    h = keras.layers.GRU(UNITS, return_sequences=True)(keras.layers.Masking()(x), mask=given)
+    both = keras.layers.Attention()([h, x[:, :, :UNITS]], mask=[None, given])
+    h = keras.layers.MultiHeadAttention(1, 2)(h, x, value_mask=given)
+    late = keras.layers.LSTM(1)(both, mask=keras.ops.greater(x[:, :, 0], 0.0))
+    model = keras.Model([x, given], [keras.layers.Dense(1)(h), late])
+    model.compile("sgd", ["mse", "mse"], run_eagerly=True)
+    draw = np.random.default_rng(0)
+    inputs = [draw.normal(size=(8, LENGTH, INPUTS)), draw.random((8, LENGTH)) < 0.6]
+    y = [draw.normal(size=(8, LENGTH, 1)), draw.normal(size=(8, 1))]
+    lockstep(model, inputs, y, batch_size=4, steps=2).raise_if_different()

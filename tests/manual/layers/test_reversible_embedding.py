@@ -57,10 +57,18 @@ def test_back_equals_keras(
 @pytest.mark.parametrize("cap", [None, 2.0])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_back_in_another_precision(
-    dtype: str, cap: Any, ruler: Any, on_tape: Any, loaded: Any, generator: np.random.Generator
+    dtype: str,
+    cap: Any,
+    ruler: Any,
+    on_tape: Any,
+    loaded: Any,
+    generator: np.random.Generator,
+    found: Any,
 ) -> None:
-    layer = keras.layers.ReversibleEmbedding(5, 3, reverse_dtype=dtype, logit_soft_cap=cap)
+    options = {"reverse_dtype": dtype, "logit_soft_cap": cap}
+    layer = keras.layers.ReversibleEmbedding(5, 3, **options)
     held(layer, ruler, on_tape, loaded, generator)
+    found.agrees("layer", "ReversibleEmbedding", options, ruler.precision, ruler.largest)
 
 
 @pytest.mark.parametrize("name", BACK)

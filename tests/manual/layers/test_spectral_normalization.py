@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from compare import lockstep
-from compare.errors import BadInput
 from manual.layers import Dense, Input, SpectralNormalization
 from manual.registry import NoTwin
 
@@ -84,13 +83,23 @@ def test_in_fit(optimizer: str, precision: str) -> None:
     report.raise_if_different()
 
 
-def test_a_kernel_that_was_called_twice_is_refused() -> None:
+def test_called_several_times_or_frozen(precision: str) -> None:
+    """Each call normalizes what the one before it left, of a frozen kernel too.
+
+    Told that it isn't trainable, the wrapper is in vain: that is up to the layer within.
+    """
+    twice = layers.SpectralNormalization(layers.Dense(3, kernel_regularizer="l2"), name="sn")
+    frozen = layers.SpectralNormalization(layers.Dense(3, trainable=False))
+    trained = layers.SpectralNormalization(layers.Dense(3), trainable=False)
     inputs = keras.Input((3,))
-    twice = layers.SpectralNormalization(layers.Dense(3), name="sn")
-    built = keras.Model(inputs, twice(twice(inputs)))
-    built.compile("sgd", "mse")
-    with pytest.raises(BadInput, match="layer 'sn': it is called twice"):
-        lockstep(built, np.ones((4, 3)), np.ones((4, 3)), batch_size=2)
+    built = keras.Model(inputs, trained(frozen(twice(layers.Dense(3, "tanh")(twice(inputs))))))
+    built.compile("adam", "mse")
+    draw = np.random.default_rng(2)
+    before = frozen.layer.kernel.numpy()
+    report = lockstep(built, draw.normal(size=(6, 3)), draw.normal(size=(6, 3)), batch_size=3)
+    report.raise_if_different()
+    assert ("state", f"{frozen.name}/kernel", "model.fit") in report.quantities
+    assert not np.array_equal(frozen.layer.kernel.numpy(), before)
 
 
 def test_a_gradient_led_through_sigma_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,11 +149,6 @@ def test_what_has_no_twin_is_refused() -> None:
     without = layers.SpectralNormalization(layers.Flatten(), name="sn").get_config()
     with pytest.raises(NoTwin, match="layer 'sn': the layer within has no kernel"):
         SpectralNormalization.from_config(without)(Input((3,)))
-    with pytest.raises(NoTwin, match="layer 'sn': a frozen kernel"):
-        SpectralNormalization.from_config(config(trainable=False))
-    with pytest.raises(NoTwin, match="layer 'sn': it is called twice"):
-        twice = SpectralNormalization.from_config(config())
-        twice(twice(Input((2,))))
     with pytest.raises(NoTwin, match="layer 'sn': the activity_regularizer"):
         SpectralNormalization.from_config(config(activity_regularizer="l2"))
     assert Dense(2).activity_regularizer is None

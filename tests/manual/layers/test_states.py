@@ -198,3 +198,35 @@ def test_a_state_that_is_not_carried_on_is_found(monkeypatch: pytest.MonkeyPatch
     report = lockstep(model, xs[0], ys[0], batch_size=BATCH)
     assert report.first is not None
     assert (report.first.phase, report.first.name) == ("state", "memory/rnn_state/1")
+
+
+class Forgets(keras.callbacks.Callback):
+    """Has the layers forget at the beginning of the last epoch."""
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        if epoch == 2:
+            for layer in self.model.layers:
+                if hasattr(layer, "reset_state"):
+                    layer.reset_state()
+
+
+def test_in_lock_step_through_validations_and_a_reset(generator: np.random.Generator) -> None:
+    """What is carried moves in a validation too, and so do the draws of a plain layer."""
+    x = keras.Input((2, INPUTS), batch_size=2)
+    h = keras.layers.SimpleRNN(2, stateful=True, return_sequences=True, dropout=0.3)(x)
+    both = keras.layers.Bidirectional(keras.layers.GRU(1, stateful=True), trainable=False)
+    model = keras.Model(x, keras.layers.Dense(1)(both(h)))
+    model.compile("sgd", "mse", run_eagerly=True)
+    data = generator.normal(size=(4, 2, INPUTS)), generator.normal(size=(4, 1))
+    report = lockstep(
+        model,
+        *data,
+        batch_size=2,
+        epochs=3,
+        shuffle=False,
+        validation_data=data,
+        callbacks=[Forgets()],
+    )
+    report.raise_if_different()
+    assert report.history[-1].weight_drift < 1e-4
+    assert ("metric", "val_loss", "model.fit") in report.quantities

@@ -59,6 +59,10 @@ TABLES = [
     Table("SimpleRNNCell", [[STEP, H]], DROPPED, TRAINING),
     Table("LSTMCell", [[STEP, H, H]], DROPPED, TRAINING),
     Table("GRUCell", [[STEP, H]], {**DROPPED, "reset_after": [True, False]}, TRAINING),
+    *(
+        Table(name, [[STEP, *[(2, 1)] * states]], {"units": [1]})
+        for name, states in (("SimpleRNNCell", 1), ("LSTMCell", 2), ("GRUCell", 1))
+    ),
     Table("StackedRNNCells", [[STEP, H, H]],
           {"cells": ["LSTM", "GRU SimpleRNN", "SimpleRNN GRU"], "use_bias": [True, False]},
           make=stacked),

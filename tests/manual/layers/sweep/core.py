@@ -67,7 +67,7 @@ TABLES = [
     Table(
         "Embedding",
         [(2, 3), (1, 1), (3,), (2, 2, 3)],
-        {"input_dim": [4], "output_dim": [3, 1], "mask_zero": [False, True]},
+        {"input_dim": [4, 6], "output_dim": [3, 1], "mask_zero": [False, True]},
         words=4,
     ),
     Table(

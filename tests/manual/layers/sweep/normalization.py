@@ -3,6 +3,7 @@
 from typing import Any
 
 import keras
+import numpy as np
 
 from sweep.tables import SHAPES, Table
 
@@ -26,6 +27,13 @@ IMAGES = ["Conv2D", "Conv2DTranspose", "DepthwiseConv2D"]
 
 def spectral(layer: str, power_iterations: int) -> Any:
     return keras.layers.SpectralNormalization(WITHIN[layer](), power_iterations)
+
+
+def adapted(**options: Any) -> Any:
+    """Return a Discretization that has taken its boundaries from data."""
+    layer = keras.layers.Discretization(**options)
+    layer.adapt(np.linspace(-2.0, 2.0, 50) ** 3)
+    return layer
 
 
 TABLES = [
@@ -142,6 +150,12 @@ TABLES = [
             "bin_boundaries": [[-0.5, 0.1, 0.7], [0.3]],
             "output_mode": ["int", "one_hot", "multi_hot", "count"],
         },
+    ),
+    Table(
+        "Discretization",
+        [(3, 3), (4, 1)],
+        {"num_bins": [3, 5], "epsilon": [0.01, 0.3], "output_mode": ["int", "count"]},
+        make=adapted,
     ),
     Table(
         "CategoryEncoding",

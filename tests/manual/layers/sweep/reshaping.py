@@ -42,7 +42,7 @@ TABLES = [
     Table("Resizing", RESIZED,
           {**SIZED, "interpolation": ["nearest", *SMOOTH], "antialias": [False, True],
            "crop_to_aspect_ratio": [False, True], "pad_to_aspect_ratio": [False, True],
-           "fill_value": [0.0, 0.3]},
+           "fill_mode": ["constant"], "fill_value": [0.0, 0.3]},
           never=[{"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}],
           coarse=COARSE,
           single=[{"interpolation": ["lanczos3", "lanczos5"]}, {"antialias": True}]),

@@ -30,6 +30,8 @@ CONVOLVED: dict[str, Any] = {
     "go_backwards": [False, True],
     "stateful": [False, True],
     "unroll": [False, True],
+    "zero_output_for_mask": [False, True],
+    "data_format": ["channels_last"],
 }
 APART: list[dict[str, Any]] = [{"strides": 2, "dilation_rate": 2}]
 
@@ -73,12 +75,17 @@ TABLES = [
         GIVEN_TWO,
         steps=True,
     ),
-    Table(
-        "ConvLSTM1D",
-        [LINE],
-        {"filters": [2], "kernel_size": [2], "dropout": [0.0, 0.4],
-         "recurrent_dropout": [0.0, 0.3], "seed": [7]},
-        {"training": [True, False]},
-        steps=True,
+    *(
+        Table(
+            name,
+            [shape],
+            {"filters": [2], "kernel_size": [kernel], "dropout": [0.0, 0.4],
+             "recurrent_dropout": [0.0, 0.3], "seed": [7]},
+            {"training": [True, False]},
+            steps=True,
+        )
+        for name, shape, kernel in (
+            ("ConvLSTM1D", LINE, 2), ("ConvLSTM2D", IMAGE, (1, 2)), ("ConvLSTM3D", VOLUME, 1)
+        )
     ),
 ]  # fmt: skip
