@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from compare.callback import Lockstep
     from compare.engine import lockstep
     from compare.errors import BadInput, Disagreement
     from compare.report import Finding, Report
     from compare.submissions import check_gradients, check_step
 
 _HOMES = {
+    "Lockstep": "compare.callback",
     "lockstep": "compare.engine",
     "BadInput": "compare.errors",
     "Disagreement": "compare.errors",
@@ -27,6 +29,7 @@ __all__ = [
     "BadInput",
     "Disagreement",
     "Finding",
+    "Lockstep",
     "Report",
     "check_gradients",
     "check_step",

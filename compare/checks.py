@@ -25,7 +25,7 @@ from compare.surroundings import Inputs
 from compare.trace import PHASES
 from compare.updates import UpdateCheck
 from keras_models.alone import Alone
-from keras_models.recorder import StepRecord
+from keras_models.step_record import StepRecord
 from manual.arrays import in_single_precision
 from manual.backpropagation import Pass
 from manual.heads import of_each

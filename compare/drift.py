@@ -19,7 +19,7 @@ import numpy as np
 from compare.collecting import Comparison, Trace
 from compare.reference import replay
 from compare.trace import PHASES
-from keras_models.recorder import StepRecord
+from keras_models.step_record import StepRecord
 from manual.network import Network, one_number
 from manual.replay import Rehearsed
 
@@ -112,6 +112,11 @@ class OwnSteps:
 
     def start(self, record: StepRecord) -> None:
         """Take over what the optimizer already remembers."""
+        take_over(self.free, record)
+
+    def join(self, record: StepRecord) -> None:
+        """Go on from Keras's state, where steps were left out."""
+        self.free.set_weights(record.before)
         take_over(self.free, record)
 
     def step(self, record: StepRecord, drawn: Mapping[str, Any]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import numpy as np
 from compare.errors import BadInput
 from compare.twins import per_output
 from keras_models import naming
-from keras_models.recorder import StepRecord
+from keras_models.step_record import StepRecord
 
 
 class Ends:

@@ -10,23 +10,15 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.carried import carried_by_keras, try_out
-from compare.data import check_class_weight, check_fit, check_inputs
-from compare.ends import Ends
+from compare.data import check_class_weight
 from compare.errors import BadInput
-from compare.fitting import build, graph_for, one_step_at_a_time, told_in_a_sentence
+from compare.fitting import one_step_at_a_time, told_in_a_sentence
 from compare.following import EpochEnd, Follower, OtherWay
+from compare.pairing import Pair, build
 from compare.report import Report
 from compare.sources import Batch, Source, Whole, check_batch
 from compare.streams import source_of
-from compare.twins import (
-    array_dtype,
-    check_model,
-    check_same_weights,
-    policy_name,
-    schedules_without_twin,
-    twin_network,
-)
+from compare.twins import array_dtype, check_model
 from keras_models.recorder import Recorder
 from keras_models.stepper import Stepper
 from manual.network import Network
@@ -152,45 +144,19 @@ def lockstep(
 
     build(model, source.example[0])
     drawing = random.getstate()  # what fit shuffles a PyDataset by, and copies of layers draw from
-    graph = graph_for(model, source.example[0], strict=strict)
-    ends = Ends(graph, dtype)
-    xs = ends.of_inputs(source.example[0])
-    shapes = check_inputs(graph, xs)
-    if network is None:
-        otherwise = None if strict else carried_by_keras(graph)
-        network = twin_network(graph, otherwise, shapes, ends.of_outputs(source.example[1]))
-    check_same_weights(network, graph)
-    if network.dtype != dtype:
-        raise BadInput(
-            f"The network computes in {network.dtype} and the model in {dtype}: build both in one."
-        )
+    pair = Pair(model, source.example, strict=strict, network=network)
 
     def look(batch: Batch) -> None:
         check_batch(batch, dtype)
-        fitting(batch)
-
-    def fitting(batch: Batch, size: int | None = None) -> None:
-        x, y, weights = ends.laid_out(*batch)
-        check_fit(network, graph, x if isinstance(x, list) else [x], y, weights, size)
+        pair.check(batch)
 
     size = batch_size or DEFAULT_BATCH_SIZE
     for data, of_batch in ((source, size), (held_out, validation_batch_size or size)):
         if data is not None:
             data.look = look
-            data.show(partial(fitting, size=of_batch))
-    carried = try_out(network, [np.zeros((1, *shape), dtype) for shape in shapes])
-
+            data.show(partial(pair.check, size=of_batch))
     report = Report("", dtype) if report is None else report
-    report.label, report.dtype = label or model.name, policy_name(graph)
-    for layer in carried:
-        report.unverified.append(layer.name)
-        report.notes.append(f"not independently verified: {layer}, carried by Keras itself")
-    for schedule in schedules_without_twin(graph):
-        report.unverified.append(type(schedule).__name__)
-        report.notes.append(
-            f"not independently verified: the learning rate schedule {type(schedule).__name__!r}, "
-            "which has no twin: Keras gives the rate of each step"
-        )
+    pair.introduce(report, label)
     whole = isinstance(source, Whole)
     if not report.reproduce:
         report.reproduce = _reproduce(
@@ -202,15 +168,15 @@ def lockstep(
             steps_per_epoch=steps_per_epoch,
         )
     full = min(batch_size or DEFAULT_BATCH_SIZE, source.samples) if source.samples else 0
-    stepper = Stepper(graph) if stepper is None else stepper
-    follower = Follower(model, network, stepper, ends, report, full, other_ways or {})
+    follower = Follower(pair, report, stepper=stepper, batch_size=full, other_ways=other_ways)
     follower.steps, follower.on_step = steps, on_step
     follower.look = look if source.unseen else None
     follower.look_held_out = look if held_out is not None and held_out.unseen else None
     recorder = Recorder(
         follower.step,
         follower.validation if held_out is not None or validation_split else None,
-        None if graph is model else graph,
+        None if pair.graph is model else pair.graph,
+        shared=bool(callbacks),
     )
     random.setstate(drawing)
     with one_step_at_a_time(model, report), told_in_a_sentence(follower, source, held_out):

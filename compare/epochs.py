@@ -21,7 +21,7 @@ from compare.noise import Noisy, careful
 from compare.referee import BY_HAND, KERAS
 from compare.reference import Reference
 from compare.twins import TwinMetric
-from keras_models.recorder import Batch, StepRecord
+from keras_models.step_record import Batch, StepRecord
 from manual.backpropagation import Pass
 from manual.heads import as_target, of_each
 from manual.layers import Activation, Layer

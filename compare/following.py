@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,17 +15,18 @@ from compare.collecting import Comparison
 from compare.derivations import Derivation, location_of
 from compare.diagnosis import judged
 from compare.drift import OwnSteps, first_non_finite
-from compare.ends import Ends
-from compare.epochs import EpochCheck, samples_in, seen_in
+from compare.epochs import EpochCheck, Seen, samples_in, seen_in
 from compare.errors import BadInput
 from compare.judge import judge
 from compare.noise import Noisy
+from compare.pairing import Pair
 from compare.recorded_steps import RecordedSteps
 from compare.reference import Reference
 from compare.report import EpochPair, Report
+from compare.trace import PHASES
 from compare.twins import loss_names, loss_weights, twin_metrics
 from keras_models.alone import Alone
-from keras_models.recorder import Batch, StepRecord
+from keras_models.step_record import Batch, StepRecord
 from keras_models.stepper import Stepper
 from manual.activations import Sigmoid
 from manual.heads import last_map
@@ -47,29 +48,53 @@ class EpochEnd(keras.callbacks.Callback):
 
 
 class Follower:
-    """Follows a running ``fit`` step by step."""
+    """Follows a running ``fit`` step by step.
+
+    Parameters
+    ----------
+    pair : Pair
+    report : Report
+        To be filled.
+    stepper : Stepper, optional
+        One that was already made of the model.
+    batch_size : int
+        Of a full batch, if it is known beforehand.
+    other_ways : mapping of str to callable, optional
+        Further ways of computing the weights' gradients.
+    sampled : bool
+        Whether only some steps are told of. Then nothing is said of what takes all of them: the
+        metrics of an epoch, and how far the two trainings drift apart.
+    phases : container of str
+        What is compared.
+    may_stop : bool
+        Whether training is stopped where nothing can be compared any more.
+    """
 
     def __init__(
         self,
-        model: keras.Model,
-        network: Network,
-        stepper: Stepper,
-        ends: Ends,
+        pair: Pair,
         report: Report,
-        batch_size: int,
-        other_ways: Mapping[str, OtherWay],
+        *,
+        stepper: Stepper | None = None,
+        batch_size: int = 0,
+        other_ways: Mapping[str, OtherWay] | None = None,
+        sampled: bool = False,
+        phases: Container[str] = PHASES,
+        may_stop: bool = True,
     ) -> None:
-        self.model, self.ends, self.report = model, ends, report
-        self.own = OwnSteps(network)
-        report.drift = self.own.drift
-        fused = model.jit_compile is True
-        self.reference = Reference(network, fused=fused)
-        self.recorded = RecordedSteps(partial(Reference, network, fused=fused), self.own.single)
-        self.stepper = stepper
-        self.alone = Alone(stepper.model)
-        self.loss_weights = loss_weights(ends.graph)
+        self.model, self.ends, self.report = pair.model, pair.ends, report
+        self.sampled, self.phases, self.may_stop = sampled, phases, may_stop
+        self.own = OwnSteps(pair.network)
+        report.drift = None if sampled else self.own.drift
+        fused = self.model.jit_compile is True
+        self.reference = Reference(pair.network, fused=fused)
+        to_record = partial(Reference, pair.network, fused=fused)
+        self.recorded = RecordedSteps(to_record, self.own.single)
+        self.stepper = Stepper(pair.graph) if stepper is None else stepper
+        self.alone = Alone(self.stepper.model)
+        self.loss_weights = loss_weights(pair.graph)
         self.batch_size = batch_size
-        self.other_ways = other_ways
+        self.other_ways = other_ways or {}
         self.epoch = EpochCheck(self.reference)
         self.begun = False
         self.steps: int | None = None
@@ -86,8 +111,11 @@ class Follower:
         batch = given.x, given.y, given.sample_weight
         looked_at(self.look, f"The batch of step {given.step}", batch)
         record = self.ends.record(given)
-        if record.step == 1:
+        if self.last is None:
             self._start(record)
+        elif self.last.step + 1 < record.step:
+            self.own.join(record)
+            self.last = None
         tape = self.stepper.step(
             given.before,
             given.slots_before,
@@ -122,13 +150,35 @@ class Follower:
             self.recorded.learn(record, tape, own_loss, comparisons)
             seen = seen_in(self.reference.network, run)
         else:
-            self.report.agree(record.step, agreement.distances)
+            wanted = (one for one in agreement.distances if one[0][0] in self.phases)
+            self.report.agree(record.step, wanted)
             seen = agreement.seen
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)
             self.own.note(record, comparisons)
+        self._report(record.epoch, record.step, comparisons)
+        if not self.sampled:
+            self._add_to_epoch(record, seen)
+        self.report.steps, self.report.epochs = self.report.steps + 1, record.epoch
+        self.last = record
+        if self.on_step is not None:
+            self.on_step(self.report)
+        if self.may_stop and self._both_burst(record):
+            where = first_non_finite(tape, record)
+            self.report.notes.append(
+                f"both halves became non-finite at step {record.step}, first {where}"
+            )
+            self.model.stop_training = True
+        if record.step == self.steps:
+            self.model.stop_training = True
+
+    def _report(self, epoch: int, step: int, comparisons: Sequence[Comparison]) -> None:
         for comparison in comparisons:
-            self.report.add(record.epoch, record.step, comparison)
+            if comparison.phase in self.phases:
+                self.report.add(epoch, step, comparison)
+
+    def _add_to_epoch(self, record: StepRecord, seen: Seen) -> None:
+        """Add a step to what is printed at the end of its epoch."""
         if not self.epoch.metrics_known:
             twins, without = twin_metrics(self.model)
             losses = loss_names(self.model, self.ends.outputs)
@@ -144,18 +194,6 @@ class Follower:
         self.batch_size = max(self.batch_size, samples)
         self.epoch.batch(record, seen, samples)
         self.manual_total += self.manual_loss * samples
-        self.report.steps, self.report.epochs = record.step, record.epoch
-        self.last = record
-        if self.on_step is not None:
-            self.on_step(self.report)
-        if self._both_burst(record):
-            where = first_non_finite(tape, record)
-            self.report.notes.append(
-                f"both halves became non-finite at step {record.step}, first {where}"
-            )
-            self.model.stop_training = True
-        if record.step == self.steps:
-            self.model.stop_training = True
 
     def validation(self, batches: list[Batch]) -> None:
         """Take in the batches of a validation, which Keras has just evaluated."""
@@ -169,8 +207,7 @@ class Follower:
             raise BadInput("The data gave no batch.")
         if not self.epoch.samples:  # the data ran out before
             return
-        for comparison in self.epoch.end(self.last, logs):
-            self.report.add(self.last.epoch, self.last.step, comparison)
+        self._report(self.last.epoch, self.last.step, self.epoch.end(self.last, logs))
         by_hand = {"loss": self.manual_total / max(self.epoch.samples, 1)}
         if self.epoch.held_out:
             with np.errstate(all="ignore"):
@@ -185,13 +222,21 @@ class Follower:
         """Compare the initial weights, and take over what the optimizer already remembers."""
         first_slots = [] if record.iterations else self._first_slots(record)
         self.own.start(record)
+        if record.step > 1:
+            self.own.join(record)
+            return
         here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
-        for name, parameter in self.own.free.parameters.items():
-            verdict = judge(record.before[name], self.reference.exact(parameter.value))
-            one = Comparison("input", name, "model.fit", here, verdict)
-            self.report.add(record.epoch, 0, one)
-        for one in first_slots:
-            self.report.add(record.epoch, 0, one)
+        weights = [
+            Comparison(
+                "input",
+                name,
+                "model.fit",
+                here,
+                judge(record.before[name], self.reference.exact(parameter.value)),
+            )
+            for name, parameter in self.own.free.parameters.items()
+        ]
+        self._report(record.epoch, 0, [*weights, *first_slots])
 
     def _reset(self, record: StepRecord) -> None:
         """Let the half on its own forget what layers carry, if somebody has had Keras forget it."""

@@ -12,7 +12,7 @@ from compare.causes.optimizers import State
 from compare.noise import Noisy
 from compare.reference import Reference
 from compare.surroundings import Inputs, Surroundings
-from keras_models.recorder import StepRecord
+from keras_models.step_record import StepRecord
 from manual.heads import Head, of_each
 from manual.optimizers import Muon
 

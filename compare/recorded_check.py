@@ -27,7 +27,7 @@ from compare.noise import Noisy
 from compare.places import Places
 from compare.reference import Reference
 from compare.shared_results import SharingTape
-from keras_models.recorder import StepRecord
+from keras_models.step_record import StepRecord
 from manual.backpropagation import Pass
 from manual.network import Network
 from manual.recorded import NotRecordable

@@ -15,7 +15,7 @@ from compare.judge import BOUND
 from compare.noise import Noisy
 from compare.recorded_check import GRADIENT_OF_OWN_STEP, Quantity, RecordedCheck
 from compare.reference import Reference
-from keras_models.recorder import StepRecord
+from keras_models.step_record import StepRecord
 from manual.network import Network
 
 SAME = 1e-6

@@ -178,7 +178,7 @@ class OfDataset(Stream):
                     f"{name} has the shape {spec.shape}: every size but that of the batch must be "
                     "known, as by ensure_shape."
                 )
-        self.example = keras.tree.map_structure(_zeros, specs)
+        self.example = keras.tree.map_structure(zeros_like, specs)
 
 
 class OfDataLoader(Stream):
@@ -200,9 +200,9 @@ class OfDataLoader(Stream):
         self.example = _in_numpy(split(first, self.told))
 
 
-def _zeros(spec: tf.TensorSpec | None) -> np.ndarray | None:
-    """Return an array like a data set's: two samples of it."""
-    if spec is None:
+def zeros_like(spec: Any) -> np.ndarray | None:
+    """Return an array like a data set's: two samples of it; None where it has nothing."""
+    if not isinstance(spec, tf.TensorSpec):
         return None
     shape = (2, *spec.shape[1:]) if spec.shape.rank else ()
     return np.zeros(shape, spec.dtype.as_numpy_dtype)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -13,81 +12,8 @@ import tensorflow as tf
 
 from keras_models import naming
 from keras_models.optimizers import learning_rate, rule_of
+from keras_models.step_record import Batch, StepRecord, Tensors, as_numpy, as_rate, in_numpy
 
-
-@dataclass(frozen=True)
-class Tensors:
-    """What a step began with, still as TensorFlow had it: to hand it back costs nothing.
-
-    Attributes
-    ----------
-    state : tensor
-        All weights, then all slots, in one flat tensor.
-    batch : list of tensors
-        x, y, and sample weights if there are any.
-    """
-
-    state: Any
-    batch: list[Any]
-
-
-@dataclass(frozen=True)
-class StepRecord:
-    """What one batch of a running ``fit`` did.
-
-    Attributes
-    ----------
-    epoch, step : int
-        Counted from 1; the step counts on over the epochs.
-    x, y, sample_weight : arrays (or lists of them; None)
-        The batch, as ``fit`` shuffled and cut it.
-    before, after : dicts of name to array
-        All weights.
-    slots_before, slots_after : dicts of slot to name to array
-        The optimizer's memory.
-    iterations : int
-        Training steps before this one (with accumulated gradients, fewer updates than that).
-    learning_rate : float
-        Of this step, also where a schedule gives it; of several optimizers, an array.
-    seeds : list of array
-        The states of the model's random generators before the step. Inside a graph Keras moves
-        them on by a step that finds no data, too.
-    gradients : dict of name to array
-        As the optimizer received them: of the scaled loss, where it has a loss scale.
-    loss : array
-        Of this batch, before the update: one number, or all values if they aren't reduced.
-    rows : dict of name to (numbers, rows)
-        What the gradients of tables came as: the numbers that were looked up, and a row for each.
-    tensors : Tensors, optional
-        Weights, slots and batch once more. None where the weights have several dtypes.
-    """
-
-    epoch: int
-    step: int
-    x: Any
-    y: Any
-    sample_weight: Any
-    before: dict[str, np.ndarray]
-    after: dict[str, np.ndarray]
-    slots_before: dict[str, dict[str, np.ndarray]]
-    slots_after: dict[str, dict[str, np.ndarray]]
-    iterations: int
-    learning_rate: Any
-    seeds: list[np.ndarray]
-    gradients: dict[str, np.ndarray]
-    loss: np.ndarray
-    rows: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    tensors: Tensors | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def rate(self) -> float:
-        """The learning rate; of several optimizers, that of the first."""
-        one = self.learning_rate
-        return float(one[0]) if isinstance(one, np.ndarray) and one.ndim else one
-
-
-Batch = tuple[Any, Any, Any]
-"""x, y, and sample weights or None, nested as the model takes them."""
 _Key = tuple[str, str]
 """What an array is (a weight, a slot, a gradient …), and its name."""
 _Layout = dict[str, list[tuple[_Key, tuple[int, ...], int | None]]]
@@ -96,27 +22,12 @@ _State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, lis
 """Weights, optimizer slots, iterations, seeds."""
 
 
-def as_numpy(tensor: Any) -> np.ndarray:
-    """Return a tensor's numbers; those of a narrow precision in float32, which holds them all."""
-    array = np.asarray(tensor)
-    return array.astype(np.float32) if tensor.dtype in (tf.float16, tf.bfloat16) else array
-
-
-def _in_numpy(data: Any) -> Batch:
-    """Return a batch as arrays: x, y, and sample weights or None."""
-    batch: Batch = keras.utils.unpack_x_y_sample_weight(
-        tf.nest.map_structure(lambda one: one if one is None else as_numpy(one), data)
-    )
-    return batch
-
-
 class Recorder(keras.callbacks.Callback):
     """Takes what every batch did out of a running ``fit``, without changing its result.
 
     The traced training step returns, beside its logs, the batch, the gradients, the loss and what
     has become of the weights and the optimizer's slots. All numbers of one dtype come in one flat
-    tensor: to fetch each by itself would take longer than the step. Under ``jit_compile=True``,
-    where a batch can't be returned from inside, it is fetched first and then handed on.
+    tensor: to fetch each by itself would take longer than the step.
 
     Parameters
     ----------
@@ -126,6 +37,11 @@ class Recorder(keras.callbacks.Callback):
         Receives the batches of every validation, each as x, y and sample weights.
     graph : keras.Model, optional
         The Functional model of what a subclassed model does, by which its weights are named.
+    wanted : callable, optional
+        Says of a step, counted from 1, whether it is recorded; by default all are. The others are
+        taken as ``fit`` alone would take them.
+    shared : bool
+        Whether others may change weights between two batches, as callbacks can.
     """
 
     def __init__(
@@ -133,32 +49,29 @@ class Recorder(keras.callbacks.Callback):
         on_step: Callable[[StepRecord], None],
         on_validation: Callable[[list[Batch]], None] | None = None,
         graph: keras.Model | None = None,
+        *,
+        wanted: Callable[[int], bool] | None = None,
+        shared: bool = False,
     ) -> None:
         super().__init__()
         self.on_step, self.on_validation, self.graph = on_step, on_validation, graph
-        self._epoch = self._step = 0
+        self.wanted, self.shared = wanted, shared
+        self._epoch = self._step = self._step_of_epoch = 0
+        self._before: _State | None = None
         self._held_out: list[Any] | None = None
         self._ran_out = self._evaluated = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
-        self._hand_feed = bool(model.jit_compile) or model.run_eagerly
-        own_train_step = model.train_step
+        own_train_step, self._own_train_function = model.train_step, model.train_function
 
         def train_step(data: Any) -> Any:
             return self._recorded(own_train_step, data)
 
         model.train_step = train_step
         model.make_train_function(force=True)
-        own_train_function = model.train_function
-
-        def train_function(iterator: Any) -> Any:
-            self._look_again()
-            batch, returned = self._fed(own_train_function, iterator)
-            self._returned = batch, returned["packed"], returned["rows"]
-            return returned["logs"]
-
-        model.train_function = train_function
+        self._recording_function = self._returning_batch(train_step, model.train_function)
+        model.train_function = self._train
         if self.on_validation is not None:
             self._watch_validation()
         graph = self.graph or model
@@ -168,31 +81,136 @@ class Recorder(keras.callbacks.Callback):
         names = {id(variable): name for name, variable in self._weights.items()}
         self._names = [names[id(variable)] for variable in model.trainable_variables]
         self._carried = [name for name in self._weights if "/rnn_state/" in name]
-        self._read()
 
-    def _read(self) -> None:
-        """Read the state of everything as it is now."""
-        packed, layout = _packed(self._values())
-        self._before = self._state(_unpacked(packed, layout))
-        self._state_before = _state_of(packed)
+    def _train(self, iterator: Any) -> Any:
+        """Take as many steps as ``fit`` takes at a time: recorded, if one of them is wanted."""
+        together, left = self.model.steps_per_execution, self.params.get("steps")
+        if left is not None:
+            together = min(together, left - self._step_of_epoch)
+        steps = range(self._step + 1, self._step + 1 + together)
+        wanted = [self.wanted is None or self.wanted(step) for step in steps]
+        if not any(wanted):
+            logs = self._own_train_function(iterator)
+            self._before = None
+            self._step += together
+            self._step_of_epoch += together
+            return logs
+        if self.shared:
+            self._before = None
+        try:
+            return self._steps_recorded(iterator, wanted)
+        except (StopIteration, tf.errors.OutOfRangeError):
+            raise  # which Keras expects
+        except BaseException:  # nobody will tell of the end of this training
+            self.restore()
+            raise
 
-    def _look_again(self) -> None:
-        """Read what may have changed since the last step.
+    def _steps_recorded(self, iterator: Any, wanted: Sequence[bool]) -> Any:
+        """Take steps until the data ends; return the last one's logs."""
+        for number, is_wanted in enumerate(wanted):
+            try:
+                logs = self._step_recorded(iterator, is_wanted)
+            except (StopIteration, tf.errors.OutOfRangeError):
+                if not number:
+                    raise
+                break
+        return logs
 
-        A validation, or somebody's callback, moves what recurrent layers carry from batch to batch,
-        and a validation the random states of some.
+    def _step_recorded(self, iterator: Any, is_wanted: bool) -> Any:
+        """Take one step and record it; tell of it if it is wanted. Return Keras's logs."""
+        before, state_before = self._now()
+        together, self.model.steps_per_execution = self.model.steps_per_execution, 1
+        try:
+            data, returned = self._fed(self._recording_function, iterator)
+        finally:
+            self.model.steps_per_execution = together
+        self._step += 1
+        self._step_of_epoch += 1
+        packed = returned["packed"]
+        arrays = _unpacked(packed, self._layout)
+        self._before, self._state_before = self._state(arrays), _state_of(packed)
+        if is_wanted:
+            self.on_step(self._record(data, arrays, returned["rows"], before, state_before))
+        return returned["logs"]
+
+    def _now(self) -> tuple[_State, Any]:
+        """Return the state of everything, also in one flat tensor if it lies in one.
+
+        What the last step left is known. But a validation, or somebody's callback, moves what
+        recurrent layers carry from batch to batch, and a validation the random states of some.
         """
-        weights, slots, iterations, seeds = self._before
+        if self._before is None:
+            packed, layout = _packed(self._values())
+            return self._state(_unpacked(packed, layout)), _state_of(packed)
+        (weights, slots, iterations, seeds), state = self._before, self._state_before
         carried = {name: self._weights[name].numpy() for name in self._carried}
         if self._evaluated:
             seeds, self._evaluated = [seed.numpy() for seed in self._seeds], False
         if any(not np.array_equal(weights[name], one) for name, one in carried.items()):
-            weights, self._state_before = {**weights, **carried}, None
-        self._before = weights, slots, iterations, seeds
+            weights, state = {**weights, **carried}, None
+        return (weights, slots, iterations, seeds), state
+
+    def _record(
+        self,
+        data: Any,
+        arrays: Mapping[_Key, np.ndarray],
+        rows: Mapping[str, Any],
+        before: _State,
+        state_before: Any,
+    ) -> StepRecord:
+        """Return the record of the step that was just taken."""
+        weights_before, slots_before, iterations, seeds = before
+        weights_after, slots_after, _, _ = self._state(arrays)
+        x, y, sample_weight = in_numpy(data)
+        return StepRecord(
+            epoch=self._epoch,
+            step=self._step,
+            x=x,
+            y=y,
+            sample_weight=sample_weight,
+            before=weights_before,
+            after=weights_after,
+            slots_before=slots_before,
+            slots_after=slots_after,
+            iterations=iterations,
+            learning_rate=as_rate(arrays["learning rate", ""]),
+            seeds=seeds,
+            gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
+            loss=arrays["loss", "total"],
+            rows={name: tuple(part.numpy() for part in parts) for name, parts in rows.items()},
+            tensors=self._tensors(data, state_before),
+        )
+
+    def _tensors(self, data: Any, state_before: Any) -> Tensors | None:
+        """Return what the step began with as tensors, where they lie as a copy would have them."""
+        if state_before is None or self.graph is not None:
+            return None
+        parts = keras.utils.unpack_x_y_sample_weight(data)
+        return Tensors(state_before, [part for part in parts if part is not None])
+
+    def _returning_batch(self, step: Callable[[Any], Any], function: Callable[[Any], Any]) -> Any:
+        """Return what takes a step, given Keras's function of it, and returns the batch as well.
+
+        From inside what XLA compiles a batch can't be returned: there it is from around it, where
+        Keras too has the next batch come from.
+        """
+        if self.model.run_eagerly or not self.model.jit_compile:
+            return function
+        compiled = tf.function(step, reduce_retracing=True, jit_compile=True)
+
+        @tf.function(reduce_retracing=True)
+        def around(iterator: Any) -> Any:
+            batch = tf.nest.map_structure(
+                lambda one: None if isinstance(one, tf.experimental.Optional) else one,
+                iterator.get_next(),
+            )
+            return {**compiled(batch), "batch": batch}
+
+        return around
 
     def _fed(self, function: Callable[[Any], Any], iterator: Any) -> tuple[Any, dict[str, Any]]:
-        """Run a traced step on the next batch; return this beside what the step returned."""
-        if self._hand_feed:
+        """Run a step on the next batch; return this beside what the step returned."""
+        if self.model.run_eagerly:
             batch = next(iterator)
             return batch, function(iter([batch]))
         try:
@@ -208,12 +226,11 @@ class Recorder(keras.callbacks.Callback):
         own_test_step = model.test_step
 
         def test_step(data: Any) -> Any:
-            returned = {"logs": own_test_step(data)}
-            return returned if self._hand_feed else {**returned, "batch": data}
+            return self._with_batch({"logs": own_test_step(data)}, data)
 
         model.test_step = test_step
         model.make_test_function(force=True)
-        own_test_function = model.test_function
+        own_test_function = self._returning_batch(test_step, model.test_function)
 
         def test_function(iterator: Any) -> Any:
             batch, returned = self._fed(own_test_function, iterator)
@@ -230,7 +247,7 @@ class Recorder(keras.callbacks.Callback):
         batches, self._held_out = self._held_out or [], None
         self._evaluated = True
         if self.on_validation is not None:
-            self.on_validation([_in_numpy(batch) for batch in batches])
+            self.on_validation([in_numpy(batch) for batch in batches])
 
     def on_train_end(self, logs: Any = None) -> None:
         self.restore()
@@ -245,45 +262,9 @@ class Recorder(keras.callbacks.Callback):
             self.model.test_function = None
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        self._epoch = epoch + 1
+        self._epoch, self._step_of_epoch = epoch + 1, 0
         if self._ran_out:  # what doesn't depend on the batch that wasn't there has happened still
-            self._read()
-            self._ran_out = False
-
-    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        self._step += 1
-        data, packed, rows = self._returned
-        state, arrays = _state_of(packed), _unpacked(packed, self._layout)
-        after = self._state(arrays)
-        weights_before, slots_before, iterations, seeds = self._before
-        x, y, sample_weight = _in_numpy(data)
-        parts = [part for part in keras.utils.unpack_x_y_sample_weight(data) if part is not None]
-        record = StepRecord(
-            epoch=self._epoch,
-            step=self._step,
-            x=x,
-            y=y,
-            sample_weight=sample_weight,
-            before=weights_before,
-            after=after[0],
-            slots_before=slots_before,
-            slots_after=after[1],
-            iterations=iterations,
-            learning_rate=as_rate(arrays["learning rate", ""]),
-            seeds=seeds,
-            gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
-            loss=arrays["loss", "total"],
-            rows={name: tuple(part.numpy() for part in parts) for name, parts in rows.items()},
-            tensors=self._tensors(parts),
-        )
-        self._before, self._state_before = after, state
-        self.on_step(record)
-
-    def _tensors(self, parts: list[Any]) -> Tensors | None:
-        """Return what the step began with as tensors, where they lie as a copy would have them."""
-        if self._state_before is None or self.graph is not None:
-            return None
-        return Tensors(self._state_before, parts)
+            self._before, self._ran_out = None, False
 
     def _variables(self) -> dict[_Key, Any]:
         """Return all variables that a step may change."""
@@ -345,8 +326,12 @@ class Recorder(keras.callbacks.Callback):
             del optimizer.apply, model.compute_loss
         seen = {**self._values(), **seen, ("learning rate", ""): (rate, rate.shape)}
         packed, self._layout = _packed(seen)
-        returned = {"logs": logs, "packed": packed, "rows": rows}
-        return returned if self._hand_feed else {**returned, "batch": data}
+        return self._with_batch({"logs": logs, "packed": packed, "rows": rows}, data)
+
+    def _with_batch(self, returned: dict[str, Any], data: Any) -> dict[str, Any]:
+        """Have the batch returned too, where it can be from inside a step."""
+        inside = not (self.model.jit_compile or self.model.run_eagerly)
+        return {**returned, "batch": data} if inside else returned
 
 
 def _packed(seen: Mapping[_Key, tuple[Any, Any]]) -> tuple[dict[str, Any], _Layout]:
@@ -386,8 +371,3 @@ def _state_of(packed: Mapping[str, Any]) -> Any:
     """Return all weights and slots in one flat tensor; None if they don't lie in one."""
     flat = [tensor for group, tensor in packed.items() if group.startswith("state")]
     return flat[0] if len(flat) == 1 else None
-
-
-def as_rate(rate: np.ndarray) -> Any:
-    """Return a learning rate as a number, or several as an array."""
-    return rate if rate.ndim else float(rate)

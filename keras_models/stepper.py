@@ -21,7 +21,7 @@ from keras_models.copies import compile_config, copied
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
 from keras_models.optimizers import copy_into, rule_of, set_state
-from keras_models.recorder import Tensors
+from keras_models.step_record import Tensors
 
 Trace = dict[str, dict[str, np.ndarray]]
 """phase → name → array."""

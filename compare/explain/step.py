@@ -12,7 +12,8 @@ from compare.errors import BadInput
 from compare.halves import KerasHalf, ManualHalf, advance, built, precision
 from keras_models import naming
 from keras_models.callbacks import StopWhenClose
-from keras_models.recorder import Recorder, StepRecord
+from keras_models.recorder import Recorder
+from keras_models.step_record import StepRecord
 from keras_models.stepper import Stepper
 from manual.backpropagation import Pass
 from manual.network import Network

@@ -15,7 +15,7 @@ from compare.judge import judge
 from compare.noise import Noisy
 from compare.places import Places
 from compare.reference import Reference
-from keras_models.recorder import StepRecord
+from keras_models.step_record import StepRecord
 from manual.optimizers.base import OptimizerPerTensor
 from manual.regularizers import L1L2
 

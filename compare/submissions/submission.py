@@ -32,7 +32,7 @@ from compare.updates import rows_of
 from keras_models import naming
 from keras_models.optimizers import learning_rate as learning_rates
 from keras_models.optimizers import rule_of
-from keras_models.recorder import StepRecord, as_rate
+from keras_models.step_record import StepRecord, as_rate
 from keras_models.stepper import Stepper
 
 THE_SUBMISSION = "the submission"

@@ -77,7 +77,7 @@ def data(samples: int) -> tuple[np.ndarray, np.ndarray]:
         ("float64", "graph", "momentum", 22),
         ("float64", "eager", "adam", 22),
         ("float32", "eager", "momentum", 22),
-        ("float32", "xla", "adam", 16),
+        ("float32", "xla", "adam", 20),
     ],
 )
 def test_fit_ends_with_the_same_bits(
