@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -23,6 +23,8 @@ from keras_models.losses import with_all_options
 from keras_models.optimizers import copy_into, rule_of, set_state
 from keras_models.step_record import Tensors
 
+LARGE = 5000
+"""A graph of more operations takes TensorFlow longer to optimize than hundreds of its steps."""
 Trace = dict[str, dict[str, np.ndarray]]
 """phase → name → array."""
 
@@ -54,6 +56,7 @@ class Stepper:
         self._jit_compile, self._run_eagerly = model.jit_compile is True, model.run_eagerly
         self._floatx = keras.config.floatx()
         self._compiled: Callable[..., Any] | None = None
+        self._large = False
         self._constants: dict[Any, tuple[Any, Any]] = {}
         self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
         self.logits_known: list[bool] = []
@@ -116,7 +119,9 @@ class Stepper:
             self._constant(np.array(learning_rate, dtype)),
             self._constant(np.array(seeds, np.int64).reshape(-1, 2)),
         )
-        packed, shapes = (one.numpy() for one in self._compiled_for(state, batch)(*state, batch))
+        compiled = self._compiled_for(state, batch)
+        with _as_it_stands() if self._large else nullcontext():
+            packed, shapes = map(np.asarray, compiled(*state, batch))
         trace: Trace = {}
         start = sizes = 0
         for phase, name, rank in self._layout:
@@ -191,7 +196,9 @@ class Stepper:
                 jit_compile=self._jit_compile,
                 autograph=False,
             )
-            self._compiled = compiled.get_concrete_function()
+            self._compiled = concrete = compiled.get_concrete_function()
+            operations = concrete.graph.get_operations()
+            self._large = len(operations) > LARGE and not self._jit_compile
         return self._compiled
 
     # ------------------------------------------------------------------ inside the graph
@@ -309,3 +316,15 @@ class Stepper:
             return (step + 1,)
 
         tf.while_loop(lambda step: step < last, one_step, [first])
+
+
+@contextmanager
+def _as_it_stands() -> Iterator[None]:
+    """Let TensorFlow run graphs without optimizing them first."""
+    options = tf.config.optimizer
+    before = options.get_experimental_options().get("disable_meta_optimizer", False)
+    options.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({"disable_meta_optimizer": before})

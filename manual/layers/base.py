@@ -402,7 +402,9 @@ class Symbol:
 
     With ``is_logits`` it is what a last sigmoid or softmax of its layer is applied to. Of a call
     with several outputs the first is ``of_several``, and the only input of the others.
-    A ``mask`` is one that the call was given by hand.
+    A ``mask`` is one that the call was given by hand. Where an input that it depends on says how
+    many ``samples`` a batch has, it knows: asked for later, that would be looked for along every
+    path there is, and where branches meet again and again, they are 2ⁿ.
     """
 
     layer: Layer
@@ -415,18 +417,17 @@ class Symbol:
     output: int = 0
     masks: GivenMasks = NO_MASKS
     is_logits: bool = False
+    samples: int | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        found = [one.samples for one in self.inputs] or [getattr(self.layer, "samples", None)]
+        object.__setattr__(self, "samples", next((one for one in found if one), None))
 
     @property
     def sources(self) -> Iterator[Symbol]:
         """What it depends on: its inputs, and the masks that it is given."""
         yield from self.inputs
         yield from (one for one in self.masks.at.values() if one is not None)
-
-    @property
-    def samples(self) -> int | None:
-        """How many samples a batch has, where an input that it depends on says so."""
-        found = [one.samples for one in self.inputs] or [getattr(self.layer, "samples", None)]
-        return next((one for one in found if one), None)
 
 
 def several(

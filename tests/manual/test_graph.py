@@ -13,6 +13,7 @@ from manual.graph import in_causal_order, nodes_of
 from manual.layers import (
     Activation,
     Add,
+    BatchNormalization,
     Concatenate,
     Dense,
     Input,
@@ -59,6 +60,15 @@ def test_a_deep_graph_needs_no_deep_recursion() -> None:
     assert len(found) == 1501
     assert found[:3] == ["x", "again", "again@2"]
     assert found[-1] == "again@1500"
+
+
+def test_branches_that_meet_again_and_again_are_gone_along_once() -> None:
+    """Of 50 residual blocks there are 2⁵⁰ ways back to the input."""
+    x = first = InputLayer(batch_shape=(3, 2)).of_size((2,))
+    for _ in range(50):
+        x = Add()(x, BatchNormalization()(x))
+    assert x.samples == first.samples == 3
+    assert len(in_causal_order([x])) == 101
 
 
 def test_names_tell_calls_and_pre_activations_apart() -> None:
