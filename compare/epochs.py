@@ -20,7 +20,7 @@ from compare.judge import judge
 from compare.noise import Noisy, careful
 from compare.referee import BY_HAND, KERAS
 from compare.reference import Reference
-from compare.twins import TwinMetric
+from compare.twin_metrics import TwinMetric
 from keras_models.step_record import Batch, StepRecord
 from manual.backpropagation import Pass
 from manual.heads import as_target, of_each

@@ -24,7 +24,8 @@ from compare.recorded_steps import RecordedSteps
 from compare.reference import Reference
 from compare.report import EpochPair, Report
 from compare.trace import PHASES
-from compare.twins import loss_names, loss_weights, twin_metrics
+from compare.twin_metrics import loss_names, twin_metrics
+from compare.twins import loss_weights
 from keras_models.alone import Alone
 from keras_models.step_record import Batch, StepRecord
 from keras_models.stepper import Stepper

@@ -16,7 +16,7 @@ from manual.inbound_nodes import (
     masks_of,
 )
 from manual.layers import InputLayer, Layer, Symbol
-from manual.layers.base import GivenMasks
+from manual.layers.symbol import GivenMasks
 from manual.operations import Operation, narrow_precision, read_call
 from manual.registry import NoTwin, keras_name, twin
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from manual.arrays import Array
 from manual.layers import InputLayer, Layer, Symbol
-from manual.layers.base import NO_MASKS, GivenMasks
+from manual.layers.symbol import NO_MASKS, GivenMasks
 from manual.regularizers import Regularizer
 
 

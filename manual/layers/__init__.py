@@ -10,7 +10,7 @@ from manual.layers.adaptive_pooling import (
     AdaptiveMaxPooling3D,
 )
 from manual.layers.attention import AdditiveAttention, Attention
-from manual.layers.base import Layer, Parameter, Symbol
+from manual.layers.base import Layer
 from manual.layers.batch_normalization import BatchNormalization
 from manual.layers.bidirectional import Bidirectional
 from manual.layers.cell import Cell
@@ -45,6 +45,7 @@ from manual.layers.normalization import (
     RMSNormalization,
     UnitNormalization,
 )
+from manual.layers.parameter import Parameter
 from manual.layers.pieces import (
     AddedLoss,
     DrawnNumbers,
@@ -92,6 +93,7 @@ from manual.layers.spatial import (
 )
 from manual.layers.spectral_normalization import SpectralNormalization
 from manual.layers.stacked_cells import StackedRNNCells
+from manual.layers.symbol import Symbol
 from manual.layers.time_distributed import TimeDistributed
 from manual.layers.transposed_convolution import (
     Conv1DTranspose,

@@ -11,8 +11,9 @@ from manual import sums
 from manual.activations import softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
-from manual.layers.base import Layer, Shape, Symbol, several
+from manual.layers.base import Layer, Shape
 from manual.layers.einsum_dense import glorot
+from manual.layers.symbol import Symbol, several
 from manual.randomness import Draws
 from manual.registry import twin_of
 

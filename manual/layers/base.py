@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,108 +10,14 @@ import numpy as np
 from manual.activations import ActivationFunction, Linear
 from manual.arrays import Array
 from manual.constraints import Constraint
+from manual.layers.parameter import Parameter
+from manual.layers.symbol import NO_MASKS, GivenMasks, Symbol, several
 from manual.randomness import Draws
 from manual.registry import NoTwin, from_keras, twin, understood
 from manual.regularizers import Regularizer
 
 Shape = tuple[int, ...]
 """The shape of one sample: the batch axis is left out."""
-
-
-class Parameter:
-    """One weight of a layer.
-
-    ``value`` and ``gradient`` are views into the flat arrays of the network that the layer belongs
-    to; a layer adds to the gradient and never replaces either.
-
-    Attributes
-    ----------
-    is_state : bool
-        Whether the forward pass of a training step changes it (a moving average), and no gradient.
-    is_prepared : bool
-        Whether that changes it *before* the gradient does: a kernel that is normalized in place.
-    used : array, or None
-        What the last forward pass had in its place, if it is one of these: that is regularized.
-    rows : list of (numbers, rows) or None
-        Of a table: what its gradient is the sum of. An optimizer may look at each row by itself.
-        None stands for what came whole.
-    """
-
-    is_prepared = False
-    used: Array = None
-
-    def __init__(
-        self,
-        name: str,
-        initial: Array,
-        constraint: Constraint | None = None,
-        regularizer: Regularizer | None = None,
-        trainable: bool = True,
-        is_state: bool = False,
-    ) -> None:
-        self.name = name
-        self.shape: Shape = initial.shape
-        self.value: Array = initial
-        self.gradient: Array = np.zeros_like(initial)
-        self.constraint = constraint
-        self.regularizer = regularizer
-        self.trainable = trainable
-        self.is_state = is_state
-        self.rows: list[tuple[Array, Array] | None] = []
-
-    def add_rows(self, numbers: Array, rows: Array) -> None:
-        """Add rows to the gradient's rows of these numbers."""
-        np.add.at(self.gradient, numbers, rows)
-        self.rows.append((numbers, rows))
-
-    def add_whole(self, gradient: Array) -> None:
-        """Add to the gradient of a table what isn't a list of rows."""
-        self.gradient += gradient
-        self.rows.append(None)
-
-    def gathered(self) -> tuple[Array, Array] | None:
-        """Return the numbers and the rows of all calls; None if the gradient is no sum of rows.
-
-        It isn't where a regularizer, or another use of the table, adds to every row: there Keras
-        adds all up first.
-        """
-        found = [rows for rows in self.rows if rows is not None]
-        if not found or len(found) < len(self.rows) or self.regularizer is not None:
-            return None
-        numbers, rows = zip(*found, strict=True)
-        return np.concatenate(numbers), np.concatenate(rows)
-
-    @property
-    def size(self) -> int:
-        return int(np.prod(self.shape))
-
-
-@dataclass(frozen=True)
-class GivenMasks:
-    """Masks that a call is given, in place of those that its inputs bring along.
-
-    Attributes
-    ----------
-    at : mapping of int to object
-        Under the place of each input where its mask comes from: a `Symbol`, or in a graph the
-        position of a node, whose numbers other than 0 count; None takes a mask away.
-    go_on : bool
-        Whether the output's mask is made of them too.
-    """
-
-    at: Mapping[int, Any] = field(default_factory=dict)
-    go_on: bool = False
-
-    def told(self, arriving: Sequence[Any], value: Callable[[int], Array]) -> list[Any]:
-        """Return the masks that the layer is told, given those that arrive."""
-        told = list(arriving)
-        for place, position in self.at.items():
-            told += [None] * (place + 1 - len(told))
-            told[place] = None if position is None else value(position) != 0.0
-        return told
-
-
-NO_MASKS = GivenMasks()
 
 
 class Layer:
@@ -394,55 +299,3 @@ class Layer:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r})"
-
-
-@dataclass(frozen=True, eq=False)
-class Symbol:
-    """A value in the graph before any number is known: which layer made it, and from what.
-
-    With ``is_logits`` it is what a last sigmoid or softmax of its layer is applied to. Of a call
-    with several outputs the first is ``of_several``, and the only input of the others.
-    A ``mask`` is one that the call was given by hand. Where an input that it depends on says how
-    many ``samples`` a batch has, it knows: asked for later, that would be looked for along every
-    path there is, and where branches meet again and again, they are 2ⁿ.
-    """
-
-    layer: Layer
-    inputs: Sequence[Symbol]
-    shape: Shape
-    call: int = 0
-    is_activation_of_its_input: bool = False
-    options: Mapping[str, Any] = field(default_factory=dict)
-    of_several: int = 0
-    output: int = 0
-    masks: GivenMasks = NO_MASKS
-    is_logits: bool = False
-    samples: int | None = field(default=None, init=False)
-
-    def __post_init__(self) -> None:
-        found = [one.samples for one in self.inputs] or [getattr(self.layer, "samples", None)]
-        object.__setattr__(self, "samples", next((one for one in found if one), None))
-
-    @property
-    def sources(self) -> Iterator[Symbol]:
-        """What it depends on: its inputs, and the masks that it is given."""
-        yield from self.inputs
-        yield from (one for one in self.masks.at.values() if one is not None)
-
-
-def several(
-    layer: Layer,
-    inputs: Sequence[Symbol],
-    shapes: Sequence[Shape],
-    call: int,
-    options: Mapping[str, Any],
-    masks: GivenMasks = NO_MASKS,
-) -> list[Symbol]:
-    """Make the symbols of a call with several outputs."""
-    count = len(shapes)
-    first = Symbol(layer, inputs, shapes[0], call, False, options, count, masks=masks)
-    further = [
-        Symbol(layer, (first,), shape, call, of_several=count, output=which)
-        for which, shape in enumerate(shapes[1:], start=1)
-    ]
-    return [first, *further]

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
-from manual.layers.base import Layer, Parameter, Shape
+from manual.layers.base import Layer, Shape
+from manual.layers.parameter import Parameter
 from manual.layers.standardization import (
     Standardization,
     Statistics,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
-from manual.layers.base import Symbol
 from manual.layers.recurrence import OverTime, batch_size, first
+from manual.layers.symbol import Symbol
 from manual.layers.wrapper import Wrapper, adopted
 from manual.registry import NoTwin, keras_name, twin, twin_of
 

@@ -12,7 +12,8 @@ from manual import sums
 from manual.activations import ActivationFunction, Linear
 from manual.arrays import Array, lying_as
 from manual.constraints import Constraint
-from manual.layers.base import Layer, Shape, Symbol
+from manual.layers.base import Layer, Shape
+from manual.layers.symbol import Symbol
 from manual.registry import from_keras, twin_of
 from manual.regularizers import Regularizer
 

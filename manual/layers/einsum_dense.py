@@ -11,7 +11,8 @@ from manual import sums
 from manual.arrays import Array
 from manual.bias import as_added, misplaced_axis
 from manual.einsum import Product, axes_of, einsum
-from manual.layers.base import Layer, Parameter, Shape
+from manual.layers.base import Layer, Shape
+from manual.layers.parameter import Parameter
 from manual.registry import NoTwin, twin_of
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from manual.arrays import Array, in_single_precision
 from manual.constraints import Constraint
-from manual.layers.base import Layer, Shape, Symbol
+from manual.layers.base import Layer, Shape
+from manual.layers.symbol import Symbol
 from manual.registry import NoTwin, twin_of
 from manual.regularizers import Regularizer
 

@@ -13,8 +13,10 @@ from manual.activations import Sigmoid, softmax
 from manual.arrays import Array
 from manual.einsum import einsum, einsum_gradients
 from manual.layers.attention import ShowsWeights, enlarging, kept_of
-from manual.layers.base import NO_MASKS, GivenMasks, Parameter, Shape, Symbol, several
+from manual.layers.base import Shape
 from manual.layers.einsum_dense import Projection, glorot
+from manual.layers.parameter import Parameter
+from manual.layers.symbol import NO_MASKS, GivenMasks, Symbol, several
 from manual.registry import twin_of
 from manual.regularizers import Regularizer
 

@@ -12,10 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from manual.arrays import Array
-from manual.layers.base import Layer, Parameter, Shape, Symbol
+from manual.layers.base import Layer, Shape
 from manual.layers.cell import Cell, State
 from manual.layers.core import InputLayer
 from manual.layers.gatewise import Rows, in_time
+from manual.layers.parameter import Parameter
+from manual.layers.symbol import Symbol
 from manual.registry import NoTwin
 
 

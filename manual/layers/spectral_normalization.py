@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from manual.arrays import Array
-from manual.layers.base import Layer, Parameter, Shape
+from manual.layers.base import Layer, Shape
+from manual.layers.parameter import Parameter
 from manual.layers.wrapper import Wrapper
 from manual.registry import NoTwin, keras_name, twin, twin_of
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from manual import sums
 from manual.arrays import Array
-from manual.layers.base import Layer, Shape, Symbol
+from manual.layers.base import Layer, Shape
+from manual.layers.symbol import Symbol
 from manual.registry import NoTwin
 
 FUZZ = 1e-7

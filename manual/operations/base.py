@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from manual.arrays import Array
-from manual.layers.base import Layer, Shape, Symbol, several
+from manual.layers.base import Layer, Shape
+from manual.layers.symbol import Symbol, several
 from manual.operations.arguments import Arguments, Slot, slots_in
 from manual.registry import understood
 
