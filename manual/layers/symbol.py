@@ -45,8 +45,8 @@ class Symbol:
     """A value in the graph before any number is known: which layer made it, and from what.
 
     With ``is_logits`` it is what a last sigmoid or softmax of its layer is applied to. Of a call
-    with several outputs the first is ``of_several``, and the only input of the others.
-    Its ``masks`` are those that the call was given by hand. Where an input that it depends on says how
+    with several outputs the first is ``of_several``, and the only input of the others. Its
+    ``masks`` are those that the call was given by hand. Where an input that it depends on says how
     many ``samples`` a batch has, it knows: asked for later, that would be looked for along every
     path there is, and where branches meet again and again, they are 2ⁿ.
     """
