@@ -17,7 +17,7 @@ def test_the_code_of_a_page_runs(page: str, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(manual.registry, "_twins", dict(manual.registry._twins))
     text = (DOCS / page).read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names: dict[str, object] = {"__name__": "page"}
     for block in blocks:
         exec(compile(block, page, "exec"), names)
