@@ -73,6 +73,9 @@ class RecordedSteps:
     AT = 2
     """So many steps of one shape come before the one that is recorded: short trainings are over
     before recording would pay."""
+    LARGEST = 2**20
+    """So many weights are recorded. Of more, it's the numbers that take the time and not the calls,
+    and a recording would hold dozens of arrays as long as all of them."""
     EVERY = 100
     """Every so many steps a recording is held against the ordinary check again."""
 
@@ -114,6 +117,7 @@ class RecordedSteps:
     ) -> None:
         """Take in what the ordinary check said of a step: record it, or try the recording on it."""
         shape = self._shapes.setdefault(_shape_of(record), _Shape())
+        shape.given_up |= self.own.values.size > self.LARGEST
         if shape.given_up or not all(one.verdict.agrees and not one.verdict.kinks for one in found):
             return
         shape.agreed += 1

@@ -344,6 +344,18 @@ class _Distorting:
 _Recorder = compare.engine.Recorder
 
 
+def test_a_large_network_is_never_recorded(
+    small: Model, at_once: None, counted: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = small().count_params()
+    monkeypatch.setattr(RecordedSteps, "LARGEST", weights)
+    assert long(small()).ok
+    assert counted == [1, 2, 4, 8]
+    monkeypatch.setattr(RecordedSteps, "LARGEST", weights - 1)
+    assert long(small()).ok
+    assert counted[4:] == list(range(1, 9))
+
+
 def test_a_recording_is_asked_again_now_and_then(
     use_precision: Callable[[str], None],
     small: Model,
