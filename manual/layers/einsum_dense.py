@@ -122,8 +122,10 @@ class EinsumDense(Layer):
                 "input alone or moves the batch axis, which has no hand-derived twin."
             )
         sizes = dict(zip(of_x[1:], input_shape, strict=True))
-        named = self.equation.split("->")[1].replace("...", "")
-        named = named if len(named) < len(of_z) else named[1:]  # without the batch axis
+        written = self.equation.split("->")[1].strip()
+        named = written.replace("...", "")
+        if not written.startswith("...") or len(named) == len(of_z):  # the batch axis has a name
+            named = named[1:]
         for axis, size in zip(named, self.sizes, strict=False):  # Keras passes over any further
             if size is not None:
                 sizes.setdefault(axis, size)

@@ -17,7 +17,7 @@ from manual.layers.base import Shape
 from manual.layers.einsum_dense import Projection, glorot
 from manual.layers.parameter import Parameter
 from manual.layers.symbol import NO_MASKS, GivenMasks, Symbol, several
-from manual.registry import twin_of
+from manual.registry import NoTwin, twin_of
 from manual.regularizers import Regularizer
 
 LOWEST = -0.7 * 3.38953e38
@@ -231,6 +231,11 @@ class ProjectedAttention(ShowsWeights):
         for one in allowed[1:]:
             M = M & one
         before = M.ndim - 2 * len(self.along)
+        if before < 0:
+            raise NoTwin(
+                f"layer {self.name!r}: a mask of the steps, a causal one among them, has no "
+                "hand-derived twin where attention goes along several axes; nor has Keras."
+            )
         lacking = (1,) * (self.rank_of_scores - M.ndim)
         return M.reshape(*M.shape[:before], *lacking, *M.shape[before:])
 

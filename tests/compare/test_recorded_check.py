@@ -329,7 +329,7 @@ class _Distorting:
     def __init__(self, gradient: bool) -> None:
         self.gradient = gradient
 
-    def __call__(self, on_step: Callable[[Any], None], *others: Any) -> Any:
+    def __call__(self, on_step: Callable[[Any], None], *others: Any, **options: Any) -> Any:
         def told(record: Any) -> None:
             if record.step == 6:
                 what = "gradients" if self.gradient else "after"
@@ -338,7 +338,7 @@ class _Distorting:
                 record = replace(record, **{what: wrong})
             on_step(record)
 
-        return _Recorder(told, *others)
+        return _Recorder(told, *others, **options)
 
 
 _Recorder = compare.engine.Recorder

@@ -26,7 +26,11 @@ OWN = {
     if kind == "activation" and twin.__module__.startswith("manual.")
 }
 FUNCTIONS: dict[str, activations.ActivationFunction] = {
-    **{name: twin() for name, twin in OWN.items() if name not in ("threshold", "glu")},
+    **{
+        name: twin()
+        for name, twin in OWN.items()
+        if name not in ("threshold", "glu", "OfOperations")
+    },
     "threshold": activations.Threshold(0.25, 0.5),
     "approximate gelu": activations.GELU(True),
     "elu of 0.3": activations.ELU(0.3),

@@ -23,6 +23,7 @@ from compare.causes.base import fits, ranked
 from compare.judge import judge
 from compare.noise import Noisy
 from manual import layers
+from manual.bias import as_added
 from manual.layers import Input
 
 UNITS = {"float32": 2.0**-24, "float64": 2.0**-53}
@@ -168,9 +169,9 @@ def test_the_knobs_as_they_should_stand_give_the_right_numbers(name: str, where:
     x, dz = (correlation.in_place(layer, inputs[letter]) for letter in ("x", "dz"))
     if name.startswith("Conv"):
         right, _ = correlation.right_and_slips(layer, x, dz)
-        W, b = inputs["W"], inputs.get("b")
+        W = inputs["W"]
         found = {
-            "forward": right.forward(x, W) + (0.0 if b is None else b),
+            "forward": right.forward(x, W),
             "input": right.input_gradient(x, dz, W),
             "kernel": right.kernel_gradient(x, dz, W),
         }.get(where)
@@ -187,4 +188,8 @@ def test_the_knobs_as_they_should_stand_give_the_right_numbers(name: str, where:
         return
     if where in ("forward", "input"):
         found = correlation.given(layer, found)
+    if where == "forward" and "b" in inputs:
+        first = getattr(layer, "data_format", "") == "channels_first"
+        b = inputs["b"].reshape(-1, *(1,) * (found.ndim - 2) * first)
+        found = found + as_added(b, found.shape)
     assert judge(np.zeros(found.shape), found - place.right).agrees
