@@ -20,26 +20,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 PRECISIONS = ("float32", "float64")
-TRAINING = ("lock_step", "in_fit", "through_fit", "occurrences", "several_times")
-"""What the names of such tests hold outside of the judge's own."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run trainings in lock-step in one precision, in turn; in the other where all is asked for.
+    """Run what is there in both precisions in one of them, in turn; in the other with ``-m slow``.
 
-    Each takes seconds, most of them TensorFlow's. Which precision it is, the test's name decides.
+    Which one it is, the test's name decides.
     """
+    cases: dict[str, dict[str, pytest.Item]] = {}
     for item in items:
         params = getattr(item, "callspec", None)
         given = params.params if params is not None else {}
         precision = given.get("precision", given.get("dtype"))
-        where, name = item.path.parent.name, item.path.stem + item.name
-        trains = where == "compare" or any(one in name for one in TRAINING)
-        if trains and precision in PRECISIONS:
-            case = item.nodeid.replace(precision, "")
-            if crc32(case.encode()) % 2 != PRECISIONS.index(precision):
-                item.add_marker(pytest.mark.slow)
+        if precision in PRECISIONS and item.get_closest_marker("slow") is None:
+            cases.setdefault(item.nodeid.replace(precision, ""), {})[precision] = item
+    for case, both in cases.items():
+        if len(both) == len(PRECISIONS):
+            both[PRECISIONS[crc32(case.encode()) % 2]].add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(params=["float32", "float64"])
