@@ -130,7 +130,7 @@ class Follower:
         )
         self._keep_draws(tape)
         self._reset(record)
-        if record.step == 1:
+        if self.last is None:
             check_logits(self.reference.network, self.stepper.logits_known)
         with np.errstate(all="ignore"):
             own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
@@ -221,11 +221,11 @@ class Follower:
 
     def _start(self, record: StepRecord) -> None:
         """Compare the initial weights, and take over what the optimizer already remembers."""
-        first_slots = [] if record.iterations else self._first_slots(record)
-        self.own.start(record)
         if record.step > 1:
             self.own.join(record)
             return
+        first_slots = [] if record.iterations else self._first_slots(record)
+        self.own.start(record)
         here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
         weights = [
             Comparison(

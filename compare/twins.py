@@ -207,10 +207,10 @@ def policy_name(model: keras.Model) -> str:
 
 def schedules_without_twin(model: keras.Model) -> list[Any]:
     """Return the schedules of a user's own of which nobody has registered a twin."""
-    return [one for one in schedules_of_users(model) if not _has_twin(one)]
+    return [one for one in schedules_of_users(model) if not _is_known(one)]
 
 
-def _has_twin(schedule: Any) -> bool:
+def _is_known(schedule: Any) -> bool:
     try:
         from_keras("schedule", keras.optimizers.schedules.serialize(schedule))
     except (NoTwin, NotImplementedError):  # the latter of one that has no configuration

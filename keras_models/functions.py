@@ -23,28 +23,27 @@ OPERATIONS = ("keras.src.ops.", "keras.src.activations.")
 
 def lambdas(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
     """Yield each ``Lambda`` layer, also of models within, with its part of the configuration."""
-    entries = {_name(entry): entry for entry in config["layers"]}
-    for layer in model.layers:
-        entry = entries.get(layer.name)
-        if entry is None:
-            continue
-        if naming.is_graph(layer):
-            yield from lambdas(layer, entry["config"])
-        elif isinstance(layer, keras.layers.Lambda):
-            yield layer, entry["config"]
+    for part, entry in _parts(model, config):
+        if isinstance(part, keras.layers.Lambda):
+            yield part, entry["config"]
 
 
 def operations(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
     """Yield each operation of a model, also of models within, with its entry in a configuration."""
+    for part, entry in _parts(model, config):
+        if not isinstance(part, keras.Layer):
+            yield part, entry
+
+
+def _parts(model: keras.Model, config: Config) -> Iterator[tuple[Any, Config]]:
+    """Yield everything that a model is made of, and what models within are, with its entry."""
     entries = {_name(entry): entry for entry in config["layers"]}
-    for operation in getattr(model, "_functional", model).operations:
-        entry = entries.get(operation.name)
-        if entry is None:
-            continue
-        if naming.is_graph(operation):
-            yield from operations(operation, entry["config"])
-        elif not isinstance(operation, keras.Layer):
-            yield operation, entry
+    for part in getattr(model, "_functional", model).operations:
+        entry = entries.get(part.name)
+        if entry is not None:
+            yield part, entry
+            if naming.is_graph(part):
+                yield from _parts(part, entry["config"])
 
 
 def kind_of_numbers(operation: Any) -> str:
@@ -61,13 +60,7 @@ def masks_by_hand(model: keras.Model, config: Config) -> Iterator[tuple[Config, 
 
     Each is a call's entry in the configuration, with the names of these masks.
     """
-    entries = {_name(entry): entry for entry in config["layers"]}
-    for layer in getattr(model, "_functional", model).operations:
-        entry = entries.get(layer.name)
-        if entry is None:
-            continue
-        if naming.is_graph(layer):
-            yield from masks_by_hand(layer, entry["config"])
+    for layer, entry in _parts(model, config):
         if len(entry.get("inbound_nodes", ())) != len(layer._inbound_nodes):
             continue
         for written, node in zip(entry["inbound_nodes"], layer._inbound_nodes, strict=True):

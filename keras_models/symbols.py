@@ -145,13 +145,11 @@ class Symbols(ExitStack):
     # ------------------------------------------------------------------ random numbers
 
     def _draws(self, kind: str) -> Callable[..., Any]:
-        bounds = {"normal": (0.0, 1.0), "uniform": (0.0, 1.0)}[kind]
-
         def draw(
             own: Any,
             shape: Any,
-            first: Any = bounds[0],
-            second: Any = bounds[1],
+            first: Any = 0.0,
+            second: Any = 1.0,
             dtype: Any = None,
             seed: Any = None,
             **named: Any,
@@ -234,6 +232,5 @@ def _floatx() -> str:
 
 
 def _got_item(own: Any, tensor: Any, key: Any) -> Any:
-    return own(
-        tensor, (key,) if isinstance(key, slice) else key
-    )  # which Keras knows in a tuple only
+    """Take part of a tensor; a slice Keras knows in a tuple only."""
+    return own(tensor, (key,) if isinstance(key, slice) else key)

@@ -36,18 +36,10 @@ class Network(Graph):
 
     Attributes
     ----------
-    nodes : list of Node
-        Every step of the forward pass in causal order.
-    parameters : dict of str to Parameter
-        By name (``"hidden/kernel"``), in Keras's order.
-    owners : dict of str to Layer
-        By the same names, the layer that each belongs to.
-    values, gradients : arrays, shape (trainable weights,)
-        All trainable weights and all their gradients; every parameter is a view into them.
-    tensors : list of Tensor
-        Where in the flat arrays each trainable weight lies.
     slots : dict of str to array
         The optimizer's memory: flat arrays, most of them of the same length.
+
+    And those of its graph and its weights: ``nodes``, ``parameters``, ``values``, ``gradients``.
 
     Examples
     --------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from zlib import crc32
 
 import pytest
@@ -40,12 +41,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             both[PRECISIONS[crc32(case.encode()) % 2]].add_marker(pytest.mark.slow)
 
 
-@pytest.fixture(params=["float32", "float64"])
-def precision(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Run the test in each working precision: Keras's floatx and its global dtype policy."""
+@contextmanager
+def computing_in(dtype: str) -> Iterator[None]:
+    """Set Keras's floatx and its global dtype policy; what was set before comes back afterwards."""
     floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(request.param)
-    keras.config.set_dtype_policy(request.param)
-    yield str(request.param)
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
+    yield
     keras.config.set_floatx(floatx)
     keras.config.set_dtype_policy(policy)
+
+
+@pytest.fixture(params=PRECISIONS)
+def precision(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Run the test in each working precision."""
+    with computing_in(request.param):
+        yield str(request.param)
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    """Let Keras compute in float64, layers included."""
+    with computing_in("float64"):
+        yield

@@ -98,7 +98,7 @@ def test_rows_that_are_masked_altogether_come_out_in_three_ways() -> None:
     A = np.exp(scores - scores.max(axis=1, keepdims=True))
     A /= A.sum(axis=1, keepdims=True)
     found = np.asarray(layers.Attention()([q, q], mask=[None, tf.constant(nothing)]))[0]
-    np.testing.assert_allclose(found, A @ q[0], atol=1e9 * EXACT)  # of scores less 10⁹
+    np.testing.assert_allclose(found, A @ q[0], rtol=0, atol=1e9 * EXACT)  # of scores less 10⁹
     attend = layers.MultiHeadAttention(1, 2, use_bias=False)
     found = np.asarray(attend(q, q, attention_mask=np.zeros((1, 2, 2), bool)))[0]
     *_, of_value, of_output = (weight.numpy() for weight in attend.weights)
@@ -118,5 +118,5 @@ def test_a_multi_head_attention_rounds_the_root_of_its_width() -> None:
         return A @ V @ attend.weights[3].numpy()[0]
 
     as_float32 = float(np.float32(1 / np.sqrt(3.0)))
-    np.testing.assert_allclose(found, by_hand(as_float32), atol=EXACT)
+    np.testing.assert_allclose(found, by_hand(as_float32), rtol=0, atol=EXACT)
     assert np.abs(found - by_hand(1 / np.sqrt(3.0))).max() > 1e-12

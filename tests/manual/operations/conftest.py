@@ -197,7 +197,7 @@ def twin_of_expression() -> Callable[..., Network]:
 
 
 @pytest.fixture
-def gradient_at(use_float64: None) -> Callable[..., list[np.ndarray]]:
+def gradient_at(float64: None) -> Callable[..., list[np.ndarray]]:
     """Return a function that gives the gradients of an expression's sum, the same by both halves.
 
     For points at which a derivative is a matter of choice: they have to choose alike.
@@ -212,13 +212,3 @@ def gradient_at(use_float64: None) -> Callable[..., list[np.ndarray]]:
         return by_hand
 
     return gradients
-
-
-@pytest.fixture
-def use_float64() -> Iterator[None]:
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(floatx)
-    keras.config.set_dtype_policy(policy)
