@@ -162,9 +162,9 @@ class Lockstep(keras.callbacks.Callback):
     def on_train_end(self, logs: Any = None) -> None:
         self._say_line()
         self._restore()
-        if self.report.notes and self.on_difference != "record":
-            for note in self.report.notes:
-                self._say(f"lockstep  {note}")
+        if self.on_difference != "record":
+            for remark in self.report.remarks:
+                self._say(f"lockstep  {remark}")
 
     # ------------------------------------------------------------------ what is said
 

@@ -50,7 +50,7 @@ def print_report(console: Console, report: Report) -> None:
         say(console, f"{verdict}; {drift}" if drift else verdict)
     elif drift:
         say(console, drift)
-    for note in [*report.notes, *report.kinks]:
+    for note in report.remarks:
         say(console, note)
     if report.first is not None:
         print_finding(console, report.first)

@@ -146,7 +146,10 @@ class Noisy(NDArrayOperatorsMixin):
             rounded = np.where(places == np.rint(places), 0.0, np.square(self.value) / 3)
             rounded += np.where(np.abs(self.value) < lost / unit, (lost / unit) ** 2, 0.0)
             variance = added(variance, rounded) if rounded.any() else variance
-        return Noisy(self.value, None if variance is None else np.sqrt(variance), unit=unit)
+        value = self.value
+        if unit > self.unit and CAREFUL.get():
+            value, variance = within_range(value, variance, unit)
+        return Noisy(value, None if variance is None else np.sqrt(variance), unit=unit)
 
     def reshape(self, *shape: Any) -> Any:
         return self._structural(lambda array: array.reshape(*shape))
@@ -198,6 +201,23 @@ class Noisy(NDArrayOperatorsMixin):
         )
         return result.in_unit(self.unit)
 
+    def at_least_single(
+        self, method: Callable[..., Any], layer: Any, *arguments: Any, **told: Any
+    ) -> Any:
+        """Return what a layer's method gives that computes in float32 if this is narrower."""
+        if self.unit <= SINGLE:
+            return method(layer, self, *arguments, **told)
+        narrow = [one for one in layer.parameters if getattr(one.value, "unit", 0.0) > SINGLE]
+        for one in narrow:
+            one.value, one.gradient = one.value.in_unit(SINGLE), one.gradient.in_unit(SINGLE)
+        given = method(layer, self.in_unit(SINGLE), *arguments, **told)
+        for one in narrow:
+            one.value, one.gradient = one.value.in_unit(self.unit), one.gradient.in_unit(self.unit)
+        if isinstance(given, tuple):
+            y, saved = given
+            return y.in_unit(self.unit), saved
+        return given.in_unit(self.unit)
+
     def max(self, axis: Any = None, keepdims: bool = False) -> Noisy:
         largest = self.value.max(axis=axis, keepdims=True)
         value = largest if keepdims else self.value.max(axis=axis)
@@ -216,9 +236,8 @@ class Noisy(NDArrayOperatorsMixin):
             return self._like(largest, None)
         two = np.sort(self.value, axis=axis).take([-2, -1], axis=axis)
         gap = np.diff(two, axis=axis).squeeze(axis)
-        doubtful = gap <= SMALLEST[self.unit] + CLOSE * self.unit * np.sqrt(
-            2 * self.variance.max(axis=axis)
-        )
+        noise = CLOSE * self.unit * np.sqrt(2 * self.variance.max(axis=axis))
+        doubtful = ~(gap > SMALLEST[self.unit] + noise)  # where the noise is NaN, too
         any_class = np.square(self.shape[axis] / self.unit)
         return self._like(largest, np.where(doubtful, any_class, 0.0))
 

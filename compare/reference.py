@@ -13,7 +13,7 @@ import numpy as np
 
 from compare.derivations import Derivation, location_of
 from compare.gathered import Gathered
-from compare.noise import Noisy
+from compare.noise import SINGLE, Noisy
 from compare.reference_update import Named, ReferenceUpdate
 from compare.working_precision import UNIT_ROUNDOFF
 from manual.backpropagation import Pass
@@ -142,7 +142,8 @@ class Reference:
             self.network.slots["dynamic_scale"] = np.reshape(scale["all weights"], 1)
         for name, parameter in self.network.parameters.items():
             value = self.exact(weights[name])
-            parameter.value = value.in_unit(self.unit_of(self.network.owners[name]))
+            unit = self.unit_of(self.network.owners[name])
+            parameter.value = value.in_unit(unit if parameter.autocast else min(unit, SINGLE))
 
     def plain(self, weights: Named) -> Network:
         """Return a network in plain float64 numbers with the given weights."""
@@ -248,7 +249,7 @@ class Reference:
         for index, layer in self.network.stateful:
             layer.update_state(saved[index])
         after = {
-            name: parameter.value
+            name: self.handed(None, parameter.value)
             for name, parameter in self.network.parameters.items()
             if parameter in before
         }

@@ -18,7 +18,13 @@ from compare.judge import Verdict
 
 KEPT_FINDINGS = 20
 WIDTH = 80
-FROM_THE_DATA = "  computed by hand from this step's batch and weights alone"
+_OF_A_STEP = "  computed by hand from this step's batch and weights alone"
+FROM_THE_DATA = {
+    "loss": _OF_A_STEP,
+    "weight gradient": _OF_A_STEP,
+    "metric": "  computed by hand from the epoch's batches and weights alone",
+}
+"""What is said of a quantity of ``fit`` that no single map gives."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +89,12 @@ class Finding:
         who, whose = f"{self.source} has", "by hand it is"
         if submitted or self.source == OWN:
             who, whose = "submitted:" if submitted else who, "it should be"
-        whole_step = self.source == "model.fit" and self.phase in ("loss", "weight gradient")
         local = f"  its inputs are Keras's own, so the difference arises in {by.layer!r}"
         if self.inputs is not None and self.inputs <= verdict.bound:
             agree = f"  its inputs agree ({_short(self.inputs)} × noise)"
             local = f"{agree}, so the fault is in {by.layer!r}"
+        if self.source == "model.fit":
+            local = FROM_THE_DATA.get(self.phase, local)
         if self.source == OWN:
             local = "  every map agrees by itself: the fault is in how the step is put together"
         lines = [
@@ -95,7 +102,7 @@ class Finding:
             f"  {who} {verdict.actual:.10g}, {whose} {verdict.expected:.10g}",
             f"  {where}bound {verdict.bound:g} × noise, one noise is {verdict.noise:.1e} here",
             f"  a relative tolerance of {_short(verdict.tolerance)} would have passed",
-            *([] if submitted else [FROM_THE_DATA if whole_step else local]),
+            *([] if submitted else [local]),
             *(f"  {line}" for line in (self.diagnosis.lines() if self.diagnosis else ())),
             f"  formula: {by.formula}",
             f"  derived in {by.location}",
@@ -123,6 +130,8 @@ class Largest:
         How often.
     kinks : int
         Elements, over all steps, at which the two sides chose different derivatives of a kink.
+    undecided : int
+        How often its rounding noise had no bound, so that nothing could be said.
     """
 
     distance: float = 0.0
@@ -130,6 +139,7 @@ class Largest:
     compared: int = 0
     disagreed: int = 0
     kinks: int = 0
+    undecided: int = 0
 
 
 @dataclass(frozen=True)
@@ -211,6 +221,23 @@ class Report:
         ]
 
     @property
+    def undecided(self) -> list[str]:
+        """A sentence about what can't be judged, if there is any."""
+        found = {key: one.undecided for key, one in self.quantities.items() if one.undecided}
+        if not found:
+            return []
+        phase, name, source = next(iter(found))
+        return [
+            f"{sum(found.values()):,} of them could not be judged: rounding alone may change them "
+            f"without a bound; the first is {phase} · {name} ({source})"
+        ]
+
+    @property
+    def remarks(self) -> list[str]:
+        """What the reader should know of this comparison, a sentence each."""
+        return [*self.notes, *self.kinks, *self.undecided]
+
+    @property
     def status(self) -> str:
         """How the comparison stands, in a few words."""
         differ = f", {self.disagreements:,} differ" if self.disagreements else ""
@@ -231,6 +258,7 @@ class Report:
         verdict = comparison.verdict
         largest.compared += 1
         largest.kinks += verdict.kinks
+        largest.undecided += not math.isfinite(verdict.noise)
         if verdict.distance >= largest.distance:
             largest.distance, largest.step = verdict.distance, step
         if verdict.agrees:
@@ -289,6 +317,7 @@ class Report:
             ],
             "unverified": self.unverified,
             "kinks": self.kinks,
+            "undecided": self.undecided,
             "notes": self.notes,
         }
 

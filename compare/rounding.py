@@ -173,12 +173,15 @@ def _exact(function: np.ufunc) -> Rule:
 
 
 def close_together(u: float, a: Any, va: Any, b: Any, vb: Any) -> Any:
-    """Say where two numbers lie within their noise of each other; None if both are exact."""
+    """Say where two numbers lie within their noise of each other; None if both are exact.
+
+    Of noise without a bound nothing is outside.
+    """
     both = added(va, vb)
     if both is None:
         return None
     apart = np.subtract(a, b, dtype=np.float64)
-    return (both > 0) & (np.square(apart) <= np.square(CLOSE * u) * both)
+    return (both != 0) & ~(np.square(apart) > np.square(CLOSE * u) * both)
 
 
 def _choice(function: np.ufunc) -> Rule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -14,6 +14,8 @@ Array: TypeAlias = Any
 The judge runs these very layers on arrays that carry their own rounding noise; that is why no
 layer asks for ``np.ndarray`` by type or calls ``np.asarray`` on what it is given.
 """
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 def order_in_memory(array: Array) -> list[int]:
@@ -72,6 +74,22 @@ def in_single_precision(function: Callable[..., Array]) -> Callable[..., Array]:
         return function(*rounded).astype(arguments[0].dtype)
 
     return asked
+
+
+def at_least_single(method: Method) -> Method:
+    """Mark a layer's ``forward`` or ``backward`` that Keras upcasts: to float32 if it is narrower.
+
+    The arrays here are as wide already. One that carries rounding noise knows what its precision
+    costs: its method ``at_least_single`` gets the method, the layer and the arguments.
+    """
+
+    @wraps(method)
+    def asked(layer: Any, given: Array, *arguments: Any, **told: Any) -> Any:
+        if hasattr(given, "at_least_single"):
+            return given.at_least_single(method, layer, *arguments, **told)
+        return method(layer, given, *arguments, **told)
+
+    return cast(Method, asked)
 
 
 @in_any_way

@@ -50,7 +50,7 @@ class Checked:
             print_finding(console, report.first)
             wrong = ", ".join(finding.name for finding in report.findings)
             say(console, f"wrong: {wrong}, of {report.compared} arrays")
-        for note in [*report.notes, *report.kinks]:
+        for note in report.remarks:
             say(console, note)
 
 

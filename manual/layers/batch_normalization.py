@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array
+from manual.arrays import Array, at_least_single
 from manual.layers.base import Layer, Shape
 from manual.layers.parameter import Parameter
 from manual.layers.standardization import (
@@ -91,6 +91,7 @@ class BatchNormalization(Standardization):
         self.moving_mean = self.add_weight("moving_mean", np.zeros(size), is_state=True)
         self.moving_variance = self.add_weight("moving_variance", np.ones(size), is_state=True)
 
+    @at_least_single
     def forward(
         self, x: Array, *, training: bool = False, mask: Array | None = None
     ) -> tuple[Array, Any]:
@@ -107,6 +108,7 @@ class BatchNormalization(Standardization):
             return statistics_of_squares(x, self.axes)
         return statistics(x, self.axes, None if mask is None else mask[..., None])
 
+    @at_least_single
     def backward(self, dy: Array, saved: Any) -> Array:
         return self.standardize_backward(dy, saved)
 
@@ -173,6 +175,7 @@ class BatchRenormalization(BatchNormalization):
         r = r if rmax is None else np.minimum(r, rmax)
         return r, (d if dmax is None else np.minimum(np.maximum(d, -dmax), dmax))
 
+    @at_least_single
     def forward(
         self, x: Array, *, training: bool = False, mask: Array | None = None
     ) -> tuple[Array, Any]:
@@ -190,6 +193,7 @@ class BatchRenormalization(BatchNormalization):
         s = inverse * scale
         return x * s + (shift - of.mean * s), (x, inverse, s, (r, d, scale), of)
 
+    @at_least_single
     def backward(self, dy: Array, saved: Any) -> Array:
         if len(saved) == 4:  # not in training
             return super().backward(dy, saved)

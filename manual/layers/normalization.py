@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from manual.arrays import Array
+from manual.arrays import Array, at_least_single
 from manual.layers.base import Layer, Shape
 from manual.layers.standardization import Standardization, along, statistics, total
 from manual.registry import NoTwin, twin_of
@@ -53,6 +53,7 @@ class LayerNormalization(Standardization):
         spread = tuple(size if axis in self.axes else 1 for axis, size in enumerate(sizes))
         self.add_gamma_and_beta(shape, spread)
 
+    @at_least_single
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         of = statistics(x, self.axes)
         if not self.rms_scaling:
@@ -60,6 +61,7 @@ class LayerNormalization(Standardization):
         r = 1.0 / np.sqrt(of.variance + self.epsilon)
         return x * r * self.gamma.value.reshape(self.spread), (x, r, of)
 
+    @at_least_single
     def backward(self, dy: Array, saved: Any) -> Array:
         if not self.rms_scaling:
             return self.standardize_backward(dy, saved)
@@ -112,11 +114,13 @@ class GroupNormalization(Standardization):
         spread[channel : channel + 2] = groups, size // groups
         self.add_gamma_and_beta((size,), tuple(spread))
 
+    @at_least_single
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         x_grouped = x.reshape(len(x), *self.grouped)
         y, saved = self.standardize(x_grouped, statistics(x_grouped, self.axes))
         return y.reshape(x.shape), saved
 
+    @at_least_single
     def backward(self, dy: Array, saved: Any) -> Array:
         dx = self.standardize_backward(dy.reshape(len(dy), *self.grouped), saved)
         return dx.reshape(dy.shape)
@@ -167,10 +171,12 @@ class RMSNormalization(Layer):
     def compute_mask(self, x: Array, mask: Any) -> None:
         return None
 
+    @at_least_single
     def forward(self, x: Array, *, training: bool = False) -> tuple[Array, Any]:
         r = 1.0 / np.sqrt(np.square(x).mean(axis=self.axes, keepdims=True) + self.epsilon)
         return x * r * self.scale.value.reshape(self.spread), (x, r)
 
+    @at_least_single
     def backward(self, dy: Array, saved: Any) -> Array:
         x, r = saved
         gamma = self.scale.value.reshape(self.spread)

@@ -21,6 +21,9 @@ class Parameter:
         Whether the forward pass of a training step changes it (a moving average), and no gradient.
     is_prepared : bool
         Whether that changes it *before* the gradient does: a kernel that is normalized in place.
+    autocast : bool
+        Whether its layer takes it in its own precision, where that is narrower, as Keras does with
+        most weights.
     used : array, or None
         What the last forward pass had in its place, if it is one of these: that is regularized.
     rows : list of (numbers, rows) or None
@@ -29,6 +32,7 @@ class Parameter:
     """
 
     is_prepared = False
+    autocast = True
     used: Array = None
 
     def __init__(

@@ -11,6 +11,7 @@ import numpy as np
 from manual import sums
 from manual.arrays import Array
 from manual.layers.base import Layer, Shape
+from manual.layers.parameter import Parameter
 from manual.layers.symbol import Symbol
 from manual.registry import NoTwin
 
@@ -99,9 +100,9 @@ def along(
 class Standardization(Layer):
     """What batch, layer and group normalization share: y = γ (x − μ) / √(σ² + ε) + β.
 
-    It is computed as Keras does, y = x s + (β − μ s) with s = γ / √(σ² + ε), and so are the
-    derivatives: where μ is far larger than σ, that is what they lose digits to. Both are then
-    the chain rule, line by line (Ioffe & Szegedy 2015, section 3).
+    It is computed as Keras does, y = x s + (β − μ s) with s = γ / √(σ² + ε), in float32 where the
+    policy is narrower, and so are the derivatives: where μ is far larger than σ, that is what they
+    lose digits to. Both are then the chain rule, line by line (Ioffe & Szegedy 2015, section 3).
     """
 
     derivation = {
@@ -148,6 +149,11 @@ class Standardization(Layer):
             self.gamma = self.add_weight("gamma", np.ones(shape), *self.of_gamma)
         if self.center:
             self.beta = self.add_weight("beta", np.zeros(shape), *self.of_beta)
+
+    def add_weight(self, *described: Any, **options: Any) -> Parameter:
+        weight = super().add_weight(*described, **options)
+        weight.autocast = False
+        return weight
 
     def standardize(self, x: Array, of: Statistics) -> tuple[Array, Any]:
         """Return y, and what `standardize_backward` needs."""

@@ -153,3 +153,64 @@ def test_indices_keep_all_their_digits() -> None:
         compare.lockstep(model, x, y, batch_size=8).raise_if_different()
     finally:
         keras.config.set_dtype_policy(before)
+
+
+NORMALIZATIONS = {
+    "batch": lambda: layers.BatchNormalization(name="norm"),
+    "renorm": lambda: layers.BatchNormalization(renorm=True, name="norm"),
+    "layer": lambda: layers.LayerNormalization(name="norm"),
+    "group": lambda: layers.GroupNormalization(2, name="norm"),
+    "root mean square": lambda: layers.RMSNormalization(name="norm"),
+}
+
+
+@pytest.fixture
+def half() -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_float16")
+    yield
+    keras.config.set_dtype_policy(before)
+
+
+def normalized(kind: str, scale: float) -> tuple[keras.Model, Any, Any]:
+    """Return a small network whose gradients leave float16's range within the normalization."""
+    keras.utils.set_random_seed(0)
+    parts = [
+        keras.Input((4, 6)),
+        layers.Conv1D(4, 2),
+        NORMALIZATIONS[kind](),
+        layers.Flatten(),
+        layers.Dense(3),
+        layers.Activation("softmax", dtype="float32"),
+    ]
+    model = keras.Sequential(parts)
+    model.compile("adam", "sparse_categorical_crossentropy")
+    generator = np.random.default_rng(0)
+    return model, scale * generator.normal(size=(16, 4, 6)), generator.integers(0, 3, 16)
+
+
+@pytest.mark.parametrize("kind", NORMALIZATIONS)
+def test_what_keras_upcasts_does_not_overflow_within(half: None, kind: str) -> None:
+    for scale in (0.01, 1.0):
+        model, x, y = normalized(kind, scale)
+        compare.lockstep(model, x, y, batch_size=4).raise_if_different()
+
+
+@pytest.mark.parametrize("kind", ["batch", "renorm", "layer", "group"])
+def test_what_keras_upcasts_has_the_noise_of_float32(
+    half: None, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gradient that is off by 2⁻¹⁴ of itself, a fraction of a unit of float16, is found."""
+    model, x, y = normalized(kind, 1.0)
+    norm = type(next(one for one in twin_network(model).layers if one.name == "norm"))
+    own = norm.backward
+
+    def slightly_off(self: Any, dy: Any, saved: Any) -> Any:
+        dx = own(self, dy, saved)
+        self.parameters[0].gradient *= 1.0 + 2.0**-14
+        return dx
+
+    monkeypatch.setattr(norm, "backward", slightly_off)
+    first = compare.lockstep(model, x, y, batch_size=4).first
+    assert first is not None
+    assert (first.phase, first.name) == ("weight gradient", "norm/gamma")

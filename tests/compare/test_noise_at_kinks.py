@@ -72,6 +72,14 @@ def test_the_largest_of_close_numbers_is_in_doubt() -> None:
     np.testing.assert_array_equal(largest.noise > 0, [True, False])
 
 
+def test_of_noise_without_a_bound_nothing_is_outside() -> None:
+    for noise in (np.inf, np.nan):
+        p = Noisy(np.array([[1.0, 2.0]]), np.array([[noise, noise]]), unit=UNIT["float64"])
+        assert p.argmax(axis=-1).noise[0] > 0
+        assert ((p > 1.5).noise * UNIT["float64"] == 1.0).all()
+        assert not np.isfinite(np.maximum(p, 1.5).noise).any()
+
+
 def test_a_maximum_has_the_noise_of_what_may_be_the_largest() -> None:
     """A masked score, -1e9 say, has noise in proportion, and can't be the largest."""
     p = Noisy([[1.0, 1.0 + 1e-9, -1e9]], [[2.0, 3.0, 1e9]], unit=UNIT["float32"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -54,6 +55,19 @@ def test_agreement() -> None:
     key = ("weight gradient", "hidden/kernel", "model.fit")
     assert report.largest == (key, report.quantities[key])
     assert (report.quantities[key].distance, report.quantities[key].step) == (2.0, 2)
+
+
+def test_what_could_not_be_judged_is_told() -> None:
+    report = Report("chaotic", "float64")
+    report.add(1, 1, comparison(AGREES))
+    assert report.remarks == []
+    for name in ("a/kernel", "b/kernel", "b/kernel"):
+        report.add(1, 1, comparison(replace(AGREES, distance=0.0, noise=math.inf), name))
+    assert report.ok
+    assert report.remarks == [
+        "3 of them could not be judged: rounding alone may change them without a bound; "
+        "the first is weight gradient · a/kernel (model.fit)"
+    ]
 
 
 def test_the_largest_is_that_of_all_quantities() -> None:
