@@ -84,7 +84,8 @@ def _divide(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
     y = np.divide(a, b)
     passed = None if va is None else va / np.square(b)
     variance = added(_rounded(y), passed, None if vb is None else _passed(vb, y / b))
-    if vb is not None and u > UNIT_ROUNDOFF["float32"] and CAREFUL.get():
+    if vb is not None and u > UNIT_ROUNDOFF["float64"] and CAREFUL.get():
+        # Of a divisor that may be 0 in the working precision the quotient has no bound.
         variance = np.where(np.square(b) <= np.square(CLOSE * u) * vb, np.inf, variance)
     return y, variance
 

@@ -40,6 +40,11 @@ def _cells_of(config: Config, owner: str, trainable: bool, path: str) -> Iterato
         raise NoTwin(f"layer {owner!r}: {kind} has no twin as a cell.")
     cell = made.from_config({**own, "trainable": trainable})
     assert isinstance(cell, Cell)
+    if cell.activity_regularizer is not None:
+        raise NoTwin(
+            f"layer {owner!r}: Keras charges for what its cell gives at every step, and only if "
+            "its loop over time is unrolled. Give the activity_regularizer to the layer around it."
+        )
     yield path, cell
 
 

@@ -120,3 +120,12 @@ def test_tiny_and_huge_numbers_keep_their_noise_in_float64() -> None:
         np.testing.assert_array_equal(product.noise, of_ones.noise * size**2)
         total = noisy([size, 3 * size], unit).sum()
         np.testing.assert_array_equal(total.noise, noisy([1.0, 3.0], unit).sum().noise * size)
+
+
+def test_a_quotient_by_what_may_be_zero_has_no_bound() -> None:
+    """As in a centered RMSprop with rho=0: v − ḡ² is nothing but rounding."""
+    x = noisy([0.1, 3.0])
+    nothing = x * x - np.square(x * np.array([1.0, 0.5]))
+    with careful():
+        noise = (1.0 / nothing).noise
+    assert np.isinf(noise[0]) and np.isfinite(noise[1])

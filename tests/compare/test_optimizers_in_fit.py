@@ -79,6 +79,12 @@ SCALED: dict[str, tuple[Make, dict[str, Any]]] = {
 }
 
 
+def test_a_centered_rule_that_remembers_nothing() -> None:
+    """What RMSprop divides by is v − ḡ² = 0 then, but for rounding: any update may come of it."""
+    report = trained(rules.RMSprop(0.01, rho=0.0, centered=True, momentum=0.9))
+    report.raise_if_different()
+
+
 class Warming(S.LearningRateSchedule):
     """A user's own schedule, of which there is no configuration either."""
 

@@ -169,3 +169,10 @@ def test_a_cell_keeps_what_it_has_drawn(generator: np.random.Generator) -> None:
     model.compile("sgd", "mse", run_eagerly=True)
     data = [generator.normal(size=(4, 3)), generator.normal(size=(4, 2))]
     lockstep(model, data, generator.normal(size=(4, 2)), batch_size=2).raise_if_different()
+
+
+def test_a_cell_that_charges_for_what_it_gives_is_refused() -> None:
+    cell = keras.layers.GRUCell(2, activity_regularizer="l2")
+    config = {"class_name": "GRUCell", "config": cell.get_config()}
+    with pytest.raises(NoTwin, match=r"layer 'memory': Keras charges .* to the layer around it\.$"):
+        RNN(config, name="memory")
