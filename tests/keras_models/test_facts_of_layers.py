@@ -143,6 +143,24 @@ def test_a_spectral_normalization_replaces_its_kernel_and_holds_its_length_fast(
     assert (abs(found - plain) <= EXACT * terms).all()
 
 
+@pytest.mark.parametrize("kind", ["Batch", "Layer", "Group", "RMS"])
+def test_normalizations_are_computed_in_float32_in_narrower_precisions(kind: str) -> None:
+    make = getattr(layers, f"{kind}Normalization")
+    layer = make(*([1] if kind == "Group" else []), dtype="mixed_float16")
+    x = np.array([[-300.0, -300.0], [300.0, 300.0]]) if kind == "Batch" else [[-300.0, 300.0]] * 2
+    y = np.ravel(layer(np.asarray(x), training=True))
+    np.testing.assert_array_equal(np.abs(y), 1.0)  # though 300² is no float16
+    sizes = [70000.0, 70000.0]  # nor is that
+    if kind == "RMS":
+        layer.set_weights([np.array(sizes)])
+        assert np.isinf(layer(np.asarray(x))).all()
+    else:
+        layer.gamma.assign(sizes)
+        layer.beta.assign(sizes)
+        y = np.ravel(layer(np.asarray(x), training=True))
+        assert y.min() < 1.0 and np.isinf(y.max())  # γ (−1) + β, and γ + β
+
+
 def test_images_are_resized_in_float32_whatever_the_policy() -> None:
     x = np.array([[[[1.0 / 3.0], [1.0]]]])
     between = [1.0 / 3.0, 0.5, 5.0 / 6.0, 1.0]
