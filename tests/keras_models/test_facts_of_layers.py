@@ -143,6 +143,12 @@ def test_a_spectral_normalization_replaces_its_kernel_and_holds_its_length_fast(
     assert (abs(found - plain) <= EXACT * terms).all()
 
 
+def test_a_spectral_normalization_that_is_frozen_alone_trains_on() -> None:
+    layer = layers.SpectralNormalization(layers.Dense(2), trainable=False)
+    model = keras.Sequential([keras.Input((3,)), layer])
+    assert [one.name for one in model.trainable_variables] == ["kernel", "bias"]
+
+
 @pytest.mark.parametrize("kind", ["Batch", "Layer", "Group", "RMS"])
 def test_normalizations_are_computed_in_float32_in_narrower_precisions(kind: str) -> None:
     make = getattr(layers, f"{kind}Normalization")

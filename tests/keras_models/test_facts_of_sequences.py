@@ -120,3 +120,43 @@ def test_a_multi_head_attention_rounds_the_root_of_its_width() -> None:
     as_float32 = float(np.float32(1 / np.sqrt(3.0)))
     np.testing.assert_allclose(found, by_hand(as_float32), rtol=0, atol=EXACT)
     assert np.abs(found - by_hand(1 / np.sqrt(3.0))).max() > 1e-12
+
+
+def test_a_dropout_of_everything_is_none_in_a_cell_with_gates() -> None:
+    x = np.ones((2, 3, 4))
+    for kind in (layers.SimpleRNN, layers.GRU, layers.LSTM):
+        layer = kind(2, dropout=1.0)
+        dropped, whole = (np.asarray(layer(x, training=training)) for training in (True, False))
+        if kind is layers.SimpleRNN:
+            assert not dropped.any() and whole.any()
+        else:
+            np.testing.assert_array_equal(dropped, whole)
+
+
+def test_a_multi_head_attention_passes_over_a_query_mask_that_is_given() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4))
+    attend, mask = layers.MultiHeadAttention(1, 2), np.array([[True, False, False]] * 2)
+    given, none = attend(x, x, query_mask=mask), attend(x, x)
+    np.testing.assert_array_equal(given, none)
+    assert np.abs(attend(x, x, value_mask=mask) - none).max() > 1e-3
+
+
+def test_a_group_query_attention_charges_twice_for_what_it_gives() -> None:
+    x = np.random.default_rng(0).normal(size=(1, 3, 4))
+    options: dict[str, Any] = {"activity_regularizer": keras.regularizers.L2(1.0)}
+    for layer, times in (
+        (layers.MultiHeadAttention(1, 2, **options), 1),
+        (layers.GroupQueryAttention(2, 1, 1, **options), 2),
+    ):
+        own = pytest.approx(np.square(layer(x, x)).sum(), rel=EXACT)
+        assert len(layer.losses) == 3 + times  # for each projection, too
+        assert [float(cost) == own for cost in layer.losses].count(True) == times
+
+
+def test_what_a_layer_within_time_gives_costs_nothing() -> None:
+    dense = layers.Dense(2, activity_regularizer="l2")
+    dense(X)
+    assert len(dense.losses) == 1
+    over_time = layers.TimeDistributed(layers.Dense(2, activity_regularizer="l2"))
+    over_time(X)
+    assert over_time.losses == []
