@@ -208,11 +208,17 @@ class Noisy(NDArrayOperatorsMixin):
         if self.unit <= SINGLE:
             return method(layer, self, *arguments, **told)
         narrow = [one for one in layer.parameters if getattr(one.value, "unit", 0.0) > SINGLE]
+        before = [(one.value, one.gradient) for one in narrow]
         for one in narrow:
-            one.value, one.gradient = one.value.in_unit(SINGLE), one.gradient.in_unit(SINGLE)
+            one.value, one.gradient = one.value.in_unit(SINGLE), np.zeros_like(one.gradient)
+            one.gradient.unit = SINGLE
+        told = {
+            name: one.in_unit(SINGLE) if isinstance(one, Noisy) else one
+            for name, one in told.items()
+        }
         given = method(layer, self.in_unit(SINGLE), *arguments, **told)
-        for one in narrow:
-            one.value, one.gradient = one.value.in_unit(self.unit), one.gradient.in_unit(self.unit)
+        for one, (value, gradient) in zip(narrow, before, strict=True):
+            one.value, one.gradient = value, gradient + one.gradient.in_unit(self.unit)
         if isinstance(given, tuple):
             y, saved = given
             return y.in_unit(self.unit), saved
@@ -340,6 +346,7 @@ def _is_among(array: Any, others: list[Any]) -> bool:
 
 
 _STRUCTURAL = {
+    np.broadcast_to,
     np.concatenate,
     np.copy,
     np.expand_dims,

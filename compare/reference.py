@@ -13,7 +13,7 @@ import numpy as np
 
 from compare.derivations import Derivation, location_of
 from compare.gathered import Gathered
-from compare.noise import SINGLE, Noisy
+from compare.noise import Noisy
 from compare.reference_update import Named, ReferenceUpdate
 from compare.working_precision import UNIT_ROUNDOFF
 from manual.backpropagation import Pass
@@ -143,7 +143,7 @@ class Reference:
         for name, parameter in self.network.parameters.items():
             value = self.exact(weights[name])
             unit = self.unit_of(self.network.owners[name])
-            parameter.value = value.in_unit(unit if parameter.autocast else min(unit, SINGLE))
+            parameter.value = value.in_unit(unit) if parameter.autocast else value
 
     def plain(self, weights: Named) -> Network:
         """Return a network in plain float64 numbers with the given weights."""

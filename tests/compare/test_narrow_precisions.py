@@ -214,3 +214,27 @@ def test_what_keras_upcasts_has_the_noise_of_float32(
     first = compare.lockstep(model, x, y, batch_size=4).first
     assert first is not None
     assert (first.phase, first.name) == ("weight gradient", "norm/gamma")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_mask_that_is_in_doubt_has_the_precision_of_what_it_masks(half: None, seed: int) -> None:
+    keras.utils.set_random_seed(seed)
+    generator = np.random.default_rng(seed)
+    x = generator.normal(size=(8, 5, 8))
+    x[:, 2] = 0.0
+    parts = [layers.Dense(4, "relu"), layers.Masking(), layers.BatchNormalization()]
+    last = [layers.GlobalAveragePooling1D(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input((5, 8)), *parts, *last])
+    model.compile("sgd", "mse")
+    compare.lockstep(model, x, generator.normal(size=(8, 2)), batch_size=4).raise_if_different()
+
+
+def test_gradients_of_several_calls_are_rounded_each(policy: str) -> None:
+    """A layer within TimeDistributed is called for each step."""
+    parts = layers.Dense(4), layers.LayerNormalization()
+    over_time = [layers.TimeDistributed(one) for one in parts]
+    model = keras.Sequential([keras.Input((5, 8)), *over_time, layers.Flatten(), layers.Dense(2)])
+    model.compile(keras.optimizers.SGD(0.01), "mse")
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(32, 5, 8)), generator.normal(size=(32, 2))
+    compare.lockstep(model, x, y, batch_size=4).raise_if_different()

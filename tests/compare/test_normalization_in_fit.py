@@ -71,6 +71,15 @@ def renormalized() -> keras.Model:
     return model
 
 
+def test_statistics_of_what_a_computed_mask_lets_through(precision: str) -> None:
+    parts = [L.Dense(4, "relu"), L.Masking(), L.BatchNormalization(), L.GlobalAveragePooling1D()]
+    model = keras.Sequential([keras.Input((5, 6)), *parts, L.Dense(2)])
+    model.compile("sgd", "mse")
+    x, y = drawn((8, 5, 6), (8, 2))
+    x[:, 2] = 0.0
+    lockstep(model, x, y, batch_size=4).raise_if_different()
+
+
 def test_renormalization_and_synchronized_statistics(precision: str) -> None:
     x, y = drawn((20, 3), (20, 1))
     report = lockstep(renormalized(), x, y, batch_size=8, epochs=3)
