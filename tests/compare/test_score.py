@@ -29,6 +29,10 @@ def test_the_catalogue_is_large_and_its_names_are_its_own() -> None:
     assert len(BUGS) == len(catalogue()) >= 200
 
 
+def test_every_bug_stands_in_for_what_its_class_defines() -> None:
+    assert [name for name, bug in BUGS.items() if bug.method not in vars(bug.owner)] == []
+
+
 def test_a_bug_is_taken_out_again() -> None:
     right = Dense.backward
     with BUGS["Dense second: dW transposed"].planted():

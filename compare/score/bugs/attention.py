@@ -125,8 +125,8 @@ def softmax_over(axis: int) -> Function:
 def looking(rule: Callable[[Any, Any], Any]) -> Function:
     """Return another answer to where a query may look."""
 
-    def may_look(self: Any, of_Q: Any, of_K: Any, *told: Any) -> Any:
-        return rule(np.arange(of_Q[1])[:, None], np.arange(of_K[1]))[None, None]
+    def may_look(self: Any, steps: tuple[int, int], *told: Any) -> Any:
+        return rule(np.arange(steps[0])[:, None], np.arange(steps[1]))[None, None]
 
     return may_look
 

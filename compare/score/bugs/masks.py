@@ -104,9 +104,9 @@ def _around() -> Iterator[Bug]:
     right_loss: Function = losses.Loss.forward
 
     def over_all(self: Any, y: Any, p: Any, *, mask: Any = None, **options: Any) -> Any:
-        value, (inner, dv) = right_loss(self, y, p, mask=mask, **options)
+        value, (inner, dv, given) = right_loss(self, y, p, mask=mask, **options)
         share = float(mask.sum()) / mask.size
-        return value * share, (inner, dv * share)
+        return value * share, (inner, dv * share, given)
 
     def without(self: Any, y: Any, p: Any, *, mask: Any = None, **options: Any) -> Any:
         value, _ = right_loss(self, y, p, mask=mask, **options)
@@ -152,9 +152,7 @@ def _words() -> Iterator[Bug]:
         return right(self, dy, ((saved[0] + 1) % self.input_dim, saved[1]))
 
     def no_padding(self: Any, dy: Any, saved: Any) -> Any:
-        dx = right(self, dy, saved)
-        self.embeddings.gradient[0] = self.embeddings.gradient[0] * 0.0
-        return dx
+        return right(self, dy * (saved[0] != 0)[..., None], saved)
 
     def unmasked(self: Any, x: Any, mask: Any) -> None:
         return None

@@ -311,7 +311,7 @@ def _focal() -> Iterator[Bug]:
 
     def constant(self: Any, dv: Any, saved: Any) -> Any:
         y, z, _ = saved
-        factor = missing(y, z, True) ** self.gamma
+        factor = missing(self, y, z, True) ** self.gamma
         return dv[..., None] * factor * (sigmoid(z) - y) / z.shape[-1]
 
     def plain(self: Any, dv: Any, saved: Any) -> Any:

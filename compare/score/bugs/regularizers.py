@@ -10,7 +10,7 @@ import numpy as np
 
 from compare.score.bugs.base import Bug, Function
 from compare.score.networks import SAMPLES, WIDTH, Choice, Planted, generator, spread
-from manual.network import Network
+from manual.backpropagation import Graph
 from manual.regularizers import L1L2
 
 
@@ -52,7 +52,7 @@ def in_regularizers() -> Iterator[Bug]:
         (L1L2, "forward", _cost(1.0, 0.5), loss, total, "½ λ w² stands for λ w²"),
         (L1L2, "forward", _cost(1 / 8, 1 / 8), loss, total, "the regularizer is divided by"),
         (L1L2, "forward", _cost(0.0, 1.0), loss, total, "L1 is forgotten"),
-        (Network, "add_regularization_gradients", _everywhere, gradient, "first/bias",
+        (Graph, "add_regularization_gradients", _everywhere, gradient, "first/bias",
          "a weight without a regularizer"),
         (L1L2, "backward", lambda s, w: w * w * w * (2.0 * s.l2), gradient, first, ""),
     ]  # fmt: skip

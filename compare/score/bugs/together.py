@@ -11,6 +11,7 @@ from compare.score.bugs.base import Bug, Function
 from compare.score.bugs.more_losses import classes, hot
 from compare.score.networks import SAMPLES, WIDTH, Choice, Planted, generator, spread
 from manual import metrics
+from manual.backpropagation import Graph
 from manual.layers import Dense
 from manual.network import Network
 
@@ -97,7 +98,7 @@ def _in_networks() -> Iterator[Bug]:
 
     yield Bug(
         "network: branches overwrite each other",
-        Network,
+        Graph,
         "backward",
         overwriting,
         "weight gradient",
