@@ -39,11 +39,7 @@ class Checked:
         try:
             self.report.raise_if_different()
         except Disagreement as found:
-            told: str | None = str(found)
-        else:
-            told = None
-        if told is not None:
-            raise Disagreement(told)
+            raise Disagreement(str(found)) from None  # without the frames of this package
         return self._report
 
 
@@ -84,13 +80,10 @@ def lockstep(request: pytest.FixtureRequest) -> Iterator[Callable[..., Checked]]
     def run(*data: Any, **told: Any) -> Checked:
         __tracebackhide__ = True
         try:
-            report = compared(*data, **{**options, **told})
+            runs.append(Checked(compared(*data, **{**options, **told})))
         except BadInput as refused:
-            why = str(refused)
-        else:
-            runs.append(Checked(report))
-            return runs[-1]
-        raise BadInput(why)
+            raise BadInput(str(refused)) from None
+        return runs[-1]
 
     before = keras.config.floatx(), keras.config.dtype_policy()
     if dtype := request.config.getoption("--lockstep-dtype"):

@@ -16,13 +16,18 @@ from compare.twins import twin_network
 from compare.working_precision import SMALLEST, UNIT_ROUNDOFF, representation_error
 
 layers = keras.layers
-POLICIES = {"mixed_bfloat16": "float32", "bfloat16": "bfloat16", "float16": "float16"}
+POLICIES = ["mixed_bfloat16", "bfloat16", "float16"]
+
+
+def only(name: str) -> pytest.MarkDecorator:
+    """Let a test run under this policy alone."""
+    return pytest.mark.parametrize("policy", [name], indirect=True)
 
 
 @pytest.fixture(params=POLICIES)
 def policy(request: pytest.FixtureRequest) -> Iterator[str]:
     before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(POLICIES[request.param])
+    keras.config.set_floatx("float32" if "mixed" in request.param else request.param)
     keras.config.set_dtype_policy(request.param)
     keras.utils.set_random_seed(0)
     yield request.param
@@ -124,35 +129,25 @@ def test_constants_below_the_normal_numbers_of_float16() -> None:
     assert representation_error(0.5, UNIT_ROUNDOFF["float16"]) == 0.0
 
 
-def test_steps_that_overflow_are_skipped_on_both_sides() -> None:
+@only("mixed_float16")
+def test_steps_that_overflow_are_skipped_on_both_sides(policy: str) -> None:
     """mixed_float16 begins with a loss scale of 2¹⁵, which is too much for this network."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    try:
-        keras.utils.set_random_seed(0)
-        model, x, y = images()
-        model.compile("adam", "sparse_categorical_crossentropy")
-        report = compare.lockstep(model, x * 40.0, y, batch_size=8, epochs=2)
-    finally:
-        keras.config.set_dtype_policy(before)
-    report.raise_if_different()
+    model, x, y = images()
+    model.compile("adam", "sparse_categorical_crossentropy")
+    compare.lockstep(model, x * 40.0, y, batch_size=8, epochs=2).raise_if_different()
     scale = float(np.asarray(model.optimizer.dynamic_scale))
     assert scale < 2.0**15
 
 
-def test_indices_keep_all_their_digits() -> None:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    try:
-        tokens = keras.Input((4,), dtype="int32")
-        rows = layers.GlobalAveragePooling1D()(layers.Embedding(1000, 3)(tokens))
-        model = keras.Model(tokens, layers.Dense(1, dtype="float32")(rows))
-        model.compile("sgd", "mse")
-        x = np.arange(255, 255 + 64).reshape(16, 4) * 3
-        y = np.random.default_rng(0).normal(size=(16, 1))
-        compare.lockstep(model, x, y, batch_size=8).raise_if_different()
-    finally:
-        keras.config.set_dtype_policy(before)
+@only("mixed_bfloat16")
+def test_indices_keep_all_their_digits(policy: str) -> None:
+    tokens = keras.Input((4,), dtype="int32")
+    rows = layers.GlobalAveragePooling1D()(layers.Embedding(1000, 3)(tokens))
+    model = keras.Model(tokens, layers.Dense(1, dtype="float32")(rows))
+    model.compile("sgd", "mse")
+    x = np.arange(255, 255 + 64).reshape(16, 4) * 3
+    y = np.random.default_rng(0).normal(size=(16, 1))
+    compare.lockstep(model, x, y, batch_size=8).raise_if_different()
 
 
 NORMALIZATIONS = {
@@ -162,14 +157,6 @@ NORMALIZATIONS = {
     "group": lambda: layers.GroupNormalization(2, name="norm"),
     "root mean square": lambda: layers.RMSNormalization(name="norm"),
 }
-
-
-@pytest.fixture
-def half() -> Iterator[None]:
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_float16")
-    yield
-    keras.config.set_dtype_policy(before)
 
 
 def normalized(kind: str, scale: float) -> tuple[keras.Model, Any, Any]:
@@ -189,16 +176,18 @@ def normalized(kind: str, scale: float) -> tuple[keras.Model, Any, Any]:
     return model, scale * generator.normal(size=(16, 4, 6)), generator.integers(0, 3, 16)
 
 
+@only("mixed_float16")
 @pytest.mark.parametrize("kind", NORMALIZATIONS)
-def test_what_keras_upcasts_does_not_overflow_within(half: None, kind: str) -> None:
+def test_what_keras_upcasts_does_not_overflow_within(policy: str, kind: str) -> None:
     for scale in (0.01, 1.0):
         model, x, y = normalized(kind, scale)
         compare.lockstep(model, x, y, batch_size=4).raise_if_different()
 
 
+@only("mixed_float16")
 @pytest.mark.parametrize("kind", ["batch", "renorm", "layer", "group"])
 def test_what_keras_upcasts_has_the_noise_of_float32(
-    half: None, kind: str, monkeypatch: pytest.MonkeyPatch
+    policy: str, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gradient that is off by 2⁻¹⁴ of itself, a fraction of a unit of float16, is found."""
     model, x, y = normalized(kind, 1.0)
@@ -216,8 +205,9 @@ def test_what_keras_upcasts_has_the_noise_of_float32(
     assert (first.phase, first.name) == ("weight gradient", "norm/gamma")
 
 
+@only("mixed_float16")
 @pytest.mark.parametrize("seed", range(3))
-def test_a_mask_that_is_in_doubt_has_the_precision_of_what_it_masks(half: None, seed: int) -> None:
+def test_a_mask_that_is_in_doubt_has_the_precision_of_what_it_masks(policy: str, seed: int) -> None:
     keras.utils.set_random_seed(seed)
     generator = np.random.default_rng(seed)
     x = generator.normal(size=(8, 5, 8))

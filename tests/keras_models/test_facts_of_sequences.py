@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from asking import EXACT, MASK, masked
+from asking import EXACT, MASK, masked, rounded
 
 layers = keras.layers
 pytestmark = pytest.mark.usefixtures("float64")
@@ -94,11 +94,15 @@ def test_rows_that_are_masked_altogether_come_out_in_three_ways() -> None:
     nothing = np.zeros((1, 2), bool)
     np.testing.assert_array_equal(np.asarray(layers.Softmax()(X[:, :2, 0], mask=nothing)), 0.0)
     q = np.array([[[1.0, -0.5], [0.25, 2.0]]])
+
+    def attended(scores: np.ndarray) -> np.ndarray:
+        A = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return A / A.sum(axis=1, keepdims=True) @ q[0]
+
     scores = q[0] @ q[0].T
-    A = np.exp(scores - scores.max(axis=1, keepdims=True))
-    A /= A.sum(axis=1, keepdims=True)
     found = np.asarray(layers.Attention()([q, q], mask=[None, tf.constant(nothing)]))[0]
-    np.testing.assert_allclose(found, A @ q[0], rtol=0, atol=1e9 * EXACT)  # of scores less 10⁹
+    np.testing.assert_allclose(found, attended(scores - 1e9), rtol=EXACT)
+    assert np.abs(found - attended(scores)).max() <= np.abs(q).max() * np.spacing(1e9)
     attend = layers.MultiHeadAttention(1, 2, use_bias=False)
     found = np.asarray(attend(q, q, attention_mask=np.zeros((1, 2, 2), bool)))[0]
     *_, of_value, of_output = (weight.numpy() for weight in attend.weights)
@@ -112,14 +116,15 @@ def test_a_multi_head_attention_rounds_the_root_of_its_width() -> None:
     found = np.asarray(attend(q, q))[0]
     Q, K, V = (q[0] @ weight.numpy()[:, 0] for weight in attend.weights[:3])
 
-    def by_hand(scale: float) -> np.ndarray:
-        A = np.exp(Q * scale @ K.T)
-        A /= A.sum(axis=1, keepdims=True)
-        return A @ V @ attend.weights[3].numpy()[0]
+    W = attend.weights[3].numpy()[0]
 
-    as_float32 = float(np.float32(1 / np.sqrt(3.0)))
-    np.testing.assert_allclose(found, by_hand(as_float32), rtol=0, atol=EXACT)
-    assert np.abs(found - by_hand(1 / np.sqrt(3.0))).max() > 1e-12
+    def weights(scale: float) -> np.ndarray:
+        A = np.exp(Q * scale @ K.T)
+        return A / A.sum(axis=1, keepdims=True)
+
+    A = weights(rounded(1 / np.sqrt(3.0)))
+    assert (np.abs(found - A @ V @ W) <= EXACT * (A @ np.abs(V) @ np.abs(W))).all()
+    assert np.abs(found - weights(1 / np.sqrt(3.0)) @ V @ W).max() > 1e-12
 
 
 def test_a_dropout_of_everything_is_none_in_a_cell_with_gates() -> None:
