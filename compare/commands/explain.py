@@ -1,0 +1,30 @@
+"""``python -m compare explain``: one step, written out."""
+
+from __future__ import annotations
+
+import click
+
+from compare.cases import load
+from compare.command import errors_for_people, load_tensorflow
+from compare.commands.parameters import DTYPE, CaseName
+
+
+@click.command()
+@click.argument("case", type=CaseName())
+@click.option("--step", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--weight", help="One weight: hidden/kernel[0,1], or the tutorial's own symbol.")
+@DTYPE
+def explain(case: str, step: int, weight: str | None, dtype: str | None) -> None:
+    """Write out a step: forward pass, chain rule, old → new weight.
+
+    Every number is shown twice, by hand and from Keras.
+    """
+    from rich.console import Console
+
+    with errors_for_people(), Console(stderr=True).status(f"training {case} up to step {step}"):
+        load_tensorflow()
+        from compare.cases.base import Settings
+        from compare.explain import explain as explained
+
+        text = explained(load(case), step=step, weight=weight, settings=Settings(dtype=dtype))
+    click.echo(text)

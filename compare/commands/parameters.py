@@ -1,0 +1,31 @@
+"""What several commands take."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import click
+
+from compare.cases import HOMES
+
+
+class CaseName(click.ParamType):
+    """One of the worked examples, with a suggestion for a misspelt one."""
+
+    name = "case"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        if value in HOMES:
+            return str(value)
+        close = difflib.get_close_matches(value, HOMES, n=1)
+        hint = f" Did you mean {close[0]}?" if close else ""
+        self.fail(f"there is no case {value!r}.{hint} The cases: {', '.join(HOMES)}.", param, ctx)
+
+
+DTYPE = click.option(
+    "--dtype", type=click.Choice(["float32", "float64"]), help="Working precision."
+)
+JSON = click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False), help="Write the report."
+)
