@@ -10,9 +10,10 @@ import keras
 
 from compare.cases.base import Case, Goal, Number, Run, Settings, reproduces
 from compare.engine import lockstep
-from compare.halves import KerasHalf, ManualHalf, Progress, advance, built, precision
+from compare.halves import KerasHalf, ManualHalf, Progress, advance, built
 from compare.report import Report
 from keras_models.callbacks import EpochLoss, StopWhenClose
+from keras_models.precision import precision
 from keras_models.stepper import Stepper
 from manual import other_ways
 from manual.network import Network

@@ -2,21 +2,52 @@
 
 from __future__ import annotations
 
+import os
+import traceback
+from pathlib import Path
+from typing import Any
+
 import click
 
 from compare.cases import HOMES
 from compare.commands import COMMANDS, run
 
+TRACEBACK = "KERAS_LOCKSTEP_TRACEBACK"
 
-class InOrder(click.Group):
-    """Lists its commands as they were added."""
+
+class Crash(click.ClickException):
+    """Neither a comparison's outcome nor anybody's input: exit status 70, as sysexits has it."""
+
+    exit_code = 70
+
+
+class Commands(click.Group):
+    """Lists its commands as they were added, and tells a crash from what a comparison found."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except MemoryError:
+            raise Crash("There is not enough memory for this.") from None
+        except OSError as error:
+            raise Crash(f"The system refused: {error}.") from None
+        except Exception as error:
+            if os.environ.get(TRACEBACK):
+                raise
+            frame = traceback.extract_tb(error.__traceback__)[-1]
+            raise Crash(
+                f"This is a defect of Keras Lockstep, please report it: {type(error).__name__}: "
+                f"{error} ({Path(frame.filename).name}:{frame.lineno}). {TRACEBACK}=1 shows more."
+            ) from None
+
 
 @click.group(
-    cls=InOrder,
+    cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -9,10 +9,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C."""
@@ -39,6 +43,24 @@ def stopping_on_ctrl_c() -> Iterator[Callable[[], None]]:
         yield look
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def progress_bar(console: Console) -> Iterator[Callable[..., None]]:
+    """Show on a terminal how far something is; give a function that takes what `rich` updates."""
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.fields[status]}"),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with progress:
+        task = progress.add_task("loading TensorFlow", total=None, status="")
+        yield partial(progress.update, task)
 
 
 def load_tensorflow() -> None:
@@ -73,13 +95,13 @@ def errors_for_people() -> Iterator[None]:
         sys.exit(INTERRUPTED)
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, option: str = "--json") -> None:
     """Refuse a file that can't be written before anything is trained."""
     folder = path.parent
     if not folder.is_dir():
-        raise InputError(f"The folder {str(folder)!r} for --json doesn't exist: create it.")
+        raise InputError(f"The folder {str(folder)!r} for {option} doesn't exist: create it.")
     if not os.access(folder, os.W_OK):
-        raise InputError(f"The folder {str(folder)!r} for --json can't be written to.")
+        raise InputError(f"The folder {str(folder)!r} for {option} can't be written to.")
 
 
 def write_whole(path: Path, text: str) -> None:

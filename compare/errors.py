@@ -32,7 +32,7 @@ _AROUND = (
     "Exception encountered",
     "Graph execution error",
     "Detected at",
-    "File",
+    'File "',
     "<",
     "Stack",
     "[",

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import keras
 import numpy as np
@@ -21,19 +20,6 @@ Progress = Callable[[str, int, int], None]
 """Receives what is going on, how many steps are done, and of how many."""
 CHUNK = 10_000
 """Updates between two signs of life."""
-
-
-@contextmanager
-def precision(dtype: str) -> Iterator[None]:
-    """Make Keras compute in ``dtype``: layers, losses and optimizers alike."""
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
-    try:
-        yield
-    finally:
-        keras.config.set_floatx(floatx)
-        keras.config.set_dtype_policy(policy)
 
 
 def built(run: Run) -> tuple[keras.Model, Network]:

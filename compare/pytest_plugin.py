@@ -68,9 +68,8 @@ def lockstep(request: pytest.FixtureRequest) -> Iterator[Callable[..., Checked]]
     Takes what `compare.lockstep` takes; ``@pytest.mark.lockstep(epochs=2, strict=True)`` gives
     other defaults. With ``--lockstep-dtype`` Keras computes in that precision.
     """
-    from compare import lockstep as compared  # first: it loads TensorFlow without its chatter
-
-    import keras  # isort: skip
+    from compare import lockstep as compared
+    from keras_models.precision import precision
 
     options: dict[str, Any] = {}
     for marker in reversed([*request.node.iter_markers("lockstep")]):  # the closest comes last
@@ -85,13 +84,8 @@ def lockstep(request: pytest.FixtureRequest) -> Iterator[Callable[..., Checked]]
             raise BadInput(str(refused)) from None
         return runs[-1]
 
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    if dtype := request.config.getoption("--lockstep-dtype"):
-        keras.config.set_floatx(dtype)
-        keras.config.set_dtype_policy(dtype)
-    yield run
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
+    with precision(request.config.getoption("--lockstep-dtype")):
+        yield run
 
 
 @pytest.hookimpl(wrapper=True)

@@ -18,6 +18,9 @@ from compare.judge import Verdict
 
 KEPT_FINDINGS = 20
 WIDTH = 80
+_WRAPPED = textwrap.TextWrapper(
+    WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+)
 _OF_A_STEP = "  computed by hand from this step's batch and weights alone"
 FROM_THE_DATA = {
     "loss": _OF_A_STEP,
@@ -108,10 +111,7 @@ class Finding:
             f"  derived in {by.location}",
             *([f"  reproduce: {self.reproduce}"] if self.reproduce else []),
         ]
-        return "\n".join(
-            textwrap.fill(line, WIDTH, subsequent_indent="    ") if len(line) > WIDTH else line
-            for line in lines
-        )
+        return "\n".join(_WRAPPED.fill(line) if len(line) > WIDTH else line for line in lines)
 
 
 def _short(number: float) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compare.cases import load
-from compare.command import load_tensorflow, stopping_on_ctrl_c, write_whole
+from compare.command import load_tensorflow, progress_bar, stopping_on_ctrl_c, write_whole
 
 if TYPE_CHECKING:
     from compare.cases.base import Settings
@@ -19,22 +19,12 @@ def run_all(
 ) -> tuple[list[CaseResult], bool]:
     """Run the cases one after the other; on Ctrl-C, return what there is."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(highlight=False)
     results: list[CaseResult] = []
     interrupted = False
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.fields[status]}"),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
     try:
-        with progress, stopping_on_ctrl_c() as look:
-            task = progress.add_task("loading TensorFlow", total=None, status="")
+        with progress_bar(console) as update, stopping_on_ctrl_c() as look:
             load_tensorflow()
             from compare.casework import CaseResult, run_case
             from compare.console import LEGEND, Lines, print_numbers, print_report, say, summary
@@ -50,11 +40,9 @@ def run_all(
 
                 def show(what: str, done: int, total: int, name: str = name) -> None:
                     look()
-                    progress.update(
-                        task, description=name, status=what, completed=done, total=total
-                    )
+                    update(description=name, status=what, completed=done, total=total)
 
-                progress.update(task, description=name, completed=0, total=None, status="")
+                update(description=name, completed=0, total=None, status="")
                 results.append(result)
                 run_case(
                     case,

@@ -11,6 +11,7 @@ import keras
 
 from keras_models import naming, own_functions
 from keras_models.pieces import OneOperation
+from keras_models.precision import precision
 
 
 class CannotRun(Exception):
@@ -100,16 +101,11 @@ def _remade(layer: Any, dtype: str | None) -> Any:
 @contextmanager
 def computing_in(dtype: str) -> Iterator[None]:
     """Let Keras compute in a precision for a while; turn what it can't do into `CannotRun`."""
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx(dtype)
-    keras.config.set_dtype_policy(dtype)
     try:
-        yield
+        with precision(dtype):
+            yield
     except CannotRun:
         raise
     except Exception as error:  # Keras has layers without a float64 kernel, and many errors
         told = str(error).strip().partition("\n")[0]
         raise CannotRun(f"Keras can't run it in {dtype}: {told}") from error
-    finally:
-        keras.config.set_floatx(floatx)
-        keras.config.set_dtype_policy(policy)

@@ -13,7 +13,7 @@ import pytest
 
 import keras_models.networks
 import manual.networks
-from compare.halves import precision
+from keras_models.precision import precision
 
 ROOT = Path(manual.__file__).parent.parent
 FORBIDDEN = {

@@ -3,10 +3,11 @@
 from compare.commands.check import check
 from compare.commands.coverage import coverage
 from compare.commands.explain import explain
+from compare.commands.model import model
 from compare.commands.run import list_cases, run
 from compare.commands.score import score
 
-COMMANDS = (list_cases, run, explain, check, score, coverage)
+COMMANDS = (list_cases, run, explain, check, model, score, coverage)
 """In the order of the help page."""
 
 __all__ = ["COMMANDS", "run"]

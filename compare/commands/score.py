@@ -14,6 +14,7 @@ from compare.command import (
     check_writable,
     errors_for_people,
     load_tensorflow,
+    progress_bar,
     stopping_on_ctrl_c,
     write_whole,
 )
@@ -46,14 +47,10 @@ def score(
     if json_file is not None:
         check_writable(Path(json_file))
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
     console = Console(highlight=False)
-    columns = TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn()
-    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     interrupted = False
-    with errors_for_people(), progress, stopping_on_ctrl_c() as look:
-        task = progress.add_task("loading TensorFlow", total=None)
+    with errors_for_people(), progress_bar(console) as update, stopping_on_ctrl_c() as look:
         load_tensorflow()
         from compare.console import print_score
         from compare.errors import BadInput
@@ -66,7 +63,7 @@ def score(
 
         def show(name: str, done: int, total: int) -> None:
             look()
-            progress.update(task, description=name[:40], completed=done, total=total)
+            update(description=name[:40], status=f"{done}/{total}", completed=done, total=total)
 
         try:
             dtypes = ("float32", "float64") if dtype is None else (dtype,)

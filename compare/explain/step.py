@@ -9,9 +9,10 @@ import numpy as np
 
 from compare.cases.base import Case, Run, Settings
 from compare.errors import BadInput
-from compare.halves import KerasHalf, ManualHalf, advance, built, precision
+from compare.halves import KerasHalf, ManualHalf, advance, built
 from keras_models import naming
 from keras_models.callbacks import StopWhenClose
+from keras_models.precision import precision
 from keras_models.recorder import Recorder
 from keras_models.step_record import StepRecord
 from keras_models.stepper import Stepper

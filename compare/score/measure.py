@@ -15,11 +15,11 @@ import keras
 import numpy as np
 
 from compare.engine import lockstep
-from compare.halves import precision
 from compare.report import Finding, Report
 from compare.score.bugs import Bug, catalogue
 from compare.score.networks import BATCH
 from compare.score.right import right_run
+from keras_models.precision import precision
 
 Progress = Callable[[str, int, int], None]
 

@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from compare.engine import lockstep
-from compare.halves import precision
 from compare.report import Report
+from keras_models.precision import precision
 
 Generator = np.random.Generator
 ACTIVATIONS = ("linear", "sigmoid", "tanh", "relu", "elu", "softplus", "gelu", "leaky_relu", "selu")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from compare.halves import precision
 from compare.judge import BOUND
 from compare.score.bugs import Bug
 from compare.score.bugs.dense import changed_in
 from compare.score.measure import Smallest, run
+from keras_models.precision import precision
 from manual.layers import Dense
 from manual.optimizers import Adam
 

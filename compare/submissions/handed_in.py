@@ -16,11 +16,12 @@ from compare.cases.base import Case
 from compare.console import print_finding, say
 from compare.errors import BadInput
 from compare.explain import weight_place
-from compare.halves import built, precision
+from compare.halves import built
 from compare.report import Report
 from compare.submissions.asked import Answer, ask
 from compare.submissions.returned import Returns, Step, told
 from compare.submissions.submission import check_step
+from keras_models.precision import precision
 
 
 @dataclass(frozen=True)

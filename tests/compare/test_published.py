@@ -8,7 +8,8 @@ import pytest
 
 from compare.cases import load
 from compare.cases.base import HALF_SQUARED_SUM, reproduces
-from compare.halves import built, precision
+from compare.halves import built
+from keras_models.precision import precision
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:

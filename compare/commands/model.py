@@ -1,0 +1,140 @@
+"""``python -m compare model``: a saved model against its hand-written twin."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from compare.command import (
+    INTERRUPTED,
+    check_writable,
+    errors_for_people,
+    load_tensorflow,
+    progress_bar,
+    stopping_on_ctrl_c,
+    write_whole,
+)
+from compare.commands.parameters import DTYPE, JSON
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from compare.report import Report
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), metavar="PATH.keras")
+@click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="One .npz or .csv file; or two .npy files, x and y, with the option given twice.",
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1, 2**20), default=32, show_default=True, help="Samples."
+)
+@click.option(
+    "--steps", type=click.IntRange(min=1), default=5, show_default=True, help="Batches to train on."
+)
+@DTYPE
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, help="For shuffling and random data."
+)
+@click.option("--strict", is_flag=True, help="Refuse layers that have no twin.")
+@JSON
+@click.option("--junit", "junit_file", type=click.Path(dir_okay=False), help="Write JUnit's XML.")
+def model(json_file: str | None, junit_file: str | None, **options: Any) -> None:
+    """Train a saved model and its twin, and compare every step.
+
+    The model has to be compiled. Without --data it is trained on random numbers of the right
+    shapes. Exit status: 0 when all agrees, 1 when anything differs, 2 for bad usage or input.
+    """
+    for option, file in (("--json", json_file), ("--junit", junit_file)):
+        if file is not None:
+            check_writable(Path(file), option)
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    with errors_for_people():
+        report, interrupted = _compared(console, **options)
+    if json_file is not None:
+        write_whole(Path(json_file), report.to_json())
+    if junit_file is not None:
+        from compare.junit import as_junit
+
+        write_whole(Path(junit_file), as_junit(report))
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    sys.exit(0 if report.ok else 1)
+
+
+def _compared(
+    console: Console,
+    path: Path,
+    data: tuple[Path, ...],
+    batch_size: int,
+    steps: int,
+    dtype: str | None,
+    seed: int,
+    strict: bool,
+) -> tuple[Report, bool]:
+    """Load, train and compare; on Ctrl-C, return what there is."""
+    with progress_bar(console) as update, stopping_on_ctrl_c() as look:
+        load_tensorflow()
+        import keras
+
+        from compare.console import print_report
+        from compare.engine import lockstep
+        from compare.report import Report
+        from compare.saved import drawn_data, loaded_model, read_data
+
+        told = ["python -m compare model", shlex.quote(str(path))]
+        told += [f"--data {shlex.quote(str(one))}" for one in data]
+        told += [f"--dtype {dtype}"] if dtype else []
+        told += [f"--seed {seed}"] if seed else []
+        command = " ".join([*told, f"--batch-size {batch_size}"]).replace("{", "{{")
+        report = Report("", "", reproduce=f"{command.replace('}', '}}')} --steps {{step}}")
+        interrupted = False
+
+        def show(report: Report) -> None:
+            look()
+            update(completed=report.steps, total=steps, status=report.status)
+
+        update(description=f"loading {path.name}"[:40])
+        keras.utils.set_random_seed(seed)
+        try:
+            with loaded_model(path, dtype) as loaded:
+                weights = loaded.count_params()
+                console.print(f"{path.name}: {loaded.name}, {weights:,} weights", markup=False)
+                if data:
+                    x, y, sample_weight = read_data(data, loaded)
+                else:
+                    (x, y, sample_weight), what = drawn_data(loaded, batch_size * steps, seed)
+                    report.notes.append(f"trained on random data, since none is given: {what}")
+                rows = max(len(one) for one in keras.tree.flatten(x))
+                of_epoch = -(-rows // batch_size)
+                if steps < of_epoch:
+                    report.notes.append(f"compared in {steps:,} of the {of_epoch:,} batches")
+                update(description=loaded.name[:40], completed=0, total=steps)
+                lockstep(
+                    loaded,
+                    x,
+                    y,
+                    sample_weight=sample_weight,
+                    batch_size=batch_size,
+                    steps=steps,
+                    epochs=-(-steps // of_epoch),
+                    strict=strict,
+                    label=f"{path.name}: {loaded.name}",
+                    report=report,
+                    on_step=show,
+                )
+        except KeyboardInterrupt:
+            interrupted = True
+            console.print("Interrupted. Compared so far:")
+    print_report(console, report)
+    return report, interrupted
