@@ -13,7 +13,7 @@ import numpy as np
 from compare.data import check_class_weight
 from compare.errors import BadInput
 from compare.fitting import one_step_at_a_time, told_in_a_sentence
-from compare.following import EpochEnd, Follower, OtherWay
+from compare.following import EpochEnd, Follower, OtherWay, Witness
 from compare.pairing import Pair, build
 from compare.report import Report
 from compare.sources import Batch, Source, Whole, check_batch
@@ -52,6 +52,7 @@ def lockstep(
     other_ways: Mapping[str, OtherWay] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] | None = None,
     on_step: Callable[[Report], None] | None = None,
+    witness: Witness | None = None,
     label: str | None = None,
     report: Report | None = None,
 ) -> Report:
@@ -99,6 +100,8 @@ def lockstep(
         Handed to ``fit`` after the comparison's own.
     on_step : callable, optional
         Called with the growing report after every step.
+    witness : Witness, optional
+        Is shown all that was compared; `compare.records` writes it down.
     label : str, optional
         What the report is called; the model's name by default.
     report : Report, optional
@@ -170,7 +173,7 @@ def lockstep(
         )
     full = min(batch_size or DEFAULT_BATCH_SIZE, source.samples) if source.samples else 0
     follower = Follower(pair, report, stepper=stepper, batch_size=full, other_ways=other_ways)
-    follower.steps, follower.on_step = steps, on_step
+    follower.steps, follower.on_step, follower.witness = steps, on_step, witness
     follower.look = look if source.unseen else None
     follower.look_held_out = look if held_out is not None and held_out.unseen else None
     recorder = Recorder(

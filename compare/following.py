@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
 
 from compare.causes import Facts, Place
 from compare.checks import compare_step
-from compare.collecting import Comparison
+from compare.collecting import Comparison, Trace
 from compare.derivations import Derivation, location_of
 from compare.diagnosis import judged
 from compare.drift import OwnSteps, first_non_finite
@@ -35,6 +35,18 @@ from manual.network import Network
 
 OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
 """Another way of computing the weights' gradients by name, from the weights, x and y."""
+
+
+class Witness(Protocol):
+    """Is shown all that was compared."""
+
+    def step(
+        self, record: StepRecord, tape: Trace, found: Sequence[Comparison], reference: Reference
+    ) -> None:
+        """Take in a step: what ``fit`` did, what the tape saw, and what was found."""
+
+    def epoch(self, found: Sequence[Comparison]) -> None:
+        """Take in what ``fit`` prints of an epoch."""
 
 
 class EpochEnd(keras.callbacks.Callback):
@@ -102,6 +114,7 @@ class Follower:
         self.look: Callable[[Batch], None] | None = None
         self.look_held_out: Callable[[Batch], None] | None = None
         self.on_step: Callable[[Report], None] | None = None
+        self.witness: Witness | None = None
         self.manual_total = 0.0
         self.last: StepRecord | None = None
         self.kept_draws: dict[str, np.ndarray] = {}
@@ -134,7 +147,9 @@ class Follower:
             check_logits(self.reference.network, self.stepper.logits_known)
         with np.errstate(all="ignore"):
             own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
-        agreement = self.recorded.agreement(record, tape, own_loss)
+        agreement = None
+        if self.witness is None:  # who is to be shown all that was found
+            agreement = self.recorded.agreement(record, tape, own_loss)
         comparisons: list[Comparison] = []
         if agreement is None:
             comparisons, run = compare_step(
@@ -158,6 +173,8 @@ class Follower:
             comparisons += self._other_ways(record)
             self.own.note(record, comparisons)
         self._report(record.epoch, record.step, comparisons)
+        if self.witness is not None:
+            self.witness.step(record, tape, comparisons, self.reference)
         if not self.sampled:
             self._add_to_epoch(record, seen)
         self.report.steps, self.report.epochs = self.report.steps + 1, record.epoch
@@ -208,7 +225,10 @@ class Follower:
             raise BadInput("The data gave no batch.")
         if not self.epoch.samples:  # the data ran out before
             return
-        self._report(self.last.epoch, self.last.step, self.epoch.end(self.last, logs))
+        found = self.epoch.end(self.last, logs)
+        self._report(self.last.epoch, self.last.step, found)
+        if self.witness is not None:
+            self.witness.epoch(found)
         by_hand = {"loss": self.manual_total / max(self.epoch.samples, 1)}
         if self.epoch.held_out:
             with np.errstate(all="ignore"):

@@ -91,8 +91,7 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
         return Verdict(True, 0.0, BOUND, (), 0.0, 0.0, 0.0, 0)
     reference: Any = expected.value
     with np.errstate(all="ignore"):
-        noise = expected.noise * math.hypot(expected.unit, REFERENCE_UNIT)
-        noise += SMALLEST[expected.unit]
+        noise = noise_of(expected)
         distance = np.abs(actual - reference) / noise
         if not distance.max() <= BOUND:  # something to look at, or something not finite
             largest = LARGEST[expected.unit]
@@ -116,12 +115,17 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
     )
 
 
+def noise_of(expected: Noisy) -> Any:
+    """Return one standard deviation of a reference's rounding noise: its own, and float64's."""
+    return expected.noise * math.hypot(expected.unit, REFERENCE_UNIT) + SMALLEST[expected.unit]
+
+
 def may_agree(actual: Any, expected: Noisy) -> Any:
     """Say of each number by itself whether `judge` could find that it agrees.
 
     Yes as well where either side is not finite, or too large for the working precision.
     """
-    noise = expected.noise * math.hypot(expected.unit, REFERENCE_UNIT) + SMALLEST[expected.unit]
+    noise = noise_of(expected)
     differs = np.abs(actual - expected.value) > BOUND * noise
     return ~(differs & np.isfinite(actual) & (np.abs(expected.value) <= LARGEST[expected.unit]))
 
@@ -173,7 +177,7 @@ def judge_at_kinks(
 
 def _beyond(actual: Any, expected: Noisy) -> int:
     """Count the elements that differ by more than their noise."""
-    noise = expected.noise * math.hypot(expected.unit, REFERENCE_UNIT) + SMALLEST[expected.unit]
+    noise = noise_of(expected)
     return int((np.abs(actual - expected.value) > BOUND * noise).sum())
 
 
@@ -208,8 +212,7 @@ def _judge_block(actual: Sequence[np.ndarray], expected: Noisy) -> list[Verdict]
     parts = [slice(a, b) for a, b in zip([0, *stops], stops, strict=False)]
     flat = np.concatenate([np.ravel(array) for array in actual]).astype(np.float64)
     with np.errstate(all="ignore"):
-        noise = expected.noise * math.hypot(expected.unit, REFERENCE_UNIT)
-        noise += SMALLEST[expected.unit]
+        noise = noise_of(expected)
         distance = np.abs(flat - expected.value) / noise
     if not distance.max(initial=0.0) <= BOUND:
         return [

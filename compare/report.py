@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Iterable
@@ -15,6 +14,7 @@ from compare.diagnosis import SUBMISSION, Diagnosis
 from compare.drift import Drift
 from compare.errors import Disagreement
 from compare.judge import Verdict
+from compare.strict_json import as_json
 
 KEPT_FINDINGS = 20
 WIDTH = 80
@@ -320,19 +320,3 @@ class Report:
             "undecided": self.undecided,
             "notes": self.notes,
         }
-
-
-def as_json(value: Any) -> str:
-    """Write as strict JSON; numbers that are not finite become strings."""
-    return json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False)
-
-
-def _finite(value: Any) -> Any:
-    """Replace ∞ and NaN, which JSON doesn't have, by their names."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value

@@ -67,7 +67,7 @@ def run_all(
 
 def write_results(path: Path, results: list[CaseResult], interrupted: bool) -> None:
     """Write what the cases gave, also after an interruption."""
-    from compare.report import as_json
+    from compare.strict_json import as_json
 
     text = as_json(
         {

@@ -39,7 +39,7 @@ def coverage(missing: bool, json_file: str | None, out: str | None) -> None:
 
         from compare.coverage import coverage as covered
         from compare.coverage import is_open, print_coverage, write_page
-        from compare.report import as_json
+        from compare.strict_json import as_json
 
         entries = covered()
     if out is not None:

@@ -18,7 +18,7 @@ from compare.command import (
     stopping_on_ctrl_c,
     write_whole,
 )
-from compare.commands.parameters import DTYPE, JSON
+from compare.commands.parameters import DATA, DTYPE, JSON
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,12 +28,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path), metavar="PATH.keras")
-@click.option(
-    "--data",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="One .npz or .csv file; or two .npy files, x and y, with the option given twice.",
-)
+@DATA
 @click.option(
     "--batch-size", type=click.IntRange(1, 2**20), default=32, show_default=True, help="Samples."
 )
@@ -83,21 +78,20 @@ def _compared(
     strict: bool,
 ) -> tuple[Report, bool]:
     """Load, train and compare; on Ctrl-C, return what there is."""
+    told = ["python -m compare model", shlex.quote(str(path))]
+    told += [f"--data {shlex.quote(str(one))}" for one in data]
+    told += [f"--dtype {dtype}"] if dtype else []
+    told += [f"--seed {seed}"] if seed else []
+    told += ["--strict"] if strict else []
+    command = " ".join([*told, f"--batch-size {batch_size}"])
     with progress_bar(console) as update, stopping_on_ctrl_c() as look:
         load_tensorflow()
-        import keras
-
         from compare.console import print_report
-        from compare.engine import lockstep
         from compare.report import Report
-        from compare.saved import drawn_data, loaded_model, read_data
+        from compare.saved.training import of_saved_model
 
-        told = ["python -m compare model", shlex.quote(str(path))]
-        told += [f"--data {shlex.quote(str(one))}" for one in data]
-        told += [f"--dtype {dtype}"] if dtype else []
-        told += [f"--seed {seed}"] if seed else []
-        command = " ".join([*told, f"--batch-size {batch_size}"]).replace("{", "{{")
-        report = Report("", "", reproduce=f"{command.replace('}', '}}')} --steps {{step}}")
+        braces = str.maketrans({"{": "{{", "}": "}}"})
+        report = Report("", "", reproduce=f"{command.translate(braces)} --steps {{step}}")
         interrupted = False
 
         def show(report: Report) -> None:
@@ -105,34 +99,12 @@ def _compared(
             update(completed=report.steps, total=steps, status=report.status)
 
         update(description=f"loading {path.name}"[:40])
-        keras.utils.set_random_seed(seed)
         try:
-            with loaded_model(path, dtype) as loaded:
-                weights = loaded.count_params()
-                console.print(f"{path.name}: {loaded.name}, {weights:,} weights", markup=False)
-                if data:
-                    x, y, sample_weight = read_data(data, loaded)
-                else:
-                    (x, y, sample_weight), what = drawn_data(loaded, batch_size * steps, seed)
-                    report.notes.append(f"trained on random data, since none is given: {what}")
-                rows = max(len(one) for one in keras.tree.flatten(x))
-                of_epoch = -(-rows // batch_size)
-                if steps < of_epoch:
-                    report.notes.append(f"compared in {steps:,} of the {of_epoch:,} batches")
-                update(description=loaded.name[:40], completed=0, total=steps)
-                lockstep(
-                    loaded,
-                    x,
-                    y,
-                    sample_weight=sample_weight,
-                    batch_size=batch_size,
-                    steps=steps,
-                    epochs=-(-steps // of_epoch),
-                    strict=strict,
-                    label=f"{path.name}: {loaded.name}",
-                    report=report,
-                    on_step=show,
-                )
+            with of_saved_model(path, data, batch_size, steps, dtype, seed) as training:
+                weights = training.model.count_params()
+                console.print(f"{training.label}, {weights:,} weights", markup=False)
+                update(description=training.model.name[:40], completed=0, total=steps)
+                training.follow(report, strict=strict, on_step=show)
         except KeyboardInterrupt:
             interrupted = True
             console.print("Interrupted. Compared so far:")

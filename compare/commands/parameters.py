@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from pathlib import Path
 from typing import Any
 
 import click
@@ -28,4 +29,10 @@ DTYPE = click.option(
 )
 JSON = click.option(
     "--json", "json_file", type=click.Path(dir_okay=False), help="Write the report."
+)
+DATA = click.option(
+    "--data",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="One .npz or .csv file; or two .npy files, x and y, with the option given twice.",
 )

@@ -77,7 +77,7 @@ def score(
             interrupted = True
     print_score(console, counted)
     if json_file is not None:
-        from compare.report import as_json
+        from compare.strict_json import as_json
 
         write_whole(Path(json_file), as_json(counted.as_dict()))
     if interrupted:

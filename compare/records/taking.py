@@ -1,0 +1,225 @@
+"""Takes a record of a running lock-step: every quantity of a step, with its reference and noise."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from compare.collecting import FIT, TAPE, Comparison, Trace
+from compare.judge import noise_of
+from compare.noise import Noisy, careful
+from compare.records.record import Quantity
+from compare.records.writing import RecordWriter
+from compare.reference import Reference
+from compare.report import Finding, Report
+from compare.saved.training import Training
+from keras_models.step_record import StepRecord
+
+Key = tuple[str, str]
+
+
+def about(model: keras.Model, label: str, dtype: str, seed: int) -> dict[str, Any]:
+    """Return what a record says of the model and of what it was trained by."""
+    device = [one.device_type for one in tf.config.list_logical_devices()]
+    described = json.dumps(model.get_config(), sort_keys=True, default=str)
+    return {
+        "label": label,
+        "model": model.name,
+        "model_sha256": hashlib.sha256(described.encode()).hexdigest(),
+        "weights": model.count_params(),
+        "dtype": dtype,
+        "seed": seed,
+        "made_by": {
+            "keras-lockstep": version("keras-lockstep"),
+            "keras": keras.__version__,
+            "backend": keras.backend.backend(),
+            "tensorflow": tf.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+            "system": f"{platform.system()} {platform.machine()}",
+            "device": "GPU" if "GPU" in device else "CPU",
+            "compiled_by_xla": bool(model.jit_compile),
+        },
+    }
+
+
+def written(
+    training: Training,
+    report: Report,
+    folder: Path,
+    steps: Container[int] | None,
+    seed: int,
+    on_step: Callable[[Report], None] | None = None,
+) -> None:
+    """Train in lock-step, the data in its order, and write a record of it."""
+    training.shuffle = False
+    of = about(training.model, training.label, keras.config.floatx(), seed)
+    with RecordWriter(folder, of) as writer:
+        taker = Taker(writer, report, steps)
+        training.follow(report, witness=taker, on_step=on_step)
+        taker.finish()
+
+
+class Taker:
+    """Writes down what a lock-step has compared; hand it over as ``witness``.
+
+    Parameters
+    ----------
+    writer : RecordWriter
+    report : Report
+        Of the same lock-step.
+    steps : container of int, optional
+        Which steps; all by default.
+    """
+
+    def __init__(
+        self, writer: RecordWriter, report: Report, steps: Container[int] | None = None
+    ) -> None:
+        self.writer, self.report, self.steps = writer, report, steps
+        self._last: tuple[int, int, list[Quantity]] | None = None
+
+    def step(
+        self, record: StepRecord, tape: Trace, found: Sequence[Comparison], reference: Reference
+    ) -> None:
+        self.finish()
+        if self.steps is not None and record.step not in self.steps:
+            return
+        with np.errstate(all="ignore"), careful():
+            expected = dict(derived(reference, record, tape))
+        distances = {(one.phase, one.name): one.verdict.distance for one in reversed(found)}
+        findings = {
+            (one.phase, one.name): one for one in self.report.findings if one.step == record.step
+        }
+        quantities = [
+            _quantity(key, source, value, expected.get(key), distances.get(key), findings.get(key))
+            for key, source, value in computed(record, tape)
+        ]
+        self._last = record.step, record.epoch, quantities
+
+    def epoch(self, found: Sequence[Comparison]) -> None:
+        if self._last is not None:
+            self._last[2].extend(_metric(one) for one in found)
+
+    def finish(self) -> None:
+        """Write the last step, which an epoch's end may have added to."""
+        if self._last is not None:
+            self.writer.step(*self._last)
+            self._last = None
+
+
+def computed(record: StepRecord, tape: Trace) -> Iterator[tuple[Key, str, np.ndarray]]:
+    """Give all that Keras computed in a step, and what it began with, in causal order."""
+    for what, part in (("x", record.x), ("y", record.y), ("sample_weight", record.sample_weight)):
+        several = isinstance(part, (list, tuple))
+        for index, array in enumerate(part if several else [part]):
+            if array is not None:
+                yield ("input", f"{what}[{index}]" if several else what), FIT, np.asarray(array)
+    for name, array in record.before.items():
+        yield ("input", name), FIT, array
+    for slot, named in record.slots_before.items():
+        for name, array in named.items():
+            yield ("input", f"{name}/{slot}"), FIT, array
+    for name, array in tape.get("draw", {}).items():
+        yield ("input", f"{name} drawn"), TAPE, array
+    for name, array in tape["activation"].items():
+        yield ("activation", name), TAPE, array
+    yield ("loss", "total"), FIT, np.asarray(record.loss)
+    for name, array in reversed(tape["activation gradient"].items()):
+        yield ("activation gradient", name), TAPE, array
+    for name, array in record.gradients.items():
+        yield ("weight gradient", name), FIT, array
+    for name, array in tape.get("processed gradient", {}).items():
+        yield ("processed gradient", name), TAPE, array
+    for slot, named in record.slots_after.items():
+        for name, array in named.items():
+            yield ("optimizer slot", f"{name}/{slot}"), FIT, array
+    for name, array in record.after.items():
+        yield ("weight", name), FIT, array
+
+
+def derived(reference: Reference, record: StepRecord, tape: Trace) -> Iterator[tuple[Key, Noisy]]:
+    """Derive the whole step by hand from its weights and batch, with the rounding noise of it all.
+
+    Each map takes what the one before it gave, not Keras's: so the noise is what two machines may
+    differ by.
+    """
+    reference.load(record.before, record.slots_before)
+    drawn: Mapping[str, Any] = tape.get("draw", {})
+    run, loss = reference.whole(record.x, record.y, record.sample_weight, drawn)
+    yield ("loss", "total"), loss
+    nodes = reference.network.nodes
+    for node, value, gradient in zip(nodes, run.values, run.gradients, strict=True):
+        if node.is_input:
+            continue
+        if isinstance(value, Noisy):
+            yield ("activation", node.name), value
+        if isinstance(gradient, Noisy):
+            yield ("activation gradient", node.name), gradient
+    gradients = reference.gradients()
+    for name, gradient in gradients.items():
+        yield ("weight gradient", name), gradient
+    weights = reference.updated_from(record.before, run.saved)
+    when = record.iterations, record.learning_rate
+    update = reference.update(weights, gradients, record.slots_before, *when)
+    shapes = {name: np.shape(array) for name, array in record.before.items()}
+    if update.processed is not None:
+        for name, one in _apart(update.processed, update.names, shapes):
+            yield ("processed gradient", name), one
+    for slot, (owners, flat) in update.slots.items():
+        of_slot = {name: np.shape(array) for name, array in record.slots_after[slot].items()}
+        for name, one in _apart(flat, owners, of_slot):
+            yield ("optimizer slot", f"{name}/{slot}"), one
+    for name, one in _apart(update.weights, update.names, shapes):
+        yield ("weight", name), one
+    for name, state in reference.states(run.saved).items():
+        yield ("weight", name), state
+    for name, parameter in reference.network.parameters.items():
+        if name not in update.names and not parameter.is_state:
+            yield ("weight", name), reference.exact(record.before[name])
+
+
+def _apart(
+    flat: Noisy, names: Sequence[str], shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[str, Noisy]]:
+    """Give the named arrays that lie one after the other in a flat one."""
+    start = 0
+    for name in names:
+        stop = start + int(np.prod(shapes[name], dtype=int))
+        yield name, flat[start:stop].reshape(shapes[name])
+        start = stop
+
+
+def _quantity(
+    key: Key,
+    source: str,
+    value: np.ndarray,
+    expected: Noisy | None,
+    distance: float | None,
+    finding: Finding | None,
+) -> Quantity:
+    if expected is None or expected.shape != np.shape(value):
+        return Quantity(*key, source, value)
+    kind = value.dtype if value.dtype.kind == "f" else np.float64
+    with np.errstate(all="ignore"):
+        deviation = (value.astype(np.float64) - expected.value).astype(kind)
+        noise = np.broadcast_to(noise_of(expected), value.shape).astype(kind)
+    told = "" if finding is None else str(finding)
+    finite = None if distance is None or not np.isfinite(distance) else distance
+    return Quantity(*key, source, value, deviation, noise, finite, told)
+
+
+def _metric(one: Comparison) -> Quantity:
+    verdict = one.verdict
+    numbers = verdict.actual, verdict.actual - verdict.expected, verdict.noise
+    value, deviation, noise = map(np.asarray, numbers)
+    distance = verdict.distance if np.isfinite(verdict.distance) else None
+    return Quantity(one.phase, one.name, one.source, value, deviation, noise, distance)
