@@ -11,14 +11,20 @@ if TYPE_CHECKING:
     from compare.callback import Lockstep
     from compare.engine import lockstep
     from compare.errors import BadInput, Disagreement
+    from compare.records import Difference, Record, diff
     from compare.report import Finding, Report
     from compare.submissions import check_gradients, check_step
 
-_HOMES = {
+_WITHOUT_TENSORFLOW = {
+    "BadInput": "compare.errors",
+    "Difference": "compare.records",
+    "Disagreement": "compare.errors",
+    "Record": "compare.records",
+    "diff": "compare.records",
+}
+_HOMES = _WITHOUT_TENSORFLOW | {
     "Lockstep": "compare.callback",
     "lockstep": "compare.engine",
-    "BadInput": "compare.errors",
-    "Disagreement": "compare.errors",
     "Finding": "compare.report",
     "Report": "compare.report",
     "check_gradients": "compare.submissions",
@@ -27,12 +33,15 @@ _HOMES = {
 
 __all__ = [
     "BadInput",
+    "Difference",
     "Disagreement",
     "Finding",
     "Lockstep",
+    "Record",
     "Report",
     "check_gradients",
     "check_step",
+    "diff",
     "lockstep",
 ]
 
@@ -42,5 +51,6 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'compare' has no attribute {name!r}")
     from importlib import import_module
 
-    import_module("keras_models")  # loads TensorFlow without its chatter
+    if name not in _WITHOUT_TENSORFLOW:
+        import_module("keras_models")  # loads TensorFlow without its chatter
     return getattr(import_module(_HOMES[name]), name)

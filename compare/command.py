@@ -63,15 +63,16 @@ def progress_bar(console: Console) -> Iterator[Callable[..., None]]:
         yield partial(progress.update, task)
 
 
-def load_tensorflow() -> None:
+def load_tensorflow(*, any_backend: bool = False) -> None:
     """Import the Keras half, and keep the garbage collector off what TensorFlow brought along.
 
     It would look through those objects again and again, for a quarter of the time of a short run.
     """
-    try:
-        import keras_models  # noqa: F401
-    except RuntimeError as error:
-        raise InputError(str(error)) from None
+    import keras_models  # noqa: F401
+    from compare.twins import check_backend
+
+    if not any_backend:
+        check_backend()
     gc.freeze()
 
 

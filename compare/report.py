@@ -98,6 +98,8 @@ class Finding:
             local = f"{agree}, so the fault is in {by.layer!r}"
         if self.source == "model.fit":
             local = FROM_THE_DATA.get(self.phase, local)
+        if not by.layer:
+            local = _OF_A_STEP
         if self.source == OWN:
             local = "  every map agrees by itself: the fault is in how the step is put together"
         lines = [

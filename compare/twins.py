@@ -99,6 +99,15 @@ def has_twin(part: Any) -> bool:
     return found is not None and not (own and found.__module__.startswith("manual."))
 
 
+def check_backend() -> None:
+    """Refuse another backend than TensorFlow, whose ``GradientTape`` is looked into."""
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise BadInput(
+            "Keras Lockstep takes its traces with TensorFlow's GradientTape. "
+            f"Received: KERAS_BACKEND={backend}. Unset it, or set it to tensorflow."
+        )
+
+
 def check_model(model: Any) -> None:
     """Refuse what isn't a compiled model that Keras itself trains, on one device."""
     if not isinstance(model, keras.Model):
@@ -114,8 +123,10 @@ def check_model(model: Any) -> None:
                 f"The model {model.name!r} has a {name} of its own, of which there is no twin: "
                 "only what Keras's own does can be compared."
             )
-    replicas = model.distribute_strategy.num_replicas_in_sync
-    if replicas > 1 or keras.distribution.distribution() is not None:
+    strategy = getattr(model, "distribute_strategy", None)  # TensorFlow's alone
+    if (
+        strategy is not None and strategy.num_replicas_in_sync > 1
+    ) or keras.distribution.distribution() is not None:
         raise BadInput(
             f"The model {model.name!r} is spread over several devices: build it on one of them."
         )

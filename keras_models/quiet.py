@@ -36,20 +36,8 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def load_keras() -> None:
-    """Import Keras on TensorFlow, quietly.
-
-    Raises
-    ------
-    RuntimeError
-        If ``KERAS_BACKEND`` asks for another backend: the traces are taken with TensorFlow's
-        ``GradientTape``.
-    """
-    backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    if backend != "tensorflow":
-        raise RuntimeError(
-            "Keras Lockstep takes its traces with TensorFlow's GradientTape. "
-            f"Received: KERAS_BACKEND={backend}. Unset it, or set it to tensorflow."
-        )
+    """Import Keras, quietly: on TensorFlow, unless ``KERAS_BACKEND`` says otherwise."""
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet_stderr():
         import keras  # noqa: F401

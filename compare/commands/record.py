@@ -85,8 +85,11 @@ def record(
             )
         check_free(out)
         with progress_bar(console) as update, stopping_on_ctrl_c() as look:
-            load_tensorflow()
+            load_tensorflow(any_backend=True)
+            import keras
+
             from compare.console import print_report
+            from compare.records.elsewhere import written_elsewhere
             from compare.records.taking import written
             from compare.report import Report
             from compare.saved.training import of_case, of_saved_model
@@ -104,7 +107,9 @@ def record(
 
             update(description=target[-40:])
             with training as taken:
-                written(taken, report, out, at, seed or 0, show)
+                on_tensorflow = keras.backend.backend() == "tensorflow"
+                write = written if on_tensorflow else written_elsewhere
+                write(taken, report, out, at, seed or 0, show)
     print_report(console, report)
     console.print(f"written: {out}", markup=False, soft_wrap=True)
     sys.exit(0 if report.ok else 1)

@@ -21,6 +21,7 @@ from compare.records.divergence import WIDTH, Divergence
 from compare.records.record import Quantity, Record
 
 KEPT = 20
+GIVEN = "x", "y", "sample_weight", "learning_rate", "iterations"
 
 
 @dataclass
@@ -61,6 +62,11 @@ class Difference:
         return self.compared > 0 and not self.diverging
 
     @property
+    def unseen(self) -> frozenset[str]:
+        """Phases that one of the records says nothing of."""
+        return self.a.unseen | self.b.unseen
+
+    @property
     def first(self) -> Divergence | None:
         return self.divergences[0] if self.divergences else None
 
@@ -86,6 +92,8 @@ class Difference:
             told += f"; the largest difference is {distance:.2g} × noise, bound {BOUND:g}: "
             told += f"step {step} · {phase} · {name}"
         yield textwrap.fill(f"{'agree' if self.ok else 'DIVERGE'}: {told}", WIDTH)
+        if self.unseen:
+            yield f"not in both of them: {', '.join(sorted(self.unseen))}"
         if steps and self.drift[-1][1]:
             yield f"the weights are {self.drift[-1][1]:.1e} apart after step {steps[-1]}"
         if self.first is not None:
@@ -102,6 +110,7 @@ class Difference:
             "compared": self.compared,
             "identical": self.identical,
             "undecided": self.undecided,
+            "unseen": sorted(self.unseen),
             "largest": dict(zip(("distance", "step", "phase", "name"), self.largest, strict=True)),
             "diverging": self.diverging,
             "divergences": [{**asdict(one), "wrong": one.wrong} for one in self.divergences],
@@ -127,7 +136,11 @@ def diff(a: Record | Path | str, b: Record | Path | str) -> Difference:
         raise BadInput(f"The two records have no step in common: {one.steps} and {other.steps}.")
     result = Difference(one, other)
     for step in steps:
-        _compare_step(result, step, one.quantities(step), other.quantities(step))
+        sides = (
+            [one for one in side.quantities(step) if one.phase not in result.unseen]
+            for side in (one, other)
+        )
+        _compare_step(result, step, *sides)
     return result
 
 
@@ -148,12 +161,14 @@ def described(record: Record) -> str:
 def _compare_step(result: Difference, step: int, a: list[Quantity], b: list[Quantity]) -> None:
     of_b = {one.key: one for one in b}
     _check_same_training(result, step, a, of_b)
-    weights = [one for one in a if one.phase == "weight"]
+    weights = [one for one in a if one.phase in ("weight", "state")]
     names = {one.name for one in weights}
     before = {one.name: one for one in a if one.phase == "input"}
     inherited = _apart(
         [(before[name], of_b["input", name]) for name in sorted(names & before.keys())]
     )
+    given = [one for one in a if one.phase == "input"]
+    same_start = all(_same(one.value, of_b[one.key].value) for one in given)
     for one in a:
         other = of_b[one.key]
         first = step == result.a.steps[0] == 1
@@ -164,13 +179,13 @@ def _compare_step(result: Difference, step: int, a: list[Quantity], b: list[Quan
             result.identical += 1
             if one.value.dtype == other.value.dtype:
                 continue
-        _judge(result, step, one, other, inherited)
+        _judge(result, step, one, other, None if same_start else inherited)
     result.drift.append((step, _apart([(one, of_b[one.key]) for one in weights])))
 
 
 def _is_given(one: Quantity) -> bool:
-    """Say whether a quantity is part of the batch, or was drawn for it."""
-    return one.name.split("[")[0] in ("x", "y", "sample_weight") or one.name.endswith(" drawn")
+    """Say whether a quantity is given to a step, and not what the one before it has left."""
+    return one.name.split("[")[0] in GIVEN or one.name.endswith(" drawn")
 
 
 def _check_same_training(
@@ -191,8 +206,14 @@ def _check_same_training(
         raise BadInput(f"{told}: only the second has {' · '.join(more[0])}, at step {step}.")
 
 
-def _judge(result: Difference, step: int, one: Quantity, other: Quantity, inherited: float) -> None:
-    """Hold the two deviations against each other, element by element."""
+def _judge(
+    result: Difference, step: int, one: Quantity, other: Quantity, inherited: float | None
+) -> None:
+    """Hold two arrays against each other, element by element.
+
+    Where the step began from different numbers, ``inherited``, their deviations from the derivation
+    by hand, which knows of these.
+    """
     a, b = (side.value.astype(np.float64) for side in (one, other))
     noises = [side.noise for side in (one, other)]
     of_one, of_other = one.deviation, other.deviation
@@ -210,7 +231,7 @@ def _judge(result: Difference, step: int, one: Quantity, other: Quantity, inheri
         return
     with np.errstate(all="ignore"):
         gap = a - b
-        if one.phase != "input" and of_one is not None and of_other is not None:
+        if inherited is not None and of_one is not None and of_other is not None:
             gap = of_one.astype(np.float64) - of_other
         distance = np.where(gap == 0.0, 0.0, np.abs(gap) / noise)
         finite, also = np.isfinite(a), np.isfinite(b)
@@ -241,7 +262,7 @@ def _judge(result: Difference, step: int, one: Quantity, other: Quantity, inheri
             float(noise[index]),
             from_hand,  # type: ignore[arg-type]
             (one.finding, other.finding),
-            inherited,
+            inherited or 0.0,
         )
     )
 

@@ -3,7 +3,8 @@
 - ``manifest.json`` says what was trained and by what (versions, precision, device, seed), and
   lists for each step its file, that file's SHA-256, and the quantities in it: phase, name, source,
   shape, and how far the worst element was from the derivation by hand. Its own SHA-256 (of the
-  same JSON without it: keys sorted, no blanks, UTF-8) stands in it as ``sha256``.
+  same JSON without it: keys sorted, no blanks, ASCII) stands in it as ``sha256``. Phases that
+  whoever wrote it could not see are listed under ``unseen``.
 - ``step-N.npz`` holds for the i-th quantity the arrays ``i/value``, as Keras computed it;
   ``i/deviation``, the value less the one derived by hand from this step's weights and batch; and
   ``i/noise``, the standard deviation of its rounding error. The last two may be missing together:
@@ -90,6 +91,8 @@ class Record:
         What was trained, by what: the manifest without its steps.
     steps : list of int
         The steps in it, counted from 1.
+    unseen : set of str
+        Phases that it says nothing of.
 
     Raises
     ------
@@ -100,6 +103,7 @@ class Record:
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self.about = _manifest(self.folder)
+        self.unseen = frozenset(self.about.get("unseen", ()))
         self._steps: dict[int, dict[str, Any]] = {}
         for entry in self.about.pop("steps"):
             self._steps[entry["step"]] = entry
@@ -143,8 +147,8 @@ def _quantity(arrays: Mapping[str, np.ndarray], index: int, entry: Mapping[str, 
 def sealed(manifest: dict[str, Any]) -> str:
     """Return the SHA-256 of a manifest, leaving aside the one that stands in it."""
     plain = {key: value for key, value in manifest.items() if key != "sha256"}
-    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _hash_of(file: Path) -> str:
@@ -181,7 +185,9 @@ _OF_QUANTITY = {"phase": str, "name": str, "source": str, "shape": list, "findin
 
 def _is_well_formed(manifest: Mapping[str, Any]) -> bool:
     """Say whether a manifest has all that is read of it, of the right kind."""
-    steps = manifest.get("steps")
+    steps, unseen = manifest.get("steps"), manifest.get("unseen", [])
+    if not isinstance(unseen, list) or not set(map(str, unseen)) <= set(PHASES):
+        return False
     if not isinstance(steps, list) or not isinstance(manifest.get("made_by"), dict):
         return False
     return all(

@@ -27,16 +27,17 @@ from keras_models.step_record import StepRecord
 Key = tuple[str, str]
 
 
-def about(model: keras.Model, label: str, dtype: str, seed: int) -> dict[str, Any]:
-    """Return what a record says of the model and of what it was trained by."""
+def about(training: Training, seed: int) -> dict[str, Any]:
+    """Return what a record says of a training and of what it was done by."""
+    model = training.model
     device = [one.device_type for one in tf.config.list_logical_devices()]
     described = json.dumps(model.get_config(), sort_keys=True, default=str)
     return {
-        "label": label,
+        "label": training.label,
         "model": model.name,
         "model_sha256": hashlib.sha256(described.encode()).hexdigest(),
         "weights": model.count_params(),
-        "dtype": dtype,
+        "dtype": keras.config.floatx(),
         "seed": seed,
         "made_by": {
             "keras-lockstep": version("keras-lockstep"),
@@ -47,7 +48,7 @@ def about(model: keras.Model, label: str, dtype: str, seed: int) -> dict[str, An
             "python": platform.python_version(),
             "system": f"{platform.system()} {platform.machine()}",
             "device": "GPU" if "GPU" in device else "CPU",
-            "compiled_by_xla": bool(model.jit_compile),
+            "compiled_by_xla": model.jit_compile is True,
         },
     }
 
@@ -62,8 +63,7 @@ def written(
 ) -> None:
     """Train in lock-step, the data in its order, and write a record of it."""
     training.shuffle = False
-    of = about(training.model, training.label, keras.config.floatx(), seed)
-    with RecordWriter(folder, of) as writer:
+    with RecordWriter(folder, about(training, seed)) as writer:
         taker = Taker(writer, report, steps)
         training.follow(report, witness=taker, on_step=on_step)
         taker.finish()
@@ -100,8 +100,8 @@ class Taker:
             (one.phase, one.name): one for one in self.report.findings if one.step == record.step
         }
         quantities = [
-            _quantity(key, source, value, expected.get(key), distances.get(key), findings.get(key))
-            for key, source, value in computed(record, tape)
+            quantity(key, source, value, expected.get(key), distances.get(key), findings.get(key))
+            for key, source, value in computed(reference, record, tape)
         ]
         self._last = record.step, record.epoch, quantities
 
@@ -116,13 +116,17 @@ class Taker:
             self._last = None
 
 
-def computed(record: StepRecord, tape: Trace) -> Iterator[tuple[Key, str, np.ndarray]]:
+def computed(
+    reference: Reference, record: StepRecord, tape: Trace
+) -> Iterator[tuple[Key, str, np.ndarray]]:
     """Give all that Keras computed in a step, and what it began with, in causal order."""
     for what, part in (("x", record.x), ("y", record.y), ("sample_weight", record.sample_weight)):
         several = isinstance(part, (list, tuple))
         for index, array in enumerate(part if several else [part]):
             if array is not None:
                 yield ("input", f"{what}[{index}]" if several else what), FIT, np.asarray(array)
+    yield ("input", "learning_rate"), FIT, np.asarray(record.learning_rate)
+    yield ("input", "iterations"), FIT, np.asarray(record.iterations)
     for name, array in record.before.items():
         yield ("input", name), FIT, array
     for slot, named in record.slots_before.items():
@@ -133,7 +137,7 @@ def computed(record: StepRecord, tape: Trace) -> Iterator[tuple[Key, str, np.nda
     for name, array in tape["activation"].items():
         yield ("activation", name), TAPE, array
     yield ("loss", "total"), FIT, np.asarray(record.loss)
-    for name, array in reversed(tape["activation gradient"].items()):
+    for name, array in reversed(tape.get("activation gradient", {}).items()):
         yield ("activation gradient", name), TAPE, array
     for name, array in record.gradients.items():
         yield ("weight gradient", name), FIT, array
@@ -143,7 +147,7 @@ def computed(record: StepRecord, tape: Trace) -> Iterator[tuple[Key, str, np.nda
         for name, array in named.items():
             yield ("optimizer slot", f"{name}/{slot}"), FIT, array
     for name, array in record.after.items():
-        yield ("weight", name), FIT, array
+        yield (_phase(reference, name), name), FIT, array
 
 
 def derived(reference: Reference, record: StepRecord, tape: Trace) -> Iterator[tuple[Key, Noisy]]:
@@ -181,10 +185,14 @@ def derived(reference: Reference, record: StepRecord, tape: Trace) -> Iterator[t
     for name, one in _apart(update.weights, update.names, shapes):
         yield ("weight", name), one
     for name, state in reference.states(run.saved).items():
-        yield ("weight", name), state
+        yield ("state", name), state
     for name, parameter in reference.network.parameters.items():
         if name not in update.names and not parameter.is_state:
             yield ("weight", name), reference.exact(record.before[name])
+
+
+def _phase(reference: Reference, name: str) -> str:
+    return "state" if reference.network.parameters[name].is_state else "weight"
 
 
 def _apart(
@@ -198,14 +206,15 @@ def _apart(
         start = stop
 
 
-def _quantity(
+def quantity(
     key: Key,
     source: str,
     value: np.ndarray,
     expected: Noisy | None,
-    distance: float | None,
-    finding: Finding | None,
+    distance: float | None = None,
+    finding: Finding | None = None,
 ) -> Quantity:
+    """Return what a record holds of a number, given what it should be."""
     if expected is None or expected.shape != np.shape(value):
         return Quantity(*key, source, value)
     kind = value.dtype if value.dtype.kind == "f" else np.float64

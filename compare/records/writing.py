@@ -86,7 +86,7 @@ class RecordWriter:
     def _finish(self) -> None:
         manifest = {"format": FORMAT, "version": VERSION, **self.about, "steps": self.steps}
         manifest["sha256"] = sealed(manifest)
-        text = json.dumps(manifest, indent=1, ensure_ascii=False)
+        text = json.dumps(manifest, indent=1)
         (self._part / MANIFEST).write_text(text + "\n", encoding="utf-8")
         mask = os.umask(0)
         os.umask(mask)

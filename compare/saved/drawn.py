@@ -72,7 +72,7 @@ def _twin(model: keras.Model, sizes: Sequence[tuple[int, ...]]) -> Network:
     zeros = [np.zeros((2, *size), one.dtype) for one, size in zip(model.inputs, sizes, strict=True)]
     x, _, _ = nested(model, zeros, model.outputs)
     try:
-        y = keras.tree.map_structure(np.asarray, model(x, training=False))
+        y = keras.tree.map_structure(keras.ops.convert_to_numpy, model(x, training=False))
     except Exception as error:  # whatever the model says of such inputs
         raise BadInput(
             f"No data can be drawn for {model.name!r}: {in_a_sentence(error)} Give --data."

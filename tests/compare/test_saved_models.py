@@ -311,7 +311,7 @@ def test_a_crash_is_no_verdict(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     def broken(*_: Any) -> None:
         raise RuntimeError("of our own making")
 
-    monkeypatch.setattr("compare.saved.loaded_model", broken)
+    monkeypatch.setattr("compare.saved.training.loaded_model", broken)
     result = compared(tmp_path / "any.keras")
     assert result.exit_code == 70
     assert "a defect of Keras Lockstep, please report it: RuntimeError: of our" in result.output
