@@ -15,7 +15,9 @@ from compare.commands.parameters import JSON, CaseName
 
 @click.command()
 @click.argument("submission", required=False, metavar="[FILE.py[:FUNCTION]]")
-@click.option("--case", required=True, type=CaseName(), help="The example it belongs to.")
+@click.option(
+    "--case", type=CaseName(), help='The example it belongs to; else a line CASE = "…" says it.'
+)
 @click.option(
     "--returns",
     type=click.Choice(["gradients", "weights"]),
@@ -24,21 +26,24 @@ from compare.commands.parameters import JSON, CaseName
 @click.option("--after", "--step", "after", type=click.IntRange(min=0), help="Updates made before.")
 @click.option("--loss", metavar="NUMBER", help="Ask about a loss, as you have it written down.")
 @click.option("--weight", metavar="NAME=NUMBER", help="Ask about a weight: w5=0.3589.")
+@click.option("--hint", type=click.IntRange(1, 5), help="About an exercise: 5 tells all.")
 @JSON
 def check(
     submission: str | None,
-    case: str,
+    case: str | None,
     returns: str | None,
     after: int | None,
     loss: str | None,
     weight: str | None,
+    hint: int | None,
     json_file: str | None,
 ) -> None:
-    """Check your own backward pass, or a single number.
+    """Check your own backward pass, an exercise, or a single number.
 
     FUNCTION(weights, x, y) gets the weights in Keras's order and the example's first batch, and
-    returns an array for each weight. It is your own code and runs in this process. Without a file,
-    --loss or --weight asks about one number. Exit status: 0 right, 1 wrong, 2 bad input.
+    returns an array for each weight. It is your own code and runs in this process. Of an exercise,
+    only whether it is right is said, and with --hint a bit more. Without a file, --loss or --weight
+    asks about one number. Exit status: 0 right, 1 wrong, 2 bad input.
     """
     if sum(asked is not None for asked in (submission, loss, weight)) != 1:
         raise click.UsageError("Give a file with a function, or --loss, or --weight: one of them.")
@@ -46,19 +51,55 @@ def check(
         raise click.UsageError("--after goes with --loss or --weight.")
     if submission is None and returns is not None:
         raise click.UsageError("--returns goes with a file.")
+    is_exercise = False
+    if submission is not None:
+        with errors_for_people():
+            case, is_exercise = _read(submission, case, whole=returns is None)
+    if case is None:
+        raise click.UsageError("Say which example it belongs to: --case NAME.")
+    if hint is not None and not is_exercise:
+        raise click.UsageError("--hint goes with a file of `python -m compare exercise`.")
     if json_file is not None:
         check_writable(Path(json_file))
     from rich.console import Console
 
     with errors_for_people(), Console(stderr=True).status("checking"):
         load_tensorflow()
+        from compare.exercises.answer import answered
+        from compare.exercises.attempt import attempt
         from compare.submissions.handed_in import check_file, check_number
 
-        if submission is not None:
-            result: Any = check_file(load(case), submission, returns or "gradients")
+        result: Any
+        if submission is not None and is_exercise:
+            result = answered(attempt(load(case), submission), hint or 0)
+        elif submission is not None:
+            result = check_file(load(case), submission, returns or "gradients")
         else:
             result = check_number(load(case), after, loss, weight)
     result.print(Console(highlight=False))
     if json_file is not None:
         write_whole(Path(json_file), result.to_json())
     sys.exit(0 if result.ok else 1)
+
+
+def _read(submission: str, case: str | None, *, whole: bool) -> tuple[str | None, bool]:
+    """Return which example a file belongs to, and whether it is an exercise.
+
+    That is one with a line ``CASE = "…"`` and an exercise's functions, if it is asked about as a
+    ``whole``.
+    """
+    from compare.errors import BadInput
+    from compare.exercises.parsed import case_of, is_exercise, parsed
+
+    file, colon, _ = submission.partition(":")
+    path = Path(file)
+    if not path.is_file():
+        raise BadInput(f"There is no file {file!r}.")
+    tree = parsed(path)
+    own = case_of(tree)
+    if own is None:
+        return case, False
+    own = CaseName().convert(own, None, None)
+    if case not in (None, own):
+        raise BadInput(f"{file} is about {own!r}, not {case!r}: leave --case out.")
+    return own, whole and not colon and is_exercise(tree)

@@ -79,6 +79,20 @@ def check_number(case: Case, after: int | None, loss: str | None, weight: str | 
 def load_function(submission: str) -> Step:
     """Return the function that ``FILE.py:name`` names; the only one of the file without a name."""
     file, _, name = submission.partition(":")
+    functions = defined_in(file)
+    if name:
+        if name not in functions:
+            listed = ", ".join(functions) or "none"
+            raise BadInput(f"{file} has no function {name!r}. Its functions: {listed}.")
+        return cast(Step, functions[name])
+    if len(functions) != 1:
+        listed = ", ".join(functions) or "none"
+        raise BadInput(f"Say which function of {file} to check, as {file}:name. It has: {listed}.")
+    return cast(Step, next(iter(functions.values())))
+
+
+def defined_in(file: str) -> dict[str, Any]:
+    """Run a file; return its functions by name, without those that begin with an underscore."""
     path = Path(file)
     if not path.is_file():
         raise BadInput(f"There is no file {file!r}.")
@@ -94,19 +108,10 @@ def load_function(submission: str) -> Step:
         if isinstance(error, SyntaxError) and error.text:
             where += f": {error.text.strip()}"
         raise BadInput(f"{file} can't be run: {told(error)}{where}") from None
-    functions: dict[str, Any] = {
+    return {
         key: value
         for key, value in defined.items()
         if callable(value)
         and not key.startswith("_")
         and getattr(getattr(value, "__code__", None), "co_filename", "") == str(path)
     }
-    if name:
-        if name not in functions:
-            listed = ", ".join(functions) or "none"
-            raise BadInput(f"{file} has no function {name!r}. Its functions: {listed}.")
-        return cast(Step, functions[name])
-    if len(functions) != 1:
-        listed = ", ".join(functions) or "none"
-        raise BadInput(f"Say which function of {file} to check, as {file}:name. It has: {listed}.")
-    return cast(Step, next(iter(functions.values())))

@@ -17,10 +17,11 @@ Step = Callable[[list[np.ndarray], Any, Any], Arrays]
 Returns = Literal["gradients", "weights"]
 
 
-def called(step: Step, weights: list[np.ndarray], x: Any, y: Any) -> Any:
-    """Call the step; tell whose line failed if it does."""
+def called(step: Callable[..., Any], *given: Any, written: str = "step(weights, x, y)") -> Any:
+    """Call the step, or what else is ``written`` so; tell whose line failed if it does."""
+    name = written.partition("(")[0]
     try:
-        return step(weights, x, y)
+        return step(*given)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # sys.exit() too: it is not ours to leave
@@ -29,10 +30,10 @@ def called(step: Step, weights: list[np.ndarray], x: Any, y: Any) -> Any:
         line = next((one for one in reversed(own) if "site-packages" not in one.filename), None)
         if line is None:  # it was never entered
             raise BadInput(
-                f"The submitted step can't be called as step(weights, x, y): {told(error)}."
+                f"The submitted {name} can't be called as {written}: {told(error)}."
             ) from error
         where = f"{Path(line.filename).name}, line {line.lineno}: {line.line or line.name}"
-        raise BadInput(f"The submitted step raised {told(error)} ({where})") from error
+        raise BadInput(f"The submitted {name} raised {told(error)} ({where})") from error
 
 
 def told(error: BaseException) -> str:
@@ -42,15 +43,26 @@ def told(error: BaseException) -> str:
 
 
 def checked_submission(
-    given: Any, weights: Mapping[str, np.ndarray], asked: str
+    given: Any, weights: Mapping[str, np.ndarray], asked: str, function: str = "step"
 ) -> dict[str, np.ndarray]:
-    """Return the submitted arrays by name, or say in one sentence what is wrong with them."""
+    """Return the submitted arrays by name, or say in one sentence what is wrong with them.
+
+    Parameters
+    ----------
+    given : object
+        What the submitted ``function`` returned.
+    weights : mapping of str to array
+        What there should be an array for, in its shape and no coarser: weights, or activations.
+    asked : str
+        What the arrays are: gradients, weights, activations.
+    function : str
+    """
     one = asked.rstrip("s")
     if isinstance(given, Mapping):
         unknown = [name for name in given if name not in weights]
         missing = [name for name in weights if name not in given]
         if unknown or missing:
-            wrong = f"has no weight {unknown[0]!r}" if unknown else f"needs {missing[0]!r} too"
+            wrong = f"has no {unknown[0]!r}" if unknown else f"needs {missing[0]!r} too"
             raise BadInput(
                 f"The model {wrong}: one {one} is expected for each of {', '.join(weights)}."
             )
@@ -59,8 +71,8 @@ def checked_submission(
         listed = list(given)
     else:
         raise BadInput(
-            f"The submitted step must return a list of {len(weights)} arrays, or a mapping by "
-            f"name ({', '.join(weights)}). Received: {type(given).__name__}."
+            f"The submitted {function} must return a list of {len(weights)} arrays, or a mapping "
+            f"by name ({', '.join(weights)}). Received: {type(given).__name__}."
         )
     if len(listed) != len(weights):
         expected = ", ".join(f"{name} {array.shape}" for name, array in weights.items())
@@ -81,13 +93,13 @@ def checked_submission(
             )
         if array.dtype.kind == "f" and array.dtype.itemsize < weight.dtype.itemsize:
             raise BadInput(
-                f"The {one} of {name} is {array.dtype}, too coarse to be judged: the weights are "
+                f"The {one} of {name} is {array.dtype}, too coarse to be judged: Keras has "
                 f"{weight.dtype}."
             )
         if array.shape != weight.shape:
             turned = " It looks transposed." if array.shape == weight.shape[::-1] else ""
             raise BadInput(
-                f"The {one} of {name} has the shape {array.shape}; the weight has "
+                f"The {one} of {name} has the shape {array.shape}; it should have "
                 f"{weight.shape}.{turned}"
             )
         holes = np.argwhere(~np.isfinite(array))

@@ -244,7 +244,7 @@ def raises(weights: Any, x: Any, y: Any) -> Any:
     ("step", "message"),
     [
         (lambda w, x, y: w[:3], "6 gradients are expected, in this order: a/kernel (4, 5)"),
-        (lambda w, x, y: [one.T for one in w], "has the shape (5, 4); the weight has (4, 5). It l"),
+        (lambda w, x, y: [one.T for one in w], "has the shape (5, 4); it should have (4, 5). It l"),
         (lambda w, x, y: [one * np.inf for one in w], "not finite"),
         (lambda w, x, y: ["a"] * 6, "must be an array of real numbers. Received: str"),
         (lambda w, x, y: [one > 0.0 for one in w], "numbers. Received: an array of bool"),
@@ -256,7 +256,7 @@ def raises(weights: Any, x: Any, y: Any) -> Any:
         (lambda w, x, y: [[[1], [1, 2]]] * 6, "rows of different lengths"),
         (lambda w, x, y: None, "Received: NoneType"),
         (lambda w, x, y: {"a/kernel": w[0]}, "needs 'a/bias' too"),
-        (lambda w, x, y: {"d/kernel": w[0]}, "has no weight 'd/kernel'"),
+        (lambda w, x, y: {"d/kernel": w[0]}, "has no 'd/kernel'"),
         (raises, "(test_submission.py, line"),
         (raises, "return weights[0] @ weights[0]"),
     ],

@@ -1,0 +1,60 @@
+"""``python -m compare exercise``: a training step with gaps, or with a fault to be found."""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+import click
+
+from compare.command import check_writable, errors_for_people, write_whole
+
+
+@click.command()
+@click.argument("name", default="list", metavar="[list|NAME]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Where to write it, a folder or a new file; NAME.py by default.",
+)
+@click.option(
+    "--exercises",
+    "folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Take a teacher's exercises instead of the package's own.",
+)
+def exercise(name: str, out: Path | None, folder: Path | None) -> None:
+    """Write an exercise to a file: find the fault, or fill the gaps.
+
+    It is a training step of a worked example in plain NumPy. `python -m compare check FILE` says
+    whether it is right, and --hint 1 to --hint 5 more and more about why it isn't.
+    """
+    from compare.errors import BadInput
+    from compare.exercises import OWN_FOLDER, named
+
+    with errors_for_people():
+        if name == "list":
+            _print_list(folder)
+            return
+        chosen = named(name, folder or OWN_FOLDER)
+        file = Path(f"{name}.py") if out is None else out
+        file = file / f"{name}.py" if file.is_dir() else file
+        if file.exists():
+            raise BadInput(f"{file} is there already: move it, or name another file with --out.")
+        check_writable(file, "--out")
+        write_whole(file, chosen.written(file.name))
+    task = chosen.kind.capitalize()
+    click.echo(f"written: {file}\n{task}, then ask: python -m compare check {file}")
+
+
+def _print_list(folder: Path | None) -> None:
+    """Print a line for each exercise."""
+    from compare.exercises import OWN_FOLDER, exercises
+
+    found = exercises(folder or OWN_FOLDER).values()
+    width = max(len(one.name) for one in found)
+    for one in found:
+        start = f"{one.name:<{width}}  {one.kind:<14}  "
+        click.echo(start + textwrap.shorten(one.title, max(80 - len(start), 10), placeholder=" …"))
