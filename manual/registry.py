@@ -24,9 +24,9 @@ class NoTwin(LookupError):
 def twin_of(keras_name: str) -> Callable[[T], T]:
     """Register the decorated class as the twin of the Keras object called ``keras_name``.
 
-    The class says with its ``kind`` attribute (inherited from `Layer`, `ActivationFunction`,
-    `Loss`, `Optimizer`, `Constraint` or `Metric`) which family the name belongs to: Keras has a
-    loss *and* a metric called ``MeanSquaredError``.
+    The class says with its ``kind`` attribute (inherited from `Layer`, `Loss`, `Optimizer`,
+    `Metric`, `manual.activations.ActivationFunction` or `manual.constraints.Constraint`) which
+    family the name belongs to: Keras has a loss *and* a metric called ``MeanSquaredError``.
 
     Parameters
     ----------

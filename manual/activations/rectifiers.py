@@ -139,7 +139,7 @@ class HardShrink(ActivationFunction):
 
 @twin_of("soft_shrink")
 class SoftShrink(ActivationFunction):
-    """Moves everything towards 0 by λ: the proximal map of λ |z|."""
+    """Moves everything towards 0 by λ: the proximal map of ``λ |z|``."""
 
     derivation = {
         "forward": "a = sign(z) · max(|z| − λ, 0)",

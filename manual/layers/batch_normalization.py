@@ -44,7 +44,7 @@ class BatchNormalization(Standardization):
         Whether Keras takes the statistics over several devices. On one it then computes the
         variance as mean x² − μ², and so does this layer.
     renorm, renorm_clipping, renorm_momentum
-        A configuration with ``renorm=True`` gives a `BatchRenormalization`, which has these.
+        A configuration with ``renorm=True`` gives a ``BatchRenormalization``, which has these.
     """
 
     derivation = {

@@ -182,20 +182,20 @@ def _correlated_back(windows: Windows, dz: Array, space: Shape, W: Array, gates:
 
 @twin_of("ConvLSTM1D")
 class ConvLSTM1D(Recurrent, ConvolutionalCell):
-    """A convolutional LSTM along one axis: `ConvolutionalCell` at every step."""
+    """A convolutional LSTM along one axis: ``ConvolutionalCell`` at every step."""
 
     rank, cell_name = 1, "conv_lstm_cell"
 
 
 @twin_of("ConvLSTM2D")
 class ConvLSTM2D(Recurrent, ConvolutionalCell):
-    """A convolutional LSTM over images, a film say: `ConvolutionalCell` at every step."""
+    """A convolutional LSTM over images, a film say: ``ConvolutionalCell`` at every step."""
 
     rank, cell_name = 2, "conv_lstm_cell"
 
 
 @twin_of("ConvLSTM3D")
 class ConvLSTM3D(Recurrent, ConvolutionalCell):
-    """A convolutional LSTM over three axes: `ConvolutionalCell` at every step."""
+    """A convolutional LSTM over three axes: ``ConvolutionalCell`` at every step."""
 
     rank, cell_name = 3, "conv_lstm_cell"

@@ -29,7 +29,7 @@ def drawn_shape(shape: tuple[int, ...], noise_shape: Drawn) -> tuple[int, ...]:
 
 @twin_of("ActivityRegularization")
 class ActivityRegularization(Identity):
-    """The input as it is, at a cost: λ₁ Σ |x| + λ₂ Σ x², divided by the batch size."""
+    """The input as it is, at a cost: ``λ₁ Σ |x| + λ₂ Σ x²``, divided by the batch size."""
 
     def __init__(
         self,

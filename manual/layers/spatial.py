@@ -214,7 +214,7 @@ class UpSampling2D(UpSampling):
     data_format : str, optional
     interpolation : str
         ``"nearest"`` repeats pixels; ``"bilinear"``, ``"bicubic"``, ``"lanczos3"`` and
-        ``"lanczos5"`` weigh their neighbours (`manual.interpolation`): in float32, whatever the
+        ``"lanczos5"`` weigh their neighbours (``manual.interpolation``): in float32, whatever the
         policy, as Keras does.
     """
 

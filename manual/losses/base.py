@@ -34,7 +34,7 @@ class Loss:
     takes_classes: ClassVar[bool] = False
     """Whether a target is a class number, and not as wide as the prediction."""
     from_logits: bool | None = None
-    """None: the loss knows no logits. Else: whether the prediction is one."""
+    """Whether the prediction is logits; None where the loss knows none."""
     along: int = -1
     """The axis that one value is made of. `values` finds it in the last place."""
 

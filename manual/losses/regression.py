@@ -142,7 +142,7 @@ class Huber(Loss):
 @twin_of("LogCosh")
 @twin_of("log_cosh")
 class LogCosh(Loss):
-    """Almost ½ d² close to the target and |d| − log 2 far away; log 2 is rounded to float32."""
+    """Almost ½ d² close to the target and ``|d| − log 2`` far away; log 2 is rounded to float32."""
 
     LOG_2 = float(np.log(np.float32(2.0)))
 

@@ -17,7 +17,7 @@ LOG_2 = math.log(2.0)
 
 @twin_of("Add")
 class Add(Elementwise):
-    """A sum; what looks like a bias is added where Keras adds one (`manual.bias`)."""
+    """A sum; what looks like a bias is added where Keras adds one (``manual.bias``)."""
 
     derivation = {"forward": "y = x₁ + x₂", "input gradient": "dx₁ = dy, dx₂ = dy"}
 

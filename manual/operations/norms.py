@@ -20,8 +20,8 @@ class Norm(Reduction):
     Parameters
     ----------
     ord : int, float or str, optional
-        p, for (Σ |x|ᵖ)^(1/p); infinity for the largest |x|, minus infinity for the smallest, 0 for
-        the number of those that aren't 0.
+        p, for ``(Σ |x|ᵖ)^(1/p)``; infinity for the largest ``|x|``, minus infinity for the
+        smallest, 0 for the number of those that aren't 0.
     """
 
     derivation = {

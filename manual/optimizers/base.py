@@ -97,7 +97,7 @@ class Optimizer:
     shared : tuple of str
         The slots that exist once for all weights.
     scaling : DynamicScale, optional
-        Of the loss, where this optimizer is inside a `LossScaleOptimizer`.
+        Of the loss, where this optimizer is inside a `manual.optimizers.LossScaleOptimizer`.
     """
 
     kind: ClassVar[str] = "optimizer"
@@ -211,7 +211,7 @@ class Optimizer:
     ) -> None:
         """Take one training step in place, from the gradient of the (scaled) loss.
 
-        Where weights are tables of which rows were looked up, the gradient is `Scattered`.
+        Where weights are tables of which rows were looked up, the gradient is ``Scattered``.
         """
         self.move(w, self.processed(g, slots, tensors, step), slots, tensors, step)
 
@@ -308,7 +308,7 @@ class Optimizer:
 
     @property
     def slot_names(self) -> tuple[str, ...]:
-        """Everything that is remembered: by the rule, and by what surrounds it."""
+        """All that is remembered, by the rule and by what surrounds it."""
         accumulator = ("gradient_accumulator",) if self.gradient_accumulation_steps else ()
         average = ("average",) if self.use_ema else ()
         scaling = DynamicScale.slots if self.scaling is not None else ()
