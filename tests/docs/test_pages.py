@@ -1,0 +1,78 @@
+"""The code in the documentation runs, and what it says of itself is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pages
+import pytest
+
+import manual.registry
+from compare.causes import base as causes
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(pages.ROOT))
+
+
+every_page = pytest.mark.parametrize("page", pages.PAGES, ids=name_of)
+with_code = pytest.mark.parametrize(
+    "page",
+    [
+        page
+        for page in pages.PAGES
+        if page.name != "CONTRIBUTING.md" and pages.blocks_of(page.read_text(encoding="utf-8"))
+    ],
+    ids=name_of,
+)
+
+
+@pytest.fixture
+def patched_at_will(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Put back what pages do to the project: they register twins and causes, and plant faults."""
+    causes.load_all()
+    hypotheses = {phase: [*known] for phase, known in causes._hypotheses.items()}
+    monkeypatch.setattr(causes, "_hypotheses", hypotheses)
+    monkeypatch.setattr(manual.registry, "_twins", dict(manual.registry._twins))
+    before = {twin: dict(vars(twin)) for twin in manual.registry._twins.values()}
+    yield
+    for twin, own in before.items():
+        for name, value in own.items():
+            if vars(twin)[name] is not value:
+                setattr(twin, name, value)
+
+
+@with_code
+@pytest.mark.usefixtures("patched_at_will")
+def test_the_code_of_a_page_prints_what_it_promises(page: Path, pytester: pytest.Pytester) -> None:
+    names: dict[str, object] = {"__name__": "page"}
+    for block in pages.blocks_of(page.read_text(encoding="utf-8")):
+        if block.tests:
+            pytester.makepyfile(block.code)
+            run = pytester.runpytest("-p", "no:xdist", "-p", "no:cacheprovider")
+            run.assert_outcomes(passed=block.tests)
+            continue
+        try:
+            printed = pages.run(block, names)
+        except Exception as error:
+            error.add_note(f"in the code at {name_of(page)}:{block.line}")
+            raise
+        assert pages.broken_promises(block, printed) == [], f"{block.line}: it prints\n{printed}"
+
+
+@every_page
+def test_the_commands_of_a_page_are_accepted(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(pages.ROOT)
+    assert pages.wrong_commands(page.read_text(encoding="utf-8")) == []
+
+
+@every_page
+def test_the_options_that_a_page_names_exist(page: Path, pytestconfig: pytest.Config) -> None:
+    for option in pages.options_of(page.read_text(encoding="utf-8")) - pages.known_options():
+        pytestconfig.getoption(option)
+
+
+@every_page
+def test_the_links_of_a_page_lead_somewhere(page: Path) -> None:
+    assert pages.dead_links(page) == []
