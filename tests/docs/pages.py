@@ -75,9 +75,13 @@ def broken_promises(block: Block, printed: str) -> list[str]:
     A promise is a comment behind a ``print``, in which "…" stands for anything, or the output that
     is shown as a whole.
     """
-    lines = iter(printed.splitlines())
-    promises = re.findall(r"^ *print\(.*\)  # (.+)$", block.code, re.MULTILINE)
-    broken = [one for one in promises if not any(_fits(line, one) for line in lines)]
+    lines, broken = printed.splitlines(), []
+    for promise in re.findall(r"^ *print\(.*\)  # (.+)$", block.code, re.MULTILINE):
+        place = next((n for n, line in enumerate(lines) if _fits(line, promise)), None)
+        if place is None:
+            broken.append(promise)
+        else:
+            del lines[: place + 1]
     if block.output is not None and not alike(block.output, printed):
         broken.append(block.output)
     return broken

@@ -23,6 +23,7 @@ def broken(text: str) -> list[str]:
         ("print('then', 3)  # now …", ["now …"]),
         ("print(1)  # 1\nprint(2)  # 2", []),
         ("print(2)  # 1\nprint(1)  # 2", ["2"]),
+        ("print(1)  # 3\nprint(2)  # 2", ["3"]),
         ("if False:\n    print(1)  # 1", ["1"]),
     ],
 )
