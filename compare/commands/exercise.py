@@ -21,7 +21,7 @@ from compare.command import check_writable, errors_for_people, write_whole
 @click.option(
     "--exercises",
     "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="FOLDER",
     help="Take a teacher's exercises instead of the package's own.",
 )
