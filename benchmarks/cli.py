@@ -69,7 +69,7 @@ def main(
     All train the same network from the same weights on the same data, each in a process of its
     own, in turn, and only after their losses were found the same. Takes seven to ten minutes.
     --only, --contender, --optimizer and --dtype narrow it down; --only takes a measurement as well:
-    growth, imports, lockstep, memory, million.
+    growth, imports, lockstep, sampled, memory, million.
 
     Exit status: 0 when all was measured, 1 when a contender computes something else or fails, 2 for
     bad usage.

@@ -13,6 +13,7 @@ MEASURES: dict[str, str] = {
     "growth": "how a step grows with width, depth, batch and parameters",
     "imports": "imports, --help, the first verdict",
     "lockstep": "what the comparison costs beside Keras fit",
+    "sampled": "what it costs where each 50th step is compared",
     "memory": "the memory of a comparison as steps grow",
     "million": "a million steps of mazur beside 60,000 of Keras fit",
 }

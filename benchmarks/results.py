@@ -67,6 +67,12 @@ def lockstep_costs(measured: dict[str, Any]) -> dict[str, Spread]:
     }
 
 
+def sampled_cost(measured: dict[str, list[float]]) -> Spread:
+    """Return a step of a training in which each 50th is compared, ÷ one of fit alone."""
+    pairs = zip(measured["sampled"], measured["fit"], strict=True)
+    return Spread.of([mine / fit for mine, fit in pairs])
+
+
 def over_numpy(measured: dict[str, list[float]]) -> float:
     """Return the seconds that ``import manual`` takes beyond ``import numpy``."""
     pairs = zip(measured["import manual"], measured["import numpy"], strict=True)

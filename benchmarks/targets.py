@@ -13,6 +13,7 @@ from benchmarks.results import (
     lockstep_costs,
     million_over_sixty_thousand,
     over_numpy,
+    sampled_cost,
     verdict_over_imports,
 )
 
@@ -103,6 +104,9 @@ def _of_measures(results: Results) -> Iterator[Target]:
     if "lockstep" in measures:
         costs = {name: one.median for name, one in lockstep_costs(measures["lockstep"]).items()}
         yield Target("lock-step ÷ Keras fit", 3.0, measured=costs)
+    if "sampled" in measures:
+        cost = sampled_cost(measures["sampled"]).median
+        yield Target("each 50th step compared ÷ Keras fit", 1.1, measured={"": cost})
     if "imports" in measures:
         waits = measures["imports"]
         told = "import manual beyond import numpy"

@@ -16,7 +16,7 @@ import numpy as np
 from compare.assembly import Assembly
 from compare.carried import Carried
 from compare.causes import Place
-from compare.collecting import FIT, OWN, TAPE, Comparison, Expected, Origin, Trace
+from compare.collecting import FIT, OF_FIT, OWN, TAPE, Comparison, Expected, Origin, Trace
 from compare.derivations import location_of
 from compare.noise import Noisy, careful, resolved
 from compare.places import Places
@@ -43,7 +43,8 @@ def compare_step(
     own_loss: float | None = None,
     alone: Alone | None = None,
     loss_weights: Sequence[float] | None = None,
-) -> tuple[list[Comparison], Pass]:
+    alike: bool = False,
+) -> tuple[list[Comparison], Pass | None]:
     """Compare everything that one training step computed.
 
     Parameters
@@ -65,29 +66,56 @@ def compare_step(
         Keras's maps one by one, to be asked about values that are disputed.
     loss_weights : sequence of float, optional
         What the loss of each output is multiplied by, as Keras was told.
+    alike : bool
+        Whether ``fit`` computed what the tape saw, to the last bit: see `is_alike`. Then what is
+        found of one holds for both, and no whole step is run by hand.
 
     Returns
     -------
     comparisons : list of Comparison, in causal order
-    run : Pass
+    run : Pass or None
         The whole step as the hand-written half computes it from the same state.
     """
     places = Places(reference, record, tape, batch_size, previous, loss_weights)
     with np.errstate(all="ignore"):
-        found, run = StepCheck(places, own, alone).run(own_loss)
+        found, run = StepCheck(places, own, alone, alike).run(own_loss)
         if not all(one.verdict.agrees for one in found):
             with careful():
-                return StepCheck(places, own, alone).run(own_loss)
+                return StepCheck(places, own, alone, alike).run(own_loss)
         return found, run
+
+
+def is_alike(record: StepRecord, tape: Trace) -> bool:
+    """Say whether ``fit`` computed the very numbers that the tape saw."""
+    ways: list[tuple[Any, Any]] = [(record.loss, tape["loss"]["total"])]
+    ways += [(array, tape["weight gradient"].get(name)) for name, array in record.gradients.items()]
+    ways += [(array, tape["weight"][name]) for name, array in record.after.items()]
+    slots = tape.get("optimizer slot", {})
+    ways += [
+        (array, slots.get(f"{name}/{slot}"))
+        for slot, named in record.slots_after.items()
+        for name, array in named.items()
+    ]
+    return all(other is not None and np.array_equal(one, other) for one, other in ways)
 
 
 class StepCheck(UpdateCheck):
     """Compares one step, phase by phase."""
 
-    def run(self, own_loss: float | None = None) -> tuple[list[Comparison], Pass]:
+    def run(self, own_loss: float | None = None) -> tuple[list[Comparison], Pass | None]:
         reference, record = self.reference, self.record
         reference.load(record.before, record.slots_before)
         saved = self.maps()
+        if self.alike:
+            self.update(reference.updated_from(record.before, saved))
+            self.states(saved)
+            self.found += [
+                replace(one, source=FIT)
+                for one in self.found
+                if one.phase in OF_FIT and one.source == TAPE
+            ]
+            self.found.sort(key=lambda one: PHASES.index(one.phase))
+            return self.found, None
         whole, whole_loss = self.whole_step()
         whole_gradients = self.gradients_of_step()
         self.update(reference.updated_from(record.before, saved))

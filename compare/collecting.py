@@ -25,6 +25,8 @@ from manual.network import Network
 
 Trace = dict[str, dict[str, np.ndarray]]
 TAPE, FIT, OWN = "GradientTape", "model.fit", "manual.Network"
+OF_FIT = "loss", "weight gradient", "optimizer slot", "weight", "state"
+"""The phases of a step that ``fit`` itself tells."""
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,14 @@ class Collector:
         One that has taken this very step by itself.
     alone : keras_models.Alone, optional
         Keras's maps one by one.
+    alike : bool
+        Whether ``fit`` computed the very numbers that the tape saw.
     """
 
-    def __init__(self, places: Places, own: Network | None, alone: Alone | None) -> None:
-        self.places, self.own, self.alone = places, own, alone
+    def __init__(
+        self, places: Places, own: Network | None, alone: Alone | None, alike: bool = False
+    ) -> None:
+        self.places, self.own, self.alone, self.alike = places, own, alone, alike
         self.reference, self.record, self.tape = places.reference, places.record, places.tape
         self.network = self.reference.network
         self.found: list[Comparison] = []

@@ -42,7 +42,6 @@ class Distances:
         self.quantities: list[tuple[str, str, str]] = []
         self._starts: list[int] = []
         self._scale = math.hypot(unit, REFERENCE_UNIT)
-        self._floor = (SMALLEST[unit] / self._scale) ** 2
         self._blocks: list[tuple[Any, ...]] = []
 
     def expect(
@@ -70,20 +69,18 @@ class Distances:
         self._blocks = []
 
     def measured(self) -> np.ndarray:
-        """Return the largest distance of each quantity, in their order; NaN if it has none.
-
-        Distances are measured in √(variance + floor) in the place of √variance + √floor, which is
-        smaller, but by no more than rounding wherever the floor is of no account.
-        """
+        """Return the largest distance of each quantity, in their order; NaN if it has none."""
         largest = np.zeros(len(self._starts))
-        for actual, expected, variance, squares, noise, where, starts in self._in_blocks():
-            np.subtract(actual, expected, squares)
-            np.multiply(squares, squares, squares)
-            np.add(variance, self._floor, noise)
-            np.divide(squares, noise, squares)
-            largest[where] = np.maximum(largest[where], np.maximum.reduceat(squares, starts))
+        for actual, expected, variance, gap, noise, where, starts in self._in_blocks():
+            np.subtract(actual, expected, gap)
+            np.abs(gap, gap)
+            np.sqrt(variance, noise)
+            np.multiply(noise, self._scale, noise)
+            np.add(noise, SMALLEST[self.unit], noise)
+            np.divide(gap, noise, gap)
+            largest[where] = np.maximum(largest[where], np.maximum.reduceat(gap, starts))
         distances = np.empty_like(largest)
-        distances[self._order] = np.sqrt(largest) / self._scale
+        distances[self._order] = largest
         return distances
 
     def _in_blocks(self) -> list[tuple[Any, ...]]:

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from compare.causes import Facts, Place
-from compare.checks import compare_step
+from compare.checks import compare_step, is_alike
 from compare.collecting import Comparison, Trace
 from compare.derivations import Derivation, location_of
 from compare.diagnosis import judged
@@ -145,33 +145,11 @@ class Follower:
         self._reset(record)
         if self.last is None:
             check_logits(self.reference.network, self.stepper.logits_known)
-        with np.errstate(all="ignore"):
-            own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
-        agreement = None
-        if self.witness is None:  # who is to be shown all that was found
-            agreement = self.recorded.agreement(record, tape, own_loss)
-        comparisons: list[Comparison] = []
-        if agreement is None:
-            comparisons, run = compare_step(
-                self.reference,
-                record,
-                tape,
-                batch_size=self.batch_size,
-                previous=self.last,
-                own=self.own.single,
-                own_loss=own_loss,
-                alone=self.alone,
-                loss_weights=self.loss_weights,
-            )
-            self.recorded.learn(record, tape, own_loss, comparisons)
-            seen = seen_in(self.reference.network, run)
-        else:
-            wanted = (one for one in agreement.distances if one[0][0] in self.phases)
-            self.report.agree(record.step, wanted)
-            seen = agreement.seen
+        seen, comparisons = self._compared(record, tape)
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)
-            self.own.note(record, comparisons)
+            if not self.sampled:
+                self.own.note(record, comparisons)
         self._report(record.epoch, record.step, comparisons)
         if self.witness is not None:
             self.witness.step(record, tape, comparisons, self.reference)
@@ -189,6 +167,39 @@ class Follower:
             self.model.stop_training = True
         if record.step == self.steps:
             self.model.stop_training = True
+
+    def _compared(self, record: StepRecord, tape: Trace) -> tuple[Seen, list[Comparison]]:
+        """Compare a step; return what metrics look at of it, and what is still to be reported.
+
+        Where only some steps are looked at, the hand-written half needn't take them by itself, and
+        what ``fit`` did needn't be derived again if it is the very thing that the tape saw.
+        """
+        alike = self.sampled and is_alike(record, tape)
+        own_loss = None
+        if not alike:
+            with np.errstate(all="ignore"):
+                own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
+        agreement = None
+        if self.witness is None:  # who is to be shown all that was found
+            agreement = self.recorded.agreement(record, tape, own_loss)
+        if agreement is not None:
+            wanted = (one for one in agreement.distances if one[0][0] in self.phases)
+            self.report.agree(record.step, wanted)
+            return agreement.seen, []
+        comparisons, run = compare_step(
+            self.reference,
+            record,
+            tape,
+            batch_size=self.batch_size,
+            previous=self.last,
+            own=None if alike else self.own.single,
+            own_loss=own_loss,
+            alone=self.alone,
+            loss_weights=self.loss_weights,
+            alike=alike,
+        )
+        self.recorded.learn(record, tape, own_loss, comparisons)
+        return Seen({}, {}) if run is None else seen_in(self.reference.network, run), comparisons
 
     def _report(self, epoch: int, step: int, comparisons: Sequence[Comparison]) -> None:
         for comparison in comparisons:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from compare.checks import StepCheck
-from compare.collecting import OWN, Origin, Trace
+from compare.collecting import FIT, OF_FIT, OWN, TAPE, Origin, Trace
 from compare.distances import Distances
 from compare.epochs import Seen, seen_in
 from compare.noise import Noisy
@@ -51,9 +51,10 @@ class RecordedCheck:
         Its network is left full of recorded numbers.
     record, tape : StepRecord, Trace
         A step; `distances` takes others of the same shapes.
-    own : manual.Network
-        One that has taken the step by itself.
-    own_loss : float
+    own : manual.Network, optional
+        One that has taken the step by itself. None where ``fit`` computed the very numbers that the
+        tape saw, and these alone are checked.
+    own_loss : float, optional
 
     Attributes
     ----------
@@ -68,7 +69,12 @@ class RecordedCheck:
     """
 
     def __init__(
-        self, reference: Reference, record: StepRecord, tape: Trace, own: Network, own_loss: float
+        self,
+        reference: Reference,
+        record: StepRecord,
+        tape: Trace,
+        own: Network | None,
+        own_loss: float | None,
     ) -> None:
         arrays = dict(_numbers(record, tape, own, own_loss))
         if any(array.dtype.kind not in "fiub" for array in arrays.values()):
@@ -91,7 +97,9 @@ class RecordedCheck:
         self.distances_of = Distances(self.numbers[:judged], reference.unit)
         notes = SharingTape(first.again)
         self._noted(notes, arrays, *arguments)
-        self.quantities = self.distances_of.quantities
+        found = self.distances_of.quantities
+        self._again = [i for i, one in enumerate(found) if own is None and _is_of_fit(one)]
+        self.quantities = found + [(*found[i][:2], FIT) for i in self._again]
         self.calls = notes.program()
 
     def _noted(
@@ -101,7 +109,7 @@ class RecordedCheck:
         reference: Reference,
         record: StepRecord,
         tape: Trace,
-        own: Network,
+        own: Network | None,
     ) -> None:
         """Run the check on recorded numbers that lie where those of every step will."""
         places = zip(keys, self.places, strict=True)
@@ -113,7 +121,7 @@ class RecordedCheck:
             raise NotRecordable("Keras's numbers are changed in place.")
 
     def distances(
-        self, record: StepRecord, tape: Trace, own: Network, own_loss: float
+        self, record: StepRecord, tape: Trace, own: Network | None, own_loss: float | None
     ) -> np.ndarray | None:
         """Return how far each quantity is from its reference; None for a step of other shapes."""
         arrays = [array for _, array in _numbers(record, tape, own, own_loss)]
@@ -123,40 +131,29 @@ class RecordedCheck:
         with np.errstate(all="ignore"):
             for function, arguments in self.calls:
                 function(*arguments)
-            return self.distances_of.measured()
+            measured = self.distances_of.measured()
+        return np.concatenate([measured, measured[self._again]]) if self._again else measured
 
     def _put(self, arrays: Any) -> None:
         for place, array in zip(self.places, arrays, strict=True):
             place[...] = array
 
 
+def _is_of_fit(quantity: Quantity) -> bool:
+    return quantity[0] in OF_FIT and quantity[2] == TAPE
+
+
 def _numbers(
-    record: StepRecord, tape: Trace, own: Network, own_loss: float
+    record: StepRecord, tape: Trace, own: Network | None, own_loss: float | None
 ) -> Iterator[tuple[Key, np.ndarray]]:
     """Give every array that the check of a step looks at: first what is judged, then the rest."""
     for phase, named in tape.items():
         if phase not in NEVER_JUDGED:
             for name, array in named.items():
                 yield (phase, name, "tape"), array
-    for what, named in (("gradients", record.gradients), ("after", record.after)):
-        for name, array in named.items():
-            yield (what, name), array
-    for slot, named in record.slots_after.items():
-        for name, array in named.items():
-            yield ("slots after", name, slot), array
-    for name, parameter in own.parameters.items():
-        yield ("own weights", name), parameter.value
-        if parameter.trainable:
-            yield ("own gradients", name), parameter.gradient
-    for slot, array in own.slots.items():
-        yield ("own slots", slot), array
-    yield ("loss",), np.asarray(record.loss)
-    for name, number in (
-        ("learning rate", record.learning_rate),
-        ("own loss", own_loss),
-        ("own iterations", own.iterations),
-    ):
-        yield (name,), np.asarray(number, np.float64)
+    yield ("learning rate",), np.asarray(record.learning_rate, np.float64)
+    if own is not None:
+        yield from _numbers_beside(record, own, own_loss)
     yield ("given", "iterations"), np.asarray(record.iterations, np.float64)
     for phase in NEVER_JUDGED:
         for name, array in tape.get(phase, {}).items():
@@ -170,6 +167,27 @@ def _numbers(
     for slot, named in record.slots_before.items():
         for name, array in named.items():
             yield ("given", "slots before", name, slot), array
+
+
+def _numbers_beside(
+    record: StepRecord, own: Network, own_loss: float | None
+) -> Iterator[tuple[Key, np.ndarray]]:
+    """Give what is judged beside the numbers that the tape saw: of ``fit``, and of the own step."""
+    for what, named in (("gradients", record.gradients), ("after", record.after)):
+        for name, array in named.items():
+            yield (what, name), array
+    for slot, named in record.slots_after.items():
+        for name, array in named.items():
+            yield ("slots after", name, slot), array
+    for name, parameter in own.parameters.items():
+        yield ("own weights", name), parameter.value
+        if parameter.trainable:
+            yield ("own gradients", name), parameter.gradient
+    for slot, array in own.slots.items():
+        yield ("own slots", slot), array
+    yield ("loss",), np.asarray(record.loss)
+    for name, number in (("own loss", own_loss), ("own iterations", own.iterations)):
+        yield (name,), np.asarray(number, np.float64)
 
 
 def _is_judged(key: Key) -> bool:
@@ -186,17 +204,19 @@ class _Recording(StepCheck):
         reference: Reference,
         record: StepRecord,
         tape: Trace,
-        own: Network,
+        own: Network | None,
         taken: Mapping[Key, Any],
     ) -> None:
         self.notes, self.distances_of, self.taken = notes, distances, taken
         places = Places(reference, self._record(record), self._trace(tape), 0, None)
-        super().__init__(places, self._own(own), None)
+        super().__init__(places, None if own is None else self._own(own), None, alike=own is None)
 
     def recorded(self) -> Seen:
         """Run the check; return where what metrics look at will be."""
         with np.errstate(all="ignore"):
-            _, run = self.run(self.taken["own loss",])
+            _, run = self.run(self.taken.get(("own loss",)))
+        if run is None:
+            return Seen({}, {})
         seen = seen_in(self.network, run)
         if seen.masks:
             raise NotRecordable("a mask that reaches an output")
@@ -231,19 +251,23 @@ class _Recording(StepCheck):
                 return [self.taken["given", what, str(index)] for index in range(len(like))]
             return None if like is None else self.taken["given", what, "0"]
 
+        if ("loss",) in self.taken:
+            record = replace(
+                record,
+                after=named("after", record.after),
+                slots_after=slots("slots after", record.slots_after),
+                gradients=named("gradients", record.gradients),
+                loss=self.taken["loss",],
+            )
         return replace(
             record,
             x=batch("x", record.x),
             y=batch("y", record.y),
             sample_weight=batch("sample weight", record.sample_weight),
             before=named("given/before", record.before),
-            after=named("after", record.after),
             slots_before=slots("given/slots before", record.slots_before),
-            slots_after=slots("slots after", record.slots_after),
-            gradients=named("gradients", record.gradients),
             iterations=self.taken["given", "iterations"],
             learning_rate=self.taken["learning rate",],
-            loss=self.taken["loss",],
         )
 
     def _trace(self, tape: Trace) -> Trace:

@@ -61,6 +61,7 @@ class RecordedSteps:
     noted; what depends on anything else, a counter say, is seen in the step that
     the hand-written network takes by itself. No recording stands in for that: its layers
     are run each time, and the gradients, slots, weights and loss that they give are all judged.
+    Where only some steps are looked at, no network takes steps by itself.
 
     Parameters
     ----------
@@ -88,15 +89,21 @@ class RecordedSteps:
         """Made when the first step is recorded: most trainings of a few steps need none."""
         return self._make()
 
-    def agreement(self, record: StepRecord, tape: Trace, own_loss: float) -> Agreement | None:
-        """Return the distances of a step that surely agrees; None if it has to be looked at."""
-        shape = self._shapes.get(_shape_of(record))
+    def agreement(
+        self, record: StepRecord, tape: Trace, own_loss: float | None
+    ) -> Agreement | None:
+        """Return the distances of a step that surely agrees; None if it has to be looked at.
+
+        Without a loss, the hand-written network hasn't taken the step by itself.
+        """
+        own = None if own_loss is None else self.own
+        shape = self._shapes.get((own is None, _shape_of(record)))
         if shape is None or shape.recording is None or not shape.trusted:
             return None
         shape.checked += 1
         if shape.checked % self.EVERY == 0:
             return None
-        distances = shape.recording.distances(record, tape, self.own, own_loss)
+        distances = shape.recording.distances(record, tape, own, own_loss)
         if distances is None or not (distances <= BOUND).all():
             return None
         found = [
@@ -112,16 +119,17 @@ class RecordedSteps:
         self,
         record: StepRecord,
         tape: Trace,
-        own_loss: float,
+        own_loss: float | None,
         found: Sequence[Comparison],
     ) -> None:
         """Take in what the ordinary check said of a step: record it, or try the recording on it."""
-        shape = self._shapes.setdefault(_shape_of(record), _Shape())
+        own = None if own_loss is None else self.own
+        shape = self._shapes.setdefault((own is None, _shape_of(record)), _Shape())
         shape.given_up |= self.own.values.size > self.LARGEST
         if shape.given_up or not all(one.verdict.agrees and not one.verdict.kinks for one in found):
             return
         shape.agreed += 1
-        step = record, tape, self.own, own_loss
+        step = record, tape, own, own_loss
         if shape.recording is not None:
             shape.trusted = _same(found, shape.recording, shape.recording.distances(*step))
             shape.given_up = not shape.trusted

@@ -44,6 +44,8 @@ class UpdateCheck(Collector):
             ),
         }
         self.learning_rate()
+        if self.alike:
+            del ways[FIT]
         for source, arrays in ways.items():
             self.update_of(source, weights_before, *arrays)
 
@@ -148,12 +150,11 @@ class UpdateCheck(Collector):
             actual = self.record.learning_rate
             self.compare("optimizer slot", "learning_rate", actual, expected, origin, FIT)
 
-    def states(self, saved: list[Any], whole: Pass) -> None:
+    def states(self, saved: list[Any], whole: Pass | None = None) -> None:
         """Compare what layers remember: after Keras's inputs to them (tape), and the data (fit)."""
-        ways = {
-            TAPE: (self.reference.states(saved), self.tape["weight"]),
-            FIT: (self.reference.states(whole.saved), self.record.after),
-        }
+        ways = {TAPE: (self.reference.states(saved), self.tape["weight"])}
+        if whole is not None:
+            ways[FIT] = self.reference.states(whole.saved), self.record.after
         for source, (expected, actual) in ways.items():
             for name, state in expected.items():
                 layer, weight = self.owner(name)

@@ -80,6 +80,7 @@ class Recorder(keras.callbacks.Callback):
         self._seeds = naming.seeds(graph)
         names = {id(variable): name for name, variable in self._weights.items()}
         self._names = [names[id(variable)] for variable in model.trainable_variables]
+        self._read = tf.function(self._read_all, autograph=False)
         self._carried = [name for name in self._weights if "/rnn_state/" in name]
 
     def _train(self, iterator: Any) -> Any:
@@ -140,8 +141,8 @@ class Recorder(keras.callbacks.Callback):
         recurrent layers carry from batch to batch, and a validation the random states of some.
         """
         if self._before is None:
-            packed, layout = _packed(self._values())
-            return self._state(_unpacked(packed, layout)), _state_of(packed)
+            packed = self._read()
+            return self._state(_unpacked(packed, self._layout_read)), _state_of(packed)
         (weights, slots, iterations, seeds), state = self._before, self._state_before
         carried = {name: self._weights[name].numpy() for name in self._carried}
         if self._evaluated:
@@ -282,6 +283,11 @@ class Recorder(keras.callbacks.Callback):
     def _values(self) -> dict[_Key, tuple[Any, Any]]:
         """Return what they hold now, with their shapes."""
         return {key: (one.value, one.shape) for key, one in self._variables().items()}
+
+    def _read_all(self) -> dict[str, Any]:
+        """Return all of it in flat tensors: compiled, that takes a tenth of the time."""
+        packed, self._layout_read = _packed(self._values())
+        return packed
 
     def _state(self, arrays: Mapping[_Key, np.ndarray]) -> _State:
         return (

@@ -35,6 +35,12 @@ def lockstep(full: bool, say: Say) -> Any:
     return taken
 
 
+def sampled(full: bool, say: Say) -> Any:
+    """Return the seconds of a step, alone and with each 50th compared, epoch by epoch."""
+    say("each 50th step: a small CNN")
+    return measured("sampled", ROUNDS)
+
+
 def memory(full: bool, say: Say) -> Any:
     """Return what was held after how many steps, and the size of the weights, in MiB."""
     steps = 8000 if full else 400
@@ -57,6 +63,7 @@ MEASURES: dict[str, Callable[[bool, Say], Any]] = {
     "growth": growth,
     "imports": imports,
     "lockstep": lockstep,
+    "sampled": sampled,
     "memory": memory,
     "million": million,
 }

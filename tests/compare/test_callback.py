@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import compare
+from compare.checks import StepCheck
 
 MODES = {
     "graph": {"jit_compile": False},
@@ -96,6 +97,48 @@ def test_chosen_steps_alone_are_compared() -> None:
     assert [one.compared for one in kernels] == [2, 2, 2]  # by the tape, by fit, by hand alone
     assert callback.report.drift is None
     assert not callback.report.history
+
+
+def test_of_chosen_steps_what_fit_and_tape_share_is_derived_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where both computed the same to the last bit; else the step is derived as always."""
+    derived: list[int] = []
+    whole_step = StepCheck.whole_step
+
+    def counted(self: StepCheck) -> Any:
+        derived.append(self.record.step)
+        return whole_step(self)
+
+    monkeypatch.setattr(StepCheck, "whole_step", counted)
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax", name="out")])
+    network.compile("adam", "sparse_categorical_crossentropy")
+    callback = compare.Lockstep(every=3, on_difference="raise", file=io.StringIO())
+    fit(network, callback, batch_size=5, epochs=3)
+    assert derived == []
+    distances = {key: one.distance for key, one in callback.report.quantities.items()}
+    of_fit = {key for key in distances if key[2] == "model.fit" and key[0] != "input"}
+    assert {phase for phase, _, _ in of_fit} == {
+        *("loss", "weight gradient", "optimizer slot", "weight"),
+    }
+    for phase, name, _ in of_fit:
+        if name != "learning_rate":
+            assert distances[phase, name, "model.fit"] == distances[phase, name, "GradientTape"]
+            assert callback.report.quantities[phase, name, "model.fit"].compared >= 4
+
+    right = network.optimizer.update_step
+
+    def update_step(gradient: Any, variable: Any, learning_rate: Any) -> None:
+        right(gradient, variable, learning_rate * 1.1)
+
+    monkeypatch.setattr(network.optimizer, "update_step", update_step)
+    network.make_train_function(force=True)
+    callback = compare.Lockstep(every=3, on_difference="record", file=io.StringIO())
+    fit(network, callback, batch_size=5, epochs=1)
+    assert derived
+    assert {(one.phase, one.source) for one in callback.report.findings} == {
+        ("weight", "model.fit")
+    }
 
 
 def test_a_fault_is_found_in_the_first_step_that_is_looked_at(wrong_update: None) -> None:
