@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 
-from compare import check_gradients, lockstep
+from compare import check_gradients
 
 DRIFT = {"float32": 1e-3, "float64": 1e-12}
 
@@ -83,12 +83,15 @@ def model_of(build: Callable[[Any], Any], **options: Any) -> Any:
     ],
 )
 def test_every_step_of_a_fit_agrees(
-    build: Callable[[Any], Any], dtype: str, eagerly: bool, use_precision: Callable[[str], None]
+    build: Callable[[Any], Any],
+    dtype: str,
+    eagerly: bool,
+    use_precision: Callable[[str], None],
+    lockstep: Any,
 ) -> None:
     use_precision(dtype)
     model, x, y = model_of(build, run_eagerly=eagerly)
-    report = lockstep(model, x, y, batch_size=8)
-    report.raise_if_different()
+    report = lockstep(model, x, y, batch_size=8).check()
     assert report.history[-1].weight_drift < DRIFT[dtype]
     compared = {name.split("/")[0] for _, name, _ in report.quantities}
     assert {layer.name for layer in model.layers if layer.weights} <= compared
@@ -150,7 +153,7 @@ def test_a_submission_with_a_skip_connection(slip: str, cause: str, precision: s
     assert report.first.diagnosis.causes[0].sentence.startswith(cause), str(report.first)
 
 
-def test_frozen_in_the_constructor_the_layers_within_go_on_training() -> None:
+def test_frozen_in_the_constructor_the_layers_within_go_on_training(lockstep: Any) -> None:
     """Keras hands ``trainable`` down only when it is set afterwards."""
     layers = keras.layers
     inputs = keras.Input((4, 3))
@@ -163,7 +166,7 @@ def test_frozen_in_the_constructor_the_layers_within_go_on_training() -> None:
     model.compile("sgd", "mse")
     generator = np.random.default_rng(1)
     data = generator.normal(size=(6, 4, 3)), generator.normal(size=(6, 1))
-    report = lockstep(model, *data, batch_size=3)
+    report = lockstep(model, *data, batch_size=3).report
     assert report.ok, str(report.first)
     compared = {(phase, name) for phase, name, _ in report.quantities}
     trained = {"each/gamma", "both/forward_simple_rnn/simple_rnn_cell/kernel", "short/kernel"}

@@ -8,7 +8,6 @@ import keras
 import numpy as np
 import pytest
 
-from compare import lockstep
 from compare.noise import Noisy
 from compare.referee import gradient_ruling
 from compare.twins import twin_network
@@ -24,7 +23,7 @@ def drawn(*shapes: tuple[int, ...], scale: float = 1.0) -> list[np.ndarray]:
     return [scale * generator.normal(size=shape) for shape in shapes]
 
 
-def test_every_kind_of_normalization_in_one_model(precision: str) -> None:
+def test_every_kind_of_normalization_in_one_model(precision: str, lockstep: Any) -> None:
     """Moving averages are compared at every step, from the tape and from fit itself; the
     validation runs by them."""
     model = keras.Sequential(
@@ -47,8 +46,7 @@ def test_every_kind_of_normalization_in_one_model(precision: str) -> None:
     )
     model.compile("adam", "mse", metrics=["mse"])
     x, y = drawn((20, 4, 6), (20, 2))
-    report = lockstep(model, x, y, batch_size=8, epochs=2, validation_data=(x, y))
-    report.raise_if_different()
+    report = lockstep(model, x, y, batch_size=8, epochs=2, validation_data=(x, y)).check()
     states = {key: one.compared for key, one in report.quantities.items() if key[0] == "state"}
     names = [
         f"{layer}/moving_{what}" for layer in ("batch", "of_time") for what in ("mean", "variance")
@@ -71,36 +69,35 @@ def renormalized() -> keras.Model:
     return model
 
 
-def test_statistics_of_what_a_computed_mask_lets_through(precision: str) -> None:
+def test_statistics_of_what_a_computed_mask_lets_through(precision: str, lockstep: Any) -> None:
     parts = [L.Dense(4, "relu"), L.Masking(), L.BatchNormalization(), L.GlobalAveragePooling1D()]
     model = keras.Sequential([keras.Input((5, 6)), *parts, L.Dense(2)])
     model.compile("sgd", "mse")
     x, y = drawn((8, 5, 6), (8, 2))
     x[:, 2] = 0.0
-    lockstep(model, x, y, batch_size=4).raise_if_different()
+    lockstep(model, x, y, batch_size=4).check()
 
 
-def test_renormalization_and_synchronized_statistics(precision: str) -> None:
+def test_renormalization_and_synchronized_statistics(precision: str, lockstep: Any) -> None:
     x, y = drawn((20, 3), (20, 1))
-    report = lockstep(renormalized(), x, y, batch_size=8, epochs=3)
-    report.raise_if_different()
+    report = lockstep(renormalized(), x, y, batch_size=8, epochs=3).check()
     assert report.quantities["state", "again/renorm_stddev", "model.fit"].compared == 9
 
 
-def test_wrong_corrections_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_corrections_are_seen(monkeypatch: pytest.MonkeyPatch, lockstep: Any) -> None:
     own = BatchRenormalization.corrections
     monkeypatch.setattr(
         BatchRenormalization, "corrections", lambda self, of: [one * 1.01 for one in own(self, of)]
     )
     x, y = drawn((20, 3), (20, 1))
-    first = lockstep(renormalized(), x, y, batch_size=8).first
+    first = lockstep(renormalized(), x, y, batch_size=8).report.first
     assert first is not None
     assert (first.phase, first.name) == ("activation", "again")
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3])
 def test_a_bias_before_batch_normalization_has_a_gradient_of_nothing_but_rounding(
-    scale: float, precision: str
+    scale: float, precision: str, lockstep: Any
 ) -> None:
     """What the batch's mean takes away has no gradient. It is judged by the terms that cancel,
     and Adam, which makes steps of ±η out of such noise, by what it makes of Keras's own."""
@@ -114,36 +111,37 @@ def test_a_bias_before_batch_normalization_has_a_gradient_of_nothing_but_roundin
     )
     model.compile("adam", "mse")
     x, y = drawn((300, 3), (300, 1), scale=scale)
-    report = lockstep(model, x, y, batch_size=128, epochs=2)
-    report.raise_if_different()
+    report = lockstep(model, x, y, batch_size=128, epochs=2).check()
     assert report.quantities["weight gradient", "before/bias", "model.fit"].compared == 6
     assert report.quantities["weight", "before/bias", "model.fit"].compared == 6
 
 
-def test_a_real_gradient_of_that_bias_is_an_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_real_gradient_of_that_bias_is_an_alarm(
+    monkeypatch: pytest.MonkeyPatch, lockstep: Any
+) -> None:
     """The ruler isn't blunt there: a gradient through statistics taken as constants is seen."""
     monkeypatch.setattr(BatchNormalization, "backward", lambda self, dy, saved: dy * saved[2])
     model = keras.Sequential([keras.Input((3,)), L.Dense(4), L.BatchNormalization(), L.Dense(1)])
     model.compile("sgd", "mse")
     x, y = drawn((16, 3), (16, 1))
-    first = lockstep(model, x, y, batch_size=16).first
+    first = lockstep(model, x, y, batch_size=16).report.first
     assert first is not None and first.diagnosis is not None
     assert first.phase == "activation gradient"
     assert first.diagnosis.causes[0].sentence.startswith("mean and variance are taken as const")
 
 
-def test_a_shared_layer_is_updated_at_every_call(precision: str) -> None:
+def test_a_shared_layer_is_updated_at_every_call(precision: str, lockstep: Any) -> None:
     inputs = keras.Input((3,))
     shared = L.BatchNormalization(momentum=0.5, name="shared")
     y = shared(L.Dense(3)(shared(inputs)))
     model = keras.Model(inputs, L.Dense(1)(y))
     model.compile("sgd", "mse")
     x, y = drawn((12, 3), (12, 1))
-    lockstep(model, x, y, batch_size=6).raise_if_different()
+    lockstep(model, x, y, batch_size=6).check()
 
 
 def test_a_slip_in_the_average_is_explained_at_later_steps_too(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, lockstep: Any
 ) -> None:
     """Fit's steps have a step before them, which has no gradient of a moving average."""
     right = BatchNormalization.update_state
@@ -158,7 +156,7 @@ def test_a_slip_in_the_average_is_explained_at_later_steps_too(
     model = keras.Sequential([keras.Input((3,)), L.BatchNormalization(), L.Dense(1)])
     model.compile("sgd", "mse")
     x, y = drawn((12, 3), (12, 1))
-    first = lockstep(model, x, y, batch_size=6).first
+    first = lockstep(model, x, y, batch_size=6).report.first
     assert first is not None and first.diagnosis is not None
     assert (first.step, first.phase) == (2, "state")
     assert first.diagnosis.causes[0].sentence == "the moving average is never updated"
@@ -198,20 +196,22 @@ def undecided() -> keras.Model:
 
 
 def test_a_wrong_metric_is_not_blamed_on_layers_that_do_not_change(
-    undecided: keras.Model, monkeypatch: pytest.MonkeyPatch
+    undecided: keras.Model, monkeypatch: pytest.MonkeyPatch, lockstep: Any
 ) -> None:
     right = MeanSquaredError.values
     monkeypatch.setattr(MeanSquaredError, "values", lambda self, y, p: right(self, y, p) * 1.25)
     undecided.compile("sgd", "mse", metrics=["mse"])
     x, y = drawn((12, 3), (12, 1))
-    report = lockstep(undecided, x, y, batch_size=6, validation_data=(x, y))
+    report = lockstep(undecided, x, y, batch_size=6, validation_data=(x, y)).report
     (finding,) = [one for one in report.findings if one.name == "val_mse"]
     assert finding.diagnosis is not None
     assert finding.diagnosis.causes == ()
 
 
 @pytest.mark.parametrize("owner", [Dropout, BatchNormalization])
-def test_what_goes_on_at_inference_is_named(owner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_goes_on_at_inference_is_named(
+    owner: Any, monkeypatch: pytest.MonkeyPatch, lockstep: Any
+) -> None:
     right = owner.forward
     monkeypatch.setattr(
         owner, "forward", lambda self, x, *, training=False: right(self, x, training=True)
@@ -221,7 +221,7 @@ def test_what_goes_on_at_inference_is_named(owner: Any, monkeypatch: pytest.Monk
     )
     model.compile("sgd", "mse")
     x, y = drawn((12, 3), (12, 1))
-    first = lockstep(model, x, y, batch_size=6, validation_data=(x, y)).first
+    first = lockstep(model, x, y, batch_size=6, validation_data=(x, y)).report.first
     assert first is not None and first.diagnosis is not None
     assert (first.phase, first.name) == ("metric", "val_loss")
     said = {

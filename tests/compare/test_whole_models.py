@@ -9,8 +9,6 @@ import keras
 import numpy as np
 import pytest
 
-import compare
-
 L, ops = keras.layers, keras.ops
 N = 6
 MODELS: dict[str, tuple[Callable[[], Any], bool]] = {}
@@ -297,11 +295,10 @@ def compiled_by_xla() -> Any:
         for name, (_, is_slow) in MODELS.items()
     ],
 )
-def test_a_whole_model(name: str, precision: str) -> None:
+def test_a_whole_model(name: str, precision: str, lockstep: Any) -> None:
     keras.utils.set_random_seed(1)
     model, x, y = MODELS[name][0]()
-    report = compare.lockstep(model, x, y, batch_size=4, epochs=1)
-    report.raise_if_different()
+    report = lockstep(model, x, y, batch_size=4, epochs=1).check()
     assert report.steps == 2
     by_keras = {"layer_of_two_inputs_without_a_twin", "whole_numbers_by_hashing"}
     assert bool(report.unverified) == (name in by_keras)
