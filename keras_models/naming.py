@@ -270,9 +270,9 @@ def calls_in_order(
     functional = getattr(model, "_functional", model)
     by_depth = functional._nodes_by_depth
     nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-    computing = _computing(functional.outputs)
+    needed = computing(functional.outputs)
     for node in nodes:
-        of_mask = not isinstance(node.operation, keras.Layer) and id(node) not in computing
+        of_mask = not isinstance(node.operation, keras.Layer) and id(node) not in needed
         if node.is_input or (of_mask and not masks):
             continue
         layer = node.operation
@@ -304,7 +304,7 @@ MASKS = ("mask", "query_mask", "value_mask", "key_mask")
 """Arguments of layers in which Keras hands over masks."""
 
 
-def _computing(outputs: Any) -> set[int]:
+def computing(outputs: Any) -> set[int]:
     """Return the ids of the nodes on which outputs depend other than by a mask of a layer."""
     found: set[int] = set()
     waiting = keras.tree.flatten(outputs)
