@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from compare.errors import BadInput, Disagreement
     from compare.records import Difference, Record, diff
     from compare.report import Finding, Report
+    from compare.reproduction import reproduce
     from compare.submissions import check_gradients, check_step
 
 _WITHOUT_TENSORFLOW = {
@@ -29,6 +30,7 @@ _HOMES = _WITHOUT_TENSORFLOW | {
     "Report": "compare.report",
     "check_gradients": "compare.submissions",
     "check_step": "compare.submissions",
+    "reproduce": "compare.reproduction",
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "check_step",
     "diff",
     "lockstep",
+    "reproduce",
 ]
 
 
