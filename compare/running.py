@@ -65,6 +65,35 @@ def run_all(
     return results, interrupted
 
 
+def reproduce_first(path: Path, results: list[CaseResult], settings: Settings) -> None:
+    """Write the first disagreement that the cases gave as a script; say so where there is none."""
+    from compare.halves import built, precision
+    from compare.reproduction.console import reproduce_and_tell, say_nothing_to_reproduce
+
+    found = [
+        run
+        for result in results
+        for run, report in zip(result.case.runs, result.reports, strict=True)
+        if report.findings
+    ]
+    if not found:
+        say_nothing_to_reproduce()
+        return
+    run = settings.applied(found[0])
+    with precision(run.dtype):
+        reproduce_and_tell(
+            path,
+            built(run)[0],
+            run.x,
+            run.y,
+            batch_size=run.batch_size,
+            epochs=run.epochs,
+            steps=settings.steps,
+            shuffle=run.shuffle,
+            validation_split=run.validation_split,
+        )
+
+
 def write_results(path: Path, results: list[CaseResult], interrupted: bool) -> None:
     """Write what the cases gave, also after an interruption."""
     from compare.strict_json import as_json

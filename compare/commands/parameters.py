@@ -36,3 +36,10 @@ DATA = click.option(
     type=click.Path(path_type=Path),
     help="One .npz or .csv file; or two .npy files, x and y, with the option given twice.",
 )
+REPRODUCE = click.option(
+    "--reproduce",
+    "reproduce_file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE.py",
+    help="Write the first disagreement, made small, as a script of Keras and NumPy alone.",
+)

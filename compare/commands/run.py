@@ -10,8 +10,8 @@ import click
 
 from compare.cases import HOMES, load
 from compare.command import INTERRUPTED, check_writable, errors_for_people
-from compare.commands.parameters import DTYPE, JSON, CaseName
-from compare.running import run_all, write_results
+from compare.commands.parameters import DTYPE, JSON, REPRODUCE, CaseName
+from compare.running import reproduce_first, run_all, write_results
 
 
 @click.command("list")
@@ -32,8 +32,13 @@ def list_cases() -> None:
 @click.option("--seed", type=click.IntRange(min=0, max=2**32 - 1), help="For Keras's own draws.")
 @click.option("--full", is_flag=True, help="Go to the tutorial's full length; takes minutes.")
 @JSON
+@REPRODUCE
 def run(
-    cases: tuple[str, ...], full: bool = False, json_file: str | None = None, **options: Any
+    cases: tuple[str, ...],
+    full: bool = False,
+    json_file: str | None = None,
+    reproduce_file: str | None = None,
+    **options: Any,
 ) -> None:
     """Run one or more worked examples.
 
@@ -41,12 +46,18 @@ def run(
     """
     if json_file is not None:
         check_writable(Path(json_file))
+    if reproduce_file is not None:
+        check_writable(Path(reproduce_file), "--reproduce")
     with errors_for_people():
         from compare.cases.base import Settings
 
-        results, interrupted = run_all(cases, Settings(**options), full)
+        settings = Settings(**options)
+        results, interrupted = run_all(cases, settings, full)
     if json_file is not None:
         write_results(Path(json_file), results, interrupted)
     if interrupted:
         sys.exit(INTERRUPTED)
+    if reproduce_file is not None:
+        with errors_for_people():
+            reproduce_first(Path(reproduce_file), results, settings)
     sys.exit(0 if all(result.ok for result in results) else 1)
