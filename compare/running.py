@@ -67,8 +67,9 @@ def run_all(
 
 def reproduce_first(path: Path, results: list[CaseResult], settings: Settings) -> None:
     """Write the first disagreement that the cases gave as a script; say so where there is none."""
-    from compare.halves import built, precision
+    from compare.halves import built
     from compare.reproduction.console import reproduce_and_tell, say_nothing_to_reproduce
+    from keras_models.precision import precision
 
     found = [
         run

@@ -18,7 +18,7 @@ from compare.command import (
     stopping_on_ctrl_c,
     write_whole,
 )
-from compare.commands.parameters import DATA, DTYPE, JSON
+from compare.commands.parameters import DATA, DTYPE, JSON, REPRODUCE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,13 +42,17 @@ if TYPE_CHECKING:
 @click.option("--strict", is_flag=True, help="Refuse layers that have no twin.")
 @JSON
 @click.option("--junit", "junit_file", type=click.Path(dir_okay=False), help="Write JUnit's XML.")
-def model(json_file: str | None, junit_file: str | None, **options: Any) -> None:
+@REPRODUCE
+def model(
+    json_file: str | None, junit_file: str | None, reproduce_file: str | None, **options: Any
+) -> None:
     """Train a saved model and its twin, and compare every step.
 
     The model has to be compiled. Without --data it is trained on random numbers of the right
     shapes. Exit status: 0 when all agrees, 1 when anything differs, 2 for bad usage or input.
     """
-    for option, file in (("--json", json_file), ("--junit", junit_file)):
+    files = {"--json": json_file, "--junit": junit_file, "--reproduce": reproduce_file}
+    for option, file in files.items():
         if file is not None:
             check_writable(Path(file), option)
     from rich.console import Console
@@ -64,7 +68,22 @@ def model(json_file: str | None, junit_file: str | None, **options: Any) -> None
         write_whole(Path(junit_file), as_junit(report))
     if interrupted:
         sys.exit(INTERRUPTED)
+    if reproduce_file is not None:
+        with errors_for_people():
+            _reproduce(Path(reproduce_file), report, **options)
     sys.exit(0 if report.ok else 1)
+
+
+def _reproduce(file: Path, report: Report, *, strict: bool, **options: Any) -> None:
+    """Load and train once more, and write the first disagreement as a script, if there is one."""
+    from compare.reproduction.console import reproduce_and_tell, say_nothing_to_reproduce
+    from compare.saved.training import of_saved_model
+
+    if report.first is None:
+        say_nothing_to_reproduce()
+        return
+    with of_saved_model(**options) as training:
+        reproduce_and_tell(file, training.model, training.x, training.y, **training.options)
 
 
 def _compared(

@@ -13,13 +13,13 @@ import tensorflow as tf
 
 from compare.collecting import GRADIENTS
 from compare.errors import BadInput, in_a_sentence
-from compare.halves import precision
 from compare.referee import BY_HAND, KERAS
 from compare.reproduction.building import built, model_lines
 from compare.reproduction.text import Writer, check_all_of_keras, number, numbers
 from compare.reproduction.trial import Trial
 from compare.reproduction.words import blame, comment, hand_number, keras_number, reasons
 from keras_models import naming
+from keras_models.precision import precision
 
 OF_UPDATES = ("processed gradient", "optimizer slot", "weight", "state", "metric")
 """The phases in which it matters what the optimizer remembers."""

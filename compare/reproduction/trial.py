@@ -9,10 +9,10 @@ from typing import Any
 
 from compare.collecting import Comparison
 from compare.engine import lockstep
-from compare.halves import precision
 from compare.report import Finding, Report
 from compare.reproduction.building import Node, built
 from compare.reproduction.draft import Draft
+from keras_models.precision import precision
 
 
 @dataclass(frozen=True)

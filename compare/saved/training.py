@@ -56,25 +56,24 @@ class Training:
         rows = max(len(one) for one in keras.tree.flatten(self.x))
         return -(-rows // self.batch_size)
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is told beside the model and its data."""
+        return {
+            "sample_weight": self.sample_weight,
+            "batch_size": self.batch_size,
+            "steps": self.steps,
+            "epochs": -(-self.steps // self.batches),
+            "shuffle": self.shuffle,
+        }
+
     def follow(self, report: Report, **options: Any) -> None:
         """Train in lock-step, and fill the report."""
         report.notes += self.notes
         if self.steps < self.batches:
             report.notes.append(f"compared in {self.steps:,} of the {self.batches:,} batches")
-        lockstep(
-            self.model,
-            self.x,
-            self.y,
-            sample_weight=self.sample_weight,
-            batch_size=self.batch_size,
-            steps=self.steps,
-            epochs=-(-self.steps // self.batches),
-            shuffle=self.shuffle,
-            network=self.network,
-            label=self.label,
-            report=report,
-            **options,
-        )
+        told = {**self.options, "network": self.network, "label": self.label, **options}
+        lockstep(self.model, self.x, self.y, report=report, **told)
 
 
 @contextmanager

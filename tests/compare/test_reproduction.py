@@ -20,9 +20,9 @@ import compare
 import manual
 import manual.registry
 from compare.cli import main
-from compare.halves import precision
 from compare.reproduction.words import hand_number, keras_number
 from compare.score.bugs import catalogue
+from keras_models.precision import precision
 from manual.optimizers.scattered import Scattered
 
 LINES = 33

@@ -232,6 +232,21 @@ def test_a_difference_ends_with_1_and_is_in_every_file(
     assert failure is not None and "DISAGREES" in str(failure.text)
 
 
+def test_a_difference_is_reproduced(
+    saved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, script = saved(classifier()), tmp_path / "minimal.py"
+    told = path, "--reproduce", script, "--steps", 1
+    result = compared(*told)
+    assert result.exit_code == 0 and "nothing to reproduce" in result.output
+    assert not script.exists()
+    monkeypatch.setattr(manual.activations.Tanh, "backward", lambda self, da, z, a: da * (1 - a))
+    result = compared(*told)
+    assert result.exit_code == 1 and "with nothing but Keras and NumPy" in result.output
+    text = script.read_text()
+    assert "cause: 1 − a stands for the derivative" in text and "central difference" in text
+
+
 def test_what_is_carried_is_skipped_or_refused(saved: Any, tmp_path: Path) -> None:
     model = keras.Sequential(
         [keras.Input((4,)), layers.Hashing(3), layers.Embedding(3, 2), layers.Flatten()], name="odd"

@@ -37,11 +37,15 @@ TIMES = re.compile(r"\d+m?s - \d+[mu]?s/step")
 
 @dataclass(frozen=True)
 class Block:
-    """A piece of Python on a page, and what the page shows as its output."""
+    """A piece of Python on a page, and what the page shows as its output.
+
+    ``file`` is the name of a file that the code before it has written, and that it shows.
+    """
 
     code: str
     line: int
     output: str | None
+    file: str | None = None
 
     @property
     def tests(self) -> int:
@@ -53,11 +57,16 @@ def blocks_of(text: str) -> list[Block]:
     """Return the Python on a page; a plain block right behind one shows what it prints."""
     tokens = _tokens(text)
     found = []
+    said = ""
     for token, following in zip(tokens, [*tokens[1:], None], strict=True):
+        said = token.content if token.type == "inline" else said
         if token.type == "fence" and token.info == "python":
             is_shown = following is not None and following.type == "fence" and not following.info
             output = following.content if following is not None and is_shown else None
-            found.append(Block(token.content, (token.map or [0])[0] + 1, output))
+            file = re.fullmatch(r"`([\w.]+)`, as it was written:", said)
+            line = (token.map or [0])[0] + 1
+            found.append(Block(token.content, line, output, file[1] if file else None))
+            said = ""
     return found
 
 
@@ -96,6 +105,11 @@ def alike(shown: str, printed: str) -> bool:
     if NUMBER.sub("", shown) != NUMBER.sub("", printed):
         return False
     return all(map(_near, NUMBER.findall(shown), NUMBER.findall(printed)))
+
+
+def without_versions(script: str) -> list[str]:
+    """Return the lines of a script that was written, but for the one that names versions."""
+    return [line for line in script.strip().splitlines() if not line.startswith("# Keras ")]
 
 
 def _near(one: str, other: str) -> bool:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import keras
 import pages
 import pytest
 
 import manual.registry
 from compare.causes import base as causes
+from keras_models.precision import precision
 
 
 def name_of(page: Path) -> str:
@@ -36,7 +40,8 @@ def patched_at_will(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(causes, "_hypotheses", hypotheses)
     monkeypatch.setattr(manual.registry, "_twins", dict(manual.registry._twins))
     before = {twin: dict(vars(twin)) for twin in manual.registry._twins.values()}
-    yield
+    with precision(keras.config.floatx()):
+        yield
     for twin, own in before.items():
         for name, value in own.items():
             if vars(twin)[name] is not value:
@@ -52,6 +57,12 @@ def test_the_code_of_a_page_prints_what_it_promises(page: Path, pytester: pytest
             pytester.makepyfile(block.code)
             run = pytester.runpytest("-p", "no:xdist", "-p", "no:cacheprovider")
             run.assert_outcomes(passed=block.tests)
+            continue
+        if block.file is not None:
+            written = (pytester.path / block.file).read_text(encoding="utf-8")
+            assert pages.without_versions(block.code) == pages.without_versions(written)
+            command = [sys.executable, block.file]
+            subprocess.run(command, cwd=pytester.path, check=True, capture_output=True)
             continue
         try:
             printed = pages.run(block, names)
