@@ -50,6 +50,10 @@ class EagerStepper:
         rate = float(keras.ops.convert_to_numpy(optimizer.learning_rate))
         iterations = int(keras.ops.convert_to_numpy(optimizer.iterations))
         activations = self._activations(x)
+        if not self.steps:
+            again = self._activations(x)
+            if not all(np.array_equal(a, again[name], True) for name, a in activations.items()):
+                raise DrawsRandomNumbers
         model.reset_metrics()
         with self._gradients() as gradients:
             logs = model.train_on_batch(x, y, sample_weight, return_dict=True)
@@ -79,7 +83,7 @@ class EagerStepper:
         """Run the model forward as in training, and put back what that has changed."""
         seen: dict[str, Any] = {}
         kept = [(one, np.array(keras.ops.convert_to_numpy(one))) for one in self.model.variables]
-        calls = list(naming.calls_in_order(self.model))
+        calls = list(naming.calls_in_order(self.model, masks=True))
         names: dict[int, list[str]] = {}
         for layer, path, call in calls:
             names.setdefault(id(layer), []).append(path + (f"@{call + 1}" if call else ""))
@@ -106,7 +110,7 @@ class EagerStepper:
         def apply(gradients: Any, variables: Any = None) -> Any:
             for name, gradient in zip(names, gradients, strict=True):
                 if gradient is not None:
-                    found[name] = np.array(keras.ops.convert_to_numpy(gradient))
+                    found[name] = _array(gradient)
             return own(gradients, variables)
 
         optimizer.apply = apply
@@ -117,8 +121,14 @@ class EagerStepper:
 
 
 def _numbers(named: Any) -> dict[str, np.ndarray]:
-    """Return copies of tensors or variables as arrays."""
-    return {name: np.array(keras.ops.convert_to_numpy(one)) for name, one in named.items()}
+    """Return copies of tensors or variables as arrays; those of a narrow precision in float32."""
+    return {name: _array(one) for name, one in named.items()}
+
+
+def _array(tensor: Any) -> np.ndarray:
+    is_narrow = keras.backend.standardize_dtype(tensor.dtype) in ("float16", "bfloat16")
+    numbers = keras.ops.cast(tensor, "float32") if is_narrow else tensor
+    return np.array(keras.ops.convert_to_numpy(numbers))
 
 
 @contextmanager

@@ -58,7 +58,7 @@ class Divergence:
             return "at least one record has no derivation by hand to tell which side is wrong"
         told = f"A lies {one:.2g} × noise from the derivation by hand, B {other:.2g} ×"
         if max(one, other) <= BOUND < self.distance:
-            return f"undecided: {told}"
+            return f"the two compute different things, each as derived for it: {told}"
         if min(one, other) > BOUND:
             return f"both are wrong: {told}"
         return f"{'A' if one > other else 'B'} is wrong: {told}"

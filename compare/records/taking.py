@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from compare.collecting import FIT, TAPE, Comparison, Trace
+from compare.gathered import Gathered
 from compare.judge import noise_of
 from compare.noise import Noisy, careful
 from compare.records.record import Quantity
@@ -170,7 +171,9 @@ def derived(reference: Reference, record: StepRecord, tape: Trace) -> Iterator[t
             yield ("activation gradient", node.name), gradient
     gradients = reference.gradients()
     for name, gradient in gradients.items():
-        yield ("weight gradient", name), gradient
+        if isinstance(gradient, Gathered) and name not in record.rows:
+            gradients[name] = gradient.summed()  # only TensorFlow has the rows of a table
+        yield ("weight gradient", name), gradients[name]
     weights = reference.updated_from(record.before, run.saved)
     when = record.iterations, record.learning_rate
     update = reference.update(weights, gradients, record.slots_before, *when)

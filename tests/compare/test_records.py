@@ -265,6 +265,31 @@ def test_a_record_without_noise_borrows_the_other_s(recorded: Path, tmp_path: Pa
     assert result.ok and result.undecided > 0
 
 
+def test_what_each_side_computes_as_derived_is_no_fault_of_either(
+    recorded: Path, tmp_path: Path
+) -> None:
+    """As of Adam's memory of a table, in which TensorFlow squares each occurrence by itself."""
+
+    def other_rule(at: int, one: Quantity) -> Quantity:
+        velocity = one.phase == "optimizer slot" and one.name.endswith("/velocity")
+        return replace(one, value=one.value / 2) if velocity else one
+
+    first = diff(recorded, rewritten(recorded, tmp_path / "b", other_rule)).first
+    assert first is not None and first.name.endswith("/velocity")
+    assert first.wrong.startswith("the two compute different things, each as derived for it")
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_what_draws_at_random_is_refused_elsewhere(rate: float, tmp_path: Path) -> None:
+    of = training(small(rate=rate))
+    if not rate:
+        written_elsewhere(of, Report("", ""), tmp_path / "a", None, 0)
+        return
+    with pytest.raises(BadInput, match="draws random numbers, which can't be read from tensorflow"):
+        written_elsewhere(of, Report("", ""), tmp_path / "a", None, 0)
+    assert listed(tmp_path) == []
+
+
 # ---------------------------------------------------------------------- the commands
 
 
