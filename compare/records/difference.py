@@ -18,6 +18,7 @@ import numpy as np
 from compare.errors import BadInput
 from compare.judge import BOUND
 from compare.records.divergence import WIDTH, Divergence
+from compare.records.judging import judge
 from compare.records.record import Quantity, Record
 
 KEPT = 20
@@ -169,9 +170,9 @@ def _compare_step(result: Difference, step: int, a: list[Quantity], b: list[Quan
     )
     given = [one for one in a if one.phase == "input"]
     same_start = all(_same(one.value, of_b[one.key].value) for one in given)
+    first = step == result.a.steps[0] == 1
     for one in a:
         other = of_b[one.key]
-        first = step == result.a.steps[0] == 1
         if one.phase == "input" and not first and not _is_given(one):
             continue  # what is left of the steps before: `inherited` tells how much it is
         result.compared += 1
@@ -179,7 +180,12 @@ def _compare_step(result: Difference, step: int, a: list[Quantity], b: list[Quan
             result.identical += 1
             if one.value.dtype == other.value.dtype:
                 continue
-        _judge(result, step, one, other, None if same_start else inherited)
+        judged = judge(step, one, other, None if same_start else inherited)
+        result.undecided += judged.undecided
+        if judged.distance > result.largest[0] and one.phase != "input":
+            result.largest = judged.distance, step, *one.key
+        if judged.divergence is not None:
+            result.add(judged.divergence)
     result.drift.append((step, _apart([(one, of_b[one.key]) for one in weights])))
 
 
@@ -204,67 +210,6 @@ def _check_same_training(
             )
     if more := [key for key in b if key not in {one.key for one in a}]:
         raise BadInput(f"{told}: only the second has {' · '.join(more[0])}, at step {step}.")
-
-
-def _judge(
-    result: Difference, step: int, one: Quantity, other: Quantity, inherited: float | None
-) -> None:
-    """Hold two arrays against each other, element by element.
-
-    Where the step began from different numbers, ``inherited``, their deviations from the derivation
-    by hand, which knows of these.
-    """
-    a, b = (side.value.astype(np.float64) for side in (one, other))
-    noises = [side.noise for side in (one, other)]
-    of_one, of_other = one.deviation, other.deviation
-    if one.phase == "input":
-        noise = np.zeros(a.shape)
-        narrow = np.result_type(np.float16, min(one.value.dtype, other.value.dtype))
-        a, b = a.astype(narrow).astype(np.float64), b.astype(narrow).astype(np.float64)
-        if one.name.endswith(" drawn"):  # of a generator, the last bits may be another library's
-            noise = np.finfo(np.float32).eps * np.maximum(np.abs(a), np.abs(b))
-    elif any(noise is not None for noise in noises):
-        known = [noise for noise in noises if noise is not None]
-        noise = np.asarray(sum(known) * (2 / len(known)), np.float64)
-    else:
-        result.undecided += 1
-        return
-    with np.errstate(all="ignore"):
-        gap = a - b
-        if inherited is not None and of_one is not None and of_other is not None:
-            gap = of_one.astype(np.float64) - of_other
-        distance = np.where(gap == 0.0, 0.0, np.abs(gap) / noise)
-        finite, also = np.isfinite(a), np.isfinite(b)
-        distance = np.where(finite & also, distance, np.where(finite == also, 0.0, np.inf))
-        distance = np.where(np.isfinite(noise), distance, 0.0)
-        result.undecided += bool(np.isinf(noise).any())
-    index = np.unravel_index(int(distance.argmax()), distance.shape) if a.size else ()
-    worst = float(distance[index]) if a.size else 0.0
-    if worst > result.largest[0] and one.phase != "input":
-        result.largest = worst, step, one.phase, one.name
-    if worst <= BOUND:
-        return
-    from_hand = tuple(
-        None
-        if side.deviation is None or side.noise is None
-        else float(np.abs(np.float64(side.deviation[index])) / np.float64(side.noise[index]))
-        for side in (one, other)
-    )
-    result.add(
-        Divergence(
-            step,
-            *one.key,
-            worst,
-            tuple(map(int, index)),
-            a.size,
-            float(a[index]),
-            float(b[index]),
-            float(noise[index]),
-            from_hand,  # type: ignore[arg-type]
-            (one.finding, other.finding),
-            inherited or 0.0,
-        )
-    )
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -68,26 +68,23 @@ class Divergence:
         outcome = f"DIVERGES, {self.distance:.2g} × rounding noise"
         if self.phase == "input":
             outcome = "NOT THE SAME"
-        head = [f"{title}   {outcome}"]
-        head = head if len(head[0]) <= WIDTH else [title, f"  {outcome}"]
-        lines = [
-            *head,
-            f"  A has {self.a:.10g}, B has {self.b:.10g}",
-            f"  worst element {list(self.index)} of {self.size}" if self.size > 1 else "",
-            f"  {self.wrong}",
-        ]
+        lines = [f"{title}   {outcome}"]
+        if len(lines[0]) > WIDTH:
+            lines = [title, f"  {outcome}"]
+        lines.append(f"  A has {self.a:.10g}, B has {self.b:.10g}")
+        if self.size > 1:
+            lines.append(f"  worst element {list(self.index)} of {self.size}")
         if self.phase != "input":
             tolerance = abs(self.a - self.b) / max(abs(self.a), abs(self.b), 5e-324)
-            bound = f"  bound {BOUND:g} × noise, one noise is {self.noise:.1e} here"
-            lines.insert(3, f"{bound}; a relative tolerance of {tolerance:.2g} would have passed")
-            if self.inherited:
-                lines.append(f"  the step began with weights {self.inherited:.1e} apart")
+            lines.append(f"  bound {BOUND:g} × noise, one noise is {self.noise:.1e} here")
+            lines.append(f"  a relative tolerance of {tolerance:.2g} would have passed")
+        lines.append(f"  {self.wrong}")
+        if self.inherited:
+            lines.append(f"  the step began with weights {self.inherited:.1e} apart")
         for side, text in zip("AB", self.said, strict=True):
             causes = [one.strip() for one in _unwrapped(text) if one.startswith("  cause:")]
             lines += [f"  {side} said itself: {one}" for one in causes]
-        return "\n".join(
-            textwrap.fill(line, WIDTH, subsequent_indent="    ") for line in lines if line
-        )
+        return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="    ") for line in lines)
 
 
 def _unwrapped(text: str) -> list[str]:
