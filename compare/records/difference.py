@@ -99,8 +99,8 @@ class Difference:
             yield f"the weights are {self.drift[-1][1]:.1e} apart after step {steps[-1]}"
         if self.first is not None:
             yield str(self.first)
-            if self.diverging > 1:
-                yield f"{self.diverging - 1:,} more quantities diverge after it"
+            if more := self.diverging - 1:
+                yield f"{more:,} more quantit{'y diverges' if more == 1 else 'ies diverge'} after it"
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries and lists."""
