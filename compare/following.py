@@ -128,7 +128,6 @@ class Follower:
         if self.last is None:
             self._start(record)
         elif self.last.step + 1 < record.step:
-            self.own.join(record)
             self.last = None
         tape = self.stepper.step(
             given.before,
@@ -177,6 +176,8 @@ class Follower:
         alike = self.sampled and is_alike(record, tape)
         own_loss = None
         if not alike:
+            if self.sampled:
+                self.own.join(record)
             with np.errstate(all="ignore"):
                 own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
         agreement = None
@@ -253,7 +254,6 @@ class Follower:
     def _start(self, record: StepRecord) -> None:
         """Compare the initial weights, and take over what the optimizer already remembers."""
         if record.step > 1:
-            self.own.join(record)
             return
         first_slots = [] if record.iterations else self._first_slots(record)
         self.own.start(record)

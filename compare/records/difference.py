@@ -100,7 +100,8 @@ class Difference:
         if self.first is not None:
             yield str(self.first)
             if more := self.diverging - 1:
-                yield f"{more:,} more quantit{'y diverges' if more == 1 else 'ies diverge'} after it"
+                what = "quantity diverges" if more == 1 else "quantities diverge"
+                yield f"{more:,} more {what} after it"
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries and lists."""
