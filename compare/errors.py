@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 
 class BadInput(ValueError):
@@ -11,6 +12,16 @@ class BadInput(ValueError):
 
 class Disagreement(AssertionError):
     """The two halves differ by more than rounding; the message is the first finding."""
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse a path that is no file's."""
+    try:
+        there = path.is_file()
+    except OSError as error:  # too long a name, say
+        raise BadInput(f"{str(path)!r} can't be read: {error.strerror}.") from None
+    if not there:
+        raise BadInput(f"There is no file {str(path)!r}.")
 
 
 def in_a_sentence(error: Exception) -> str:

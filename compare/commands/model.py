@@ -51,9 +51,9 @@ def model(json_file: str | None, junit_file: str | None, **options: Any) -> None
     for option, file in (("--json", json_file), ("--junit", junit_file)):
         if file is not None:
             check_writable(Path(file), option)
-    from rich.console import Console
+    from compare.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     with errors_for_people():
         report, interrupted = _compared(console, **options)
     if json_file is not None:
