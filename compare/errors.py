@@ -30,14 +30,18 @@ def in_a_sentence(error: Exception) -> str:
         return f"{error} was looked up, and isn't there."
     text = re.sub(r"\x1b\[[0-9;]*m", "", str(error))
     told = [
-        line.strip()
-        for line in text.splitlines()
+        line.partition(" Full object config:")[0].strip()
+        for line in text.replace("\nException encountered: ", "\n").splitlines()
         if line[:1].strip() and not line.startswith(_AROUND) and not line.rstrip().endswith(":")
     ]
     # Of what went wrong inside a graph, the lines before say where; else the first says what.
     line = (told or [type(error).__name__])[-1 if text.startswith("Graph execution") else 0]
+    line = line if len(line) <= LONGEST else line[:LONGEST] + " …"
     return line.rstrip(".") + "."
 
+
+LONGEST = 400
+"""So many characters of a sentence are told: it may quote a whole configuration."""
 
 _AROUND = (
     "Exception encountered",
@@ -46,6 +50,8 @@ _AROUND = (
     'File "',
     "<",
     "Stack",
+    "config=",
+    "Error when deserializing",
     "[",
 )
 """How lines begin that say where in Keras something went wrong."""

@@ -22,6 +22,8 @@ from compare.working_precision import UNIT_ROUNDOFF
 from keras_models.precision import precision
 
 CONFIG = "config.json"
+DEEPEST = 200
+"""So deeply may a configuration be nested; a model within a model takes four levels."""
 SMALL = 2**20
 """So many numbers are never too many: what a metric counts, say, isn't in the file."""
 IN_PYTHON = "Load the model in Python, with that code, and call compare.lockstep(model, x, y)."
@@ -47,8 +49,8 @@ def loaded_model(path: Path, dtype: str | None = None) -> Iterator[keras.Model]:
         If it can't be loaded or isn't compiled, in one sentence.
     """
     config, own = _config_of(path)
-    with precision(dtype or own), tempfile.TemporaryDirectory() as folder:
-        model = _load(path if dtype is None else _in(dtype, path, config, Path(folder)), path)
+    with precision(dtype or own):
+        model = _load(path, dtype, config)
         check_model(model)
         yield model
 
@@ -67,6 +69,8 @@ def _config_of(path: Path) -> tuple[Any, str | None]:
             config = json.loads(archive.read(CONFIG))
         if not isinstance(config, dict):
             raise BadInput(f"{told} is damaged: its {CONFIG} describes no model.")
+        if _depth(config) > DEEPEST:
+            raise BadInput(f"{told} can't be loaded: its {CONFIG} nests too deeply.")
         return config, _precision_of(config)
     except BadInput:
         raise
@@ -76,14 +80,24 @@ def _config_of(path: Path) -> tuple[Any, str | None]:
         raise BadInput(_broken(path, error)) from None
 
 
-def _load(path: Path, told: Path) -> keras.Model:
+def _depth(part: Any) -> int:
+    """Return how deeply a configuration is nested."""
+    parts = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return 1 + max(map(_depth, parts), default=0)
+
+
+def _load(path: Path, dtype: str | None, config: Any) -> keras.Model:
     try:
-        with warnings.catch_warnings(), _no_variable_larger_than(path.stat().st_size):
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            warnings.catch_warnings(),
+            _no_variable_larger_than(path.stat().st_size),
+        ):
             warnings.simplefilter("ignore")  # an optimizer that has not begun has fewer variables
-            model = keras.saving.load_model(path, safe_mode=True)
+            file = path if dtype is None else _in(dtype, path, config, Path(folder))
+            return keras.saving.load_model(file, safe_mode=True)
     except Exception as error:  # Keras has as many errors as there are ways to be broken
-        raise BadInput(_refusal(told, error)) from None
-    return model
+        raise BadInput(_refusal(path, error)) from None
 
 
 @contextmanager

@@ -124,12 +124,16 @@ def tree(folder: Path) -> dict[str, Any]:
     return {path: one for path, one in found.items() if not os.path.isdir(path)}  # noqa: PTH112
 
 
+class Hangs(BaseException):
+    """Nothing that anybody catches."""
+
+
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Fail if something takes longer: it hangs."""
 
     def hangs(number: int, frame: Any) -> None:
-        raise AssertionError(f"hangs for {seconds} s")
+        raise Hangs(f"for {seconds} s")
 
     before = signal.signal(signal.SIGALRM, hangs)
     signal.setitimer(signal.ITIMER_REAL, seconds)
