@@ -124,6 +124,13 @@ def tree(folder: Path) -> dict[str, Any]:
     return {path: one for path, one in found.items() if not os.path.isdir(path)}  # noqa: PTH112
 
 
+def header(shape: str, kind: str = "<f4") -> bytes:
+    """Return an array of which there is only the description."""
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
+    text = text.ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
+
+
 class Hangs(BaseException):
     """Nothing that anybody catches."""
 

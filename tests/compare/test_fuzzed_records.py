@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from fuzzing import GARBAGE, HOSTILE, taken, within
+from fuzzing import GARBAGE, HOSTILE, header, taken, within
 
 from compare.cli import main
 from compare.errors import BadInput
@@ -179,13 +179,6 @@ def as_npy(array: Any, **changes: str) -> bytes:
     for old, new in changes.items():
         content = content.replace(old.encode(), new.encode())
     return content
-
-
-def header(shape: str, kind: str = "<f4") -> bytes:
-    """Return an array of which there is only the description."""
-    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".encode()
-    text = text.ljust(117) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text
 
 
 ARRAYS = [
