@@ -144,7 +144,7 @@ def test_members_that_are_no_arrays(outcome: Any, tmp_path: Path) -> None:
             archive.writestr("x", content)
             archive.writestr("y.npy", as_bytes(np.save, Y))
         assert outcome(tmp_path / "x.npz") != ""
-    for name in HOSTILE:
+    for name in (one for one in HOSTILE if one.isprintable() or "\n" in one):
         (tmp_path / "x.npz").write_bytes(as_bytes(np.savez, x=X, y=Y, **{name.replace("/", ""): X}))
         assert outcome(tmp_path / "x.npz") != ""
     assert [one.name for one in tmp_path.iterdir()] == ["x.npz"]
