@@ -39,9 +39,16 @@ def stopping_on_ctrl_c() -> Iterator[Callable[[], None]]:
         if asked:
             raise KeyboardInterrupt
 
-    before = {one: signal.signal(one, note) for one in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _signalled(note):
         yield look
+
+
+@contextmanager
+def _signalled(heard: Callable[[int, Any], None]) -> Iterator[None]:
+    """Let a function hear of what asks to stop."""
+    before = {one: signal.signal(one, heard) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
@@ -69,9 +76,14 @@ def load_tensorflow(*, any_backend: bool = False) -> None:
     """Import the Keras half, and keep the garbage collector off what TensorFlow brought along.
 
     It would look through those objects again and again, for a quarter of the time of a short run.
+    A Ctrl-C is heeded only afterwards: one that arrives amid the import brings the process down.
     """
-    import keras_models  # noqa: F401
-    from compare.twins import check_backend
+    asked: list[int] = []
+    with _signalled(lambda number, frame: asked.append(number)):
+        import keras_models  # noqa: F401
+        from compare.twins import check_backend
+    if asked:
+        raise KeyboardInterrupt
 
     if not any_backend:
         check_backend()
