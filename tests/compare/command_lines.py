@@ -131,7 +131,7 @@ def spoilt(draw: random.Random, words: list[str]) -> list[str]:
 def command_lines(number: int, seed: int) -> Iterator[list[str]]:
     """Give so many command lines, the same ones for a seed."""
     draw = random.Random(seed)
-    names = [*main.commands] * 3 + ["check", "model", "record", "diff"] * 3
+    names = [*main.commands] * 2 + ["check", "model", "record", "diff", "exercise", "run"] * 4
     for _ in range(number):
         name = draw.choice(names)
         parts = list(tokens(draw, main.commands[name]))

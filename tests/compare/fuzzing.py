@@ -56,8 +56,8 @@ def small(name: str = "small", **names: str) -> keras.Model:
     return model
 
 
-def taken(folder: Path, model: keras.Model | None = None, steps: int = 2) -> Path:
-    """Take a record of a few steps."""
+def taken(folder: Path, model: keras.Model | None = None, steps: int = 1) -> Path:
+    """Take a record of a step, or of more."""
     draw = np.random.default_rng(0)
     x, y = draw.normal(size=(16, 4)), draw.integers(0, 3, 16)
     training = Training(model or small(), x, y, None, 8, steps, "small")

@@ -31,7 +31,7 @@ Tried = Callable[[], str]
 
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return taken(tmp_path_factory.mktemp("records") / "a", steps=1)
+    return taken(tmp_path_factory.mktemp("records") / "a")
 
 
 @pytest.fixture

@@ -18,12 +18,11 @@ from click.testing import CliRunner, Result
 from fuzzing import HOSTILE, small, tree
 
 import manual
-from compare import Lockstep, lockstep
+from compare import Lockstep
 from compare.cli import main
 from compare.command import progress_bar, write_whole
 from compare.console import print_report
 from compare.derivations import Derivation
-from compare.errors import BadInput
 from compare.judge import Verdict
 from compare.junit import as_junit
 from compare.records import Quantity
@@ -53,7 +52,6 @@ def well_formed(folder: Path) -> tuple[Any, Any]:
 def test_names_of_models_and_layers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """TensorFlow takes some of them in its scopes, and none of the rest does any harm."""
     monkeypatch.setattr(manual.activations.Tanh, "backward", lambda self, da, z, a: da * (1 - a))
-    x, y = np.ones((4, 4)), np.zeros(4, int)
     ended: Counter[int] = Counter()
     for number, name in enumerate(one for one in HOSTILE if one and "/" not in one):
         if "\udcff" in name:
@@ -65,15 +63,13 @@ def test_names_of_models_and_layers(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         files = "--json", folder / "out.json", "--junit", folder / "out.xml"
         result = command("model", *given, *files)
         ended[result.exit_code] += 1
-        assert result.exit_code == command("record", *given, "--out", folder / "record").exit_code
         if result.exit_code == 2:
             assert "Error: Keras's fit refuses this: " in result.stderr
-            with pytest.raises(BadInput, match="fit refuses"):
-                lockstep(small(name), x, y)
             assert {Path(one).name for one in tree(folder)} == {"m.keras"}
         else:
             assert "DISAGREES" in result.output
             assert well_formed(folder)[0]["findings"]
+            assert command("record", *given, "--out", folder / "record").exit_code == 1
             assert command("diff", folder / "record", folder / "record").exit_code == 0
     assert ended[1] >= 1 and ended[2] >= 10 and ended[0] == 0
 

@@ -42,15 +42,12 @@ def listed(folder: Path) -> list[str]:
 
 
 def test_runs_that_are_stopped(tmp_path: Path) -> None:
-    """All at once, since TensorFlow takes its time: early on, and amid a record or a report."""
-    early, ends = tmp_path / "early", {}
+    """All at once, since TensorFlow takes its time to load."""
+    ends = {}
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         folder = tmp_path / number.name
         ends[started(folder, RECORD)] = folder, number
     model = started(tmp_path / "model", MODEL)
-    importing = started(early, RECORD)
-    time.sleep(1)
-    importing.send_signal(signal.SIGINT)
     for process, (folder, number) in ends.items():
         until(lambda folder=folder: has_begun(folder), process)
         process.send_signal(number)
@@ -58,23 +55,22 @@ def test_runs_that_are_stopped(tmp_path: Path) -> None:
     assert model.stdout.readline() == "m.keras: small, 43 weights\n"
     time.sleep(0.5)
     model.send_signal(signal.SIGINT)
-    for process in (*ends, model, importing):
+    for process in (*ends, model):
         out, err = process.communicate(timeout=120)
         assert "Traceback" not in out + err
-        folder, number = ends.get(process, (None, signal.SIGINT))
+        folder, number = ends.get(process, (tmp_path / "model", signal.SIGINT))
         assert process.returncode == (-number if number == signal.SIGKILL else 130), out + err
         if process is model:
             assert "Interrupted. Compared so far:" in out
-            report = json.loads((tmp_path / "model" / "out").read_bytes())
+            report = json.loads((folder / "out").read_bytes())
             assert report["ok"] and 0 < report["steps"] < 100_000
-            assert listed(tmp_path / "model") == ["out"]
+            assert listed(folder) == ["out"]
         elif number == signal.SIGKILL:
-            assert folder is not None
             (left,) = listed(folder)
             assert left.startswith(".out.") and left.endswith(".part")
         else:
             assert err == "Interrupted.\n"
-            assert listed(folder or early) == []
+            assert listed(folder) == []
 
 
 def until(is_so: Callable[[], Any], process: subprocess.Popen[str]) -> None:
