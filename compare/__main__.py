@@ -1,5 +1,10 @@
 """``python -m compare``."""
 
-from compare.cli import main
+import sys
 
-main(prog_name="python -m compare")
+try:
+    from compare.cli import main
+
+    main(prog_name="python -m compare")
+except KeyboardInterrupt:  # before any command could say so
+    sys.exit(130)

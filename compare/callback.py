@@ -12,6 +12,7 @@ import keras
 from compare.errors import BadInput, Disagreement
 from compare.following import Follower
 from compare.pairing import Pair
+from compare.printable import printable
 from compare.report import Report
 from compare.streams import split, zeros_like
 from compare.trace import PHASES
@@ -189,7 +190,7 @@ class Lockstep(keras.callbacks.Callback):
         self._line = ""
 
     def _say(self, text: str) -> None:
-        print(text, file=self.file or sys.stdout, flush=True)
+        print(printable(text), file=self.file or sys.stdout, flush=True)
 
     def _restore(self) -> None:
         if self._recorder is not None:

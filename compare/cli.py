@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ from typing import Any
 import click
 
 from compare.cases import HOMES
+from compare.command import INTERRUPTED
 from compare.commands import COMMANDS, run
+from compare.printable import printable
 
 TRACEBACK = "KERAS_LOCKSTEP_TRACEBACK"
+BROKEN_PIPE = 141
+"""As a shell has it of a process that ends by SIGPIPE."""
 
 
 class Crash(click.ClickException):
@@ -30,8 +35,18 @@ class Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            told = printable(error.message).replace("\n", "\\n")
+            error.message = told  # type: ignore[misc]
             raise
+        except (click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:  # whoever read what is printed has gone
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(BROKEN_PIPE)
         except MemoryError:
             raise Crash("There is not enough memory for this.") from None
         except OSError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import signal
-import sys
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,6 +27,7 @@ def stopping_on_ctrl_c() -> Iterator[Callable[[], None]]:
     """Give a function to call now and then: it raises what a Ctrl-C raised and nobody heard.
 
     An interruption that arrives within a callback of TensorFlow's, or a finaliser, is swallowed.
+    What asks a process to end, SIGTERM, is heeded in the same way.
     """
     asked: list[int] = []
 
@@ -38,11 +39,19 @@ def stopping_on_ctrl_c() -> Iterator[Callable[[], None]]:
         if asked:
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, note)
-    try:
+    with _signalled(note):
         yield look
+
+
+@contextmanager
+def _signalled(heard: Callable[[int, Any], None]) -> Iterator[None]:
+    """Let a function hear of what asks to stop."""
+    before = {one: signal.signal(one, heard) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 @contextmanager
@@ -51,9 +60,9 @@ def progress_bar(console: Console) -> Iterator[Callable[..., None]]:
     from rich.progress import BarColumn, Progress, TextColumn
 
     progress = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(bar_width=24),
-        TextColumn("{task.fields[status]}"),
+        TextColumn("{task.fields[status]}", markup=False),
         console=console,
         transient=True,
         disable=not console.is_terminal,
@@ -67,9 +76,14 @@ def load_tensorflow(*, any_backend: bool = False) -> None:
     """Import the Keras half, and keep the garbage collector off what TensorFlow brought along.
 
     It would look through those objects again and again, for a quarter of the time of a short run.
+    A Ctrl-C is heeded only afterwards: one that arrives amid the import brings the process down.
     """
-    import keras_models  # noqa: F401
-    from compare.twins import check_backend
+    asked: list[int] = []
+    with _signalled(lambda number, frame: asked.append(number)):
+        import keras_models  # noqa: F401
+        from compare.twins import check_backend
+    if asked:
+        raise KeyboardInterrupt
 
     if not any_backend:
         check_backend()
@@ -91,30 +105,52 @@ def errors_for_people() -> Iterator[None]:
         yield
     except BadInput as error:
         raise InputError(str(error)) from None
-    except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        sys.exit(INTERRUPTED)
 
 
 def check_writable(path: Path, option: str = "--json") -> None:
-    """Refuse a file that can't be written before anything is trained."""
+    """Refuse a file that can't be written before anything is trained.
+
+    What is there and is no file, a device say, is left alone: it would be replaced.
+    """
     folder = path.parent
-    if not folder.is_dir():
-        raise InputError(f"The folder {str(folder)!r} for {option} doesn't exist: create it.")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"The folder {str(folder)!r} for {option} can't be written to.")
+    try:
+        if not folder.is_dir():
+            raise InputError(f"The folder {str(folder)!r} for {option} doesn't exist: create it.")
+        if not os.access(folder, os.W_OK):
+            raise InputError(f"The folder {str(folder)!r} for {option} can't be written to.")
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise InputError(f"{str(path)!r} for {option} is no ordinary file: name another.")
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:  # too long a name, links in a circle, a NUL
+        raise InputError(f"{str(path)!r} for {option} can't be written: {_why(error)}.") from None
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write the whole file or nothing: to a temporary name first. As open to others as any file."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".part")
+    """Write the whole file or nothing: to a temporary name first. As open to others as any file.
+
+    Half a character, which JSON may have and UTF-8 has not, is written as JSON and Python do.
+
+    Raises
+    ------
+    InputError
+        If the system refuses: the disk is full, say.
+    """
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(temporary).chmod(0o666 & ~mask)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(text + "\n")
+            mask = os.umask(0)
+            os.umask(mask)
+            Path(temporary).chmod(0o666 & ~mask)
+            Path(temporary).replace(path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise InputError(f"{str(path)!r} can't be written: {_why(error)}.") from None
+
+
+def _why(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or str(error)

@@ -57,7 +57,7 @@ def checked_array(name: str, data: Any, dtype: str) -> np.ndarray:
     if hasattr(data, "toarray") or isinstance(data, (tf.SparseTensor, tf.RaggedTensor)):
         raise BadInput(f"{name} must be a dense array. Received: {type(data).__name__}.")
     array = np.asarray(data)
-    if array.dtype.kind not in "biuf":
+    if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:  # Keras knows no long doubles
         raise BadInput(f"{name} must hold numbers. Received: dtype {array.dtype}.")
     if array.ndim == 0 or len(array) == 0:
         raise BadInput(f"{name} holds no samples. Received: shape {array.shape}.")

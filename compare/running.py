@@ -18,9 +18,9 @@ def run_all(
     names: tuple[str, ...], settings: Settings, full: bool
 ) -> tuple[list[CaseResult], bool]:
     """Run the cases one after the other; on Ctrl-C, return what there is."""
-    from rich.console import Console
+    from compare.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     results: list[CaseResult] = []
     interrupted = False
     try:

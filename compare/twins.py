@@ -69,8 +69,9 @@ def twin_network(
         raise BadInput(str(error)) from None
     except BadInput:
         raise
-    except ValueError as error:
-        raise BadInput(f"The model {model.name!r} can't be rebuilt by hand: {error}") from None
+    except (TypeError, ValueError) as error:  # a configuration that Keras has not looked at either
+        told = f"The model {model.name!r} can't be rebuilt by hand: {in_a_sentence(error)}"
+        raise BadInput(told) from None
     copy_weights(network, model)
     copy_constants(network, model)
     return network

@@ -203,6 +203,8 @@ class Settings:
                 f"The batch size must lie between 1 and the {len(run.x)} samples there are. "
                 f"Received: {self.batch_size}."
             )
+        if self.learning_rate is not None and not np.isfinite(self.learning_rate):
+            raise BadInput(f"The learning rate must be finite. Received: {self.learning_rate}.")
         return run.changed(
             epochs=self.epochs,
             batch_size=self.batch_size,

@@ -61,9 +61,9 @@ def check(
         raise click.UsageError("--hint goes with a file of `python -m compare exercise`.")
     if json_file is not None:
         check_writable(Path(json_file))
-    from rich.console import Console
+    from compare.terminal import Terminal
 
-    with errors_for_people(), Console(stderr=True).status("checking"):
+    with errors_for_people(), Terminal(stderr=True).status("checking"):
         load_tensorflow()
         from compare.exercises.answer import answered
         from compare.exercises.attempt import attempt
@@ -76,7 +76,7 @@ def check(
             result = check_file(load(case), submission, returns or "gradients")
         else:
             result = check_number(load(case), after, loss, weight)
-    result.print(Console(highlight=False))
+    result.print(Terminal(highlight=False))
     if json_file is not None:
         write_whole(Path(json_file), result.to_json())
     sys.exit(0 if result.ok else 1)
@@ -88,13 +88,12 @@ def _read(submission: str, case: str | None, *, whole: bool) -> tuple[str | None
     That is one with a line ``CASE = "…"`` and an exercise's functions, if it is asked about as a
     ``whole``.
     """
-    from compare.errors import BadInput
+    from compare.errors import BadInput, check_is_file
     from compare.exercises.parsed import case_of, is_exercise, parsed
 
     file, colon, _ = submission.partition(":")
     path = Path(file)
-    if not path.is_file():
-        raise BadInput(f"There is no file {file!r}.")
+    check_is_file(path)
     tree = parsed(path)
     own = case_of(tree)
     if own is None:

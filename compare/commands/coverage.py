@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from compare.command import check_writable, errors_for_people, load_tensorflow, write_whole
+from compare.printable import echo
 
 
 @click.command()
@@ -35,18 +36,17 @@ def coverage(missing: bool, json_file: str | None, out: str | None) -> None:
         check_writable(Path(str(json_file)))
     with errors_for_people():
         load_tensorflow()
-        from rich.console import Console
-
         from compare.coverage import coverage as covered
         from compare.coverage import is_open, print_coverage, write_page
         from compare.strict_json import as_json
+        from compare.terminal import Terminal
 
         entries = covered()
     if out is not None:
-        click.echo(f"written: {write_page(Path(out), entries)}")
+        echo(f"written: {write_page(Path(out), entries)}")
     if json_file is not None:
         shown = [one.as_dict() for one in entries if not missing or is_open(one)]
         text = as_json({"entries": shown})
         click.echo(text) if json_file == "-" else write_whole(Path(json_file), text)
     if out is None and json_file is None:
-        print_coverage(Console(highlight=False), entries, missing=missing)
+        print_coverage(Terminal(highlight=False), entries, missing=missing)

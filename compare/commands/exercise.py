@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from pathlib import Path
 
 import click
 
 from compare.command import check_writable, errors_for_people, write_whole
+from compare.printable import echo
 
 
 @click.command()
@@ -31,7 +33,6 @@ def exercise(name: str, out: Path | None, folder: Path | None) -> None:
     It is a training step of a worked example in plain NumPy. `python -m compare check FILE` says
     whether it is right, and --hint 1 to --hint 5 more and more about why it isn't.
     """
-    from compare.errors import BadInput
     from compare.exercises import OWN_FOLDER, named
 
     with errors_for_people():
@@ -39,14 +40,24 @@ def exercise(name: str, out: Path | None, folder: Path | None) -> None:
             _print_list(folder)
             return
         chosen = named(name, folder or OWN_FOLDER)
-        file = Path(f"{name}.py") if out is None else out
-        file = file / f"{name}.py" if file.is_dir() else file
-        if file.exists():
-            raise BadInput(f"{file} is there already: move it, or name another file with --out.")
+        file = _free(Path(f"{name}.py") if out is None else out, name)
         check_writable(file, "--out")
         write_whole(file, chosen.written(file.name))
     task = chosen.kind.capitalize()
-    click.echo(f"written: {file}\n{task}, then ask: python -m compare check {file}")
+    echo(f"written: {file}\n{task}, then ask: python -m compare check {shlex.quote(str(file))}")
+
+
+def _free(out: Path, name: str) -> Path:
+    """Return the file to write, in a folder if that is what is given; refuse one that is there."""
+    from compare.errors import BadInput
+
+    try:
+        file = out / f"{name}.py" if out.is_dir() else out
+        if file.exists():
+            raise BadInput(f"{file} is there already: move it, or name another file with --out.")
+    except OSError as error:  # too long a name, say
+        raise BadInput(f"{str(out)!r} can't be written: {error.strerror}.") from None
+    return file
 
 
 def _print_list(folder: Path | None) -> None:
@@ -57,4 +68,4 @@ def _print_list(folder: Path | None) -> None:
     width = max(len(one.name) for one in found)
     for one in found:
         start = f"{one.name:<{width}}  {one.kind:<14}  "
-        click.echo(start + textwrap.shorten(one.title, max(80 - len(start), 10), placeholder=" …"))
+        echo(start + textwrap.shorten(one.title, max(80 - len(start), 10), placeholder=" …"))

@@ -7,6 +7,7 @@ import click
 from compare.cases import load
 from compare.command import errors_for_people, load_tensorflow
 from compare.commands.parameters import DTYPE, CaseName
+from compare.printable import echo
 
 
 @click.command()
@@ -19,12 +20,12 @@ def explain(case: str, step: int, weight: str | None, dtype: str | None) -> None
 
     Every number is shown twice, by hand and from Keras.
     """
-    from rich.console import Console
+    from compare.terminal import Terminal
 
-    with errors_for_people(), Console(stderr=True).status(f"training {case} up to step {step}"):
+    with errors_for_people(), Terminal(stderr=True).status(f"training {case} up to step {step}"):
         load_tensorflow()
         from compare.cases.base import Settings
         from compare.explain import explain as explained
 
         text = explained(load(case), step=step, weight=weight, settings=Settings(dtype=dtype))
-    click.echo(text)
+    echo(text)

@@ -55,9 +55,9 @@ def model(
     for option, file in files.items():
         if file is not None:
             check_writable(Path(file), option)
-    from rich.console import Console
+    from compare.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     with errors_for_people():
         report, interrupted = _compared(console, **options)
     if json_file is not None:

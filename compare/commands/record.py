@@ -18,6 +18,7 @@ from compare.command import (
     write_whole,
 )
 from compare.commands.parameters import DATA, DTYPE, JSON
+from compare.printable import echo
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -71,9 +72,9 @@ def record(
         raise click.UsageError(f"--at names step {max(at)}, but --steps is {steps}.")
     if target in HOMES and data:
         raise click.UsageError("A worked example has data of its own: leave out --data.")
-    from rich.console import Console
+    from compare.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     with errors_for_people():
         from compare.errors import BadInput
         from compare.records.writing import check_free
@@ -132,7 +133,7 @@ def diff(a: Path, b: Path, json_file: str | None) -> None:
 
         result = compared(a, b)
     for line in result.lines():
-        click.echo(line)
+        echo(line)
     if json_file is not None:
         write_whole(Path(json_file), as_json(result.as_dict()))
     sys.exit(0 if result.ok else 1)

@@ -11,6 +11,7 @@ import click
 from compare.cases import HOMES, load
 from compare.command import INTERRUPTED, check_writable, errors_for_people
 from compare.commands.parameters import DTYPE, JSON, REPRODUCE, CaseName
+from compare.printable import echo
 from compare.running import reproduce_first, run_all, write_results
 
 
@@ -18,7 +19,7 @@ from compare.running import reproduce_first, run_all, write_results
 def list_cases() -> None:
     """Show the worked examples, a line each."""
     for name in HOMES:
-        click.echo(f"{name:<18} {load(name).title}")
+        echo(f"{name:<18} {load(name).title}")
 
 
 @click.command()

@@ -46,9 +46,9 @@ def score(
     """
     if json_file is not None:
         check_writable(Path(json_file))
-    from rich.console import Console
+    from compare.terminal import Terminal
 
-    console = Console(highlight=False)
+    console = Terminal(highlight=False)
     interrupted = False
     with errors_for_people(), progress_bar(console) as update, stopping_on_ctrl_c() as look:
         load_tensorflow()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -66,8 +67,9 @@ class Answer:
         for number, (about, hint) in enumerate(self.hints, 1):
             yield from _folded(f"hint {number}, {about}: {hint}")
         if len(self.hints) < len(LEVELS):
-            command = f"python -m compare check {attempt.file} --hint {len(self.hints) + 1}"
-            yield f"For {'more' if self.hints else 'a hint'}: {command}"
+            command = f"python -m compare check {shlex.quote(attempt.file)}"
+            told = f"{command} --hint {len(self.hints) + 1}"
+            yield f"For {'more' if self.hints else 'a hint'}: {told}"
 
 
 def answered(attempt: Attempt, level: int = 0) -> Answer:

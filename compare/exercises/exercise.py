@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 
 FUNCTIONS = ("forward", "backward", "update")
@@ -46,9 +47,11 @@ class Exercise:
 
     def written(self, file: str) -> str:
         """Return the learner's file, which will be called ``file``."""
-        check = f"python -m compare check {file}"
+        check = f"python -m compare check {shlex.quote(file)}"
         asked = {check: "is it right?", f"{check} --hint 1": "a hint; 2, 3, 4 and 5 tell more"}
         width = max(map(len, asked))
         lines = [f"    {command:<{width}}  {what}" for command, what in asked.items()]
         parts = [_TASKS[self.kind], self.title, self.about, "\n".join(lines)]
-        return '"""' + "\n\n".join(part for part in parts if part) + f'\n"""\n{self.code}'
+        told = "\n\n".join(part for part in parts if part)
+        told = told.replace("\\", r"\\").replace('"""', r"\"\"\"")
+        return f'"""{told}\n"""\n{self.code}'

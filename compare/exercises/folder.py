@@ -22,11 +22,15 @@ def exercises(folder: Path = OWN_FOLDER) -> dict[str, Exercise]:
     BadInput
         If there are none, or a file is malformed.
     """
-    found = [one for path in sorted(folder.glob("*.py")) for one in exercises_in(path)]
+    found = [one for path in _files(folder) for one in exercises_in(path)]
     if not found:
         raise BadInput(f"No file of {str(folder)!r} marks a gap or a fault in a training step.")
     places = list(HOMES)
     return {one.name: one for one in sorted(found, key=lambda one: places.index(one.case))}
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.py") if path.is_file())  # no pipe, say
 
 
 def named(name: str, folder: Path = OWN_FOLDER) -> Exercise:

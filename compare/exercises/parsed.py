@@ -11,6 +11,9 @@ from pathlib import Path
 from compare.errors import BadInput
 from compare.exercises.exercise import FUNCTIONS
 
+NO_PYTHON = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python's own parser raises; the last two where brackets or operators nest too deeply."""
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -29,7 +32,7 @@ def read(path: Path) -> str:
     try:
         with tokenize.open(path) as file:
             return file.read()
-    except (SyntaxError, UnicodeDecodeError) as error:
+    except (SyntaxError, ValueError, LookupError) as error:  # of its encoding
         raise BadInput(f"{path} can't be run: {error}.") from None
     except OSError as error:
         raise BadInput(f"{path} can't be read: {error.strerror}.") from None
@@ -39,10 +42,10 @@ def parsed(path: Path) -> ast.Module:
     """Return a file's syntax tree."""
     try:
         return ast.parse(read(path))
-    except (SyntaxError, ValueError) as error:
+    except NO_PYTHON as error:
         line = getattr(error, "lineno", None)
         where = f", line {line}" if line else ""
-        what = error.msg if isinstance(error, SyntaxError) else str(error)
+        what = error.msg if isinstance(error, SyntaxError) else str(error) or "nested too deeply"
         raise BadInput(f"{path}{where} can't be run: {type(error).__name__}: {what}.") from None
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from compare.cases import HOMES
 from compare.errors import BadInput
 from compare.exercises.exercise import FILL, FIND, FUNCTIONS, Exercise
-from compare.exercises.parsed import case_of, functions_of, parsed, read
+from compare.exercises.parsed import NO_PYTHON, case_of, functions_of, parsed, read
 
 _GAP = re.compile(r"gap(?:: *(.*))?")
 _FAULT = re.compile(r" *# fault: *(\S.*)")
@@ -135,7 +135,7 @@ def _lines(path: Path, tree: ast.Module, text: str) -> Iterator[_Line]:
 def _can_be_open(code: str) -> bool:
     try:
         (statement,) = ast.parse(code.strip()).body
-    except (SyntaxError, ValueError):
+    except NO_PYTHON:
         return False
     if isinstance(statement, ast.Assign):
         return len(statement.targets) == 1
@@ -146,9 +146,10 @@ def _check_fault(path: Path, line: _Line, faulty: str, right: str) -> None:
     """Refuse a fault that is no Python, or none at all."""
     try:
         same = ast.dump(ast.parse(faulty)) == ast.dump(ast.parse(right))
-    except SyntaxError as error:
+    except NO_PYTHON as error:
+        what = error.msg if isinstance(error, SyntaxError) else error
         raise BadInput(
-            f"{path.name}, below line {line.number}: the fault is no Python: {error.msg}."
+            f"{path.name}, below line {line.number}: the fault is no Python: {what}."
         ) from None
     if same:
         raise BadInput(f"{path.name}, below line {line.number}: the fault is the right line.")

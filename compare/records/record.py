@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.errors import BadInput
+from compare.errors import BadInput, in_a_sentence
 from compare.trace import PHASES
 
 FORMAT, VERSION = "keras-lockstep record", 1
@@ -108,9 +107,13 @@ class Record:
         for entry in self.about.pop("steps"):
             self._steps[entry["step"]] = entry
             file = self.folder / entry["file"]
-            if not file.is_file():
+            try:
+                digest = _hash_of(file) if file.is_file() else None
+            except OSError as error:
+                raise BadInput(f"{str(file)!r} can't be read: {error.strerror}.") from None
+            if digest is None:
                 raise BadInput(f"The record {str(folder)!r} is not whole: {entry['file']} is gone.")
-            if _hash_of(file) != entry["sha256"]:
+            if digest != entry["sha256"]:
                 raise BadInput(
                     f"The record {str(folder)!r} was damaged or edited: {entry['file']} is not "
                     "what was written."
@@ -123,9 +126,10 @@ class Record:
         try:
             with np.load(self.folder / entry["file"], allow_pickle=False) as arrays:
                 found = [_quantity(arrays, i, one) for i, one in enumerate(entry["quantities"])]
-        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except Exception as error:  # NumPy has as many errors as there are ways to be broken
             raise BadInput(
-                f"{entry['file']} of the record {str(self.folder)!r} can't be read: {error}."
+                f"{entry['file']} of the record {str(self.folder)!r} can't be read: "
+                f"{in_a_sentence(error)}"
             ) from None
         return sorted(found, key=lambda one: PHASES.index(one.phase))
 
@@ -159,20 +163,25 @@ def _hash_of(file: Path) -> str:
 def _manifest(folder: Path) -> dict[str, Any]:
     """Read a manifest, and refuse what wasn't written as one."""
     path, told = folder / MANIFEST, repr(str(folder))
-    if not path.is_file():
-        raise BadInput(f"There is no record in {told}: it has no {MANIFEST}.")
     try:
+        if not path.is_file():
+            raise BadInput(f"There is no record in {told}: it has no {MANIFEST}.")
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise BadInput(f"{str(path)!r} is not the manifest of a record.")
+        seal = sealed(manifest)
+    except BadInput:
+        raise
+    except OSError as error:
+        raise BadInput(f"The record {told} can't be read: {error.strerror}.") from None
+    except (ValueError, RecursionError):
         raise BadInput(f"The record {told} is damaged: its {MANIFEST} is no JSON.") from None
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise BadInput(f"{str(path)!r} is not the manifest of a record.")
     if manifest.get("version") != VERSION:
         raise BadInput(
             f"The record {told} has version {manifest.get('version')!r} of the format, and this "
             f"program reads version {VERSION}."
         )
-    if sealed(manifest) != manifest.get("sha256"):
+    if seal != manifest.get("sha256"):
         raise BadInput(f"The record {told} was damaged or edited: its {MANIFEST} doesn't add up.")
     if not _is_well_formed(manifest):
         raise BadInput(f"The manifest of the record {told} doesn't say what it should.")

@@ -45,7 +45,7 @@ class RecordWriter:
         where = self.folder.absolute()
         try:
             self._part = Path(
-                tempfile.mkdtemp(dir=where.parent, prefix=f".{where.name[:80]}.", suffix=".part")
+                tempfile.mkdtemp(dir=where.parent, prefix=f".{where.name[:50]}.", suffix=".part")
             )
         except OSError as error:
             raise self._cannot(error) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -17,6 +18,8 @@ from manual.network import Network
 
 OPEN = 16
 """What stands for a size that the model leaves open: a length, a height or a width."""
+MOST = 2**27
+"""So many random numbers take a gibibyte."""
 CTC_LABELS = 2
 """So many labels a sequence is given; its length has room for them and a blank between."""
 ONE_OF_THE_CLASSES = (
@@ -50,6 +53,7 @@ def drawn_data(model: keras.Model, samples: int, seed: int = 0) -> tuple[Data, s
     for one in model.inputs:
         if one.dtype == "string":
             raise BadInput(f"The input {one.name!r} takes text, which isn't drawn: give --data.")
+    _check_size(model, samples)
     network = _twin(model, sizes)
     draw = np.random.default_rng(seed)
     below = _below(network)
@@ -65,6 +69,17 @@ def drawn_data(model: keras.Model, samples: int, seed: int = 0) -> tuple[Data, s
         ys.append(y)
         told += [f"{name} {y.shape} {what}"] if what else []
     return nested(model, xs, ys), "; ".join(told)
+
+
+def _check_size(model: keras.Model, samples: int) -> None:
+    """Refuse to draw more numbers than any machine should be asked for."""
+    for one in (*model.inputs, *model.outputs):
+        numbers = samples * math.prod(size or OPEN for size in one.shape[1:])
+        if numbers > MOST:
+            raise BadInput(
+                f"Random data for {one.name!r} would be {numbers:,} numbers: take fewer --steps, a "
+                "smaller --batch-size, or give --data."
+            )
 
 
 def _twin(model: keras.Model, sizes: Sequence[tuple[int, ...]]) -> Network:

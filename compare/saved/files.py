@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.errors import BadInput, in_a_sentence
+from compare.errors import BadInput, check_is_file, in_a_sentence
 
 Data = tuple[Any, Any, Any]
 """x, y, and sample weights or None, nested as the model takes them."""
@@ -37,8 +37,7 @@ def read_data(paths: Sequence[Path], model: keras.Model) -> Data:
     """
     kinds = [path.suffix.lower() for path in paths]
     for path in paths:
-        if not path.is_file():
-            raise BadInput(f"There is no file {str(path)!r}.")
+        check_is_file(path)
     if kinds == [".npz"]:
         return _by_name(_members(paths[0]), model, paths[0])
     if kinds == [".npy", ".npy"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shutil
 import tempfile
@@ -21,6 +22,10 @@ from compare.working_precision import UNIT_ROUNDOFF
 from keras_models.precision import precision
 
 CONFIG = "config.json"
+DEEPEST = 200
+"""So deeply may a configuration be nested; a model within a model takes four levels."""
+SMALL = 2**20
+"""So many numbers are never too many: what a metric counts, say, isn't in the file."""
 IN_PYTHON = "Load the model in Python, with that code, and call compare.lockstep(model, x, y)."
 
 
@@ -43,40 +48,76 @@ def loaded_model(path: Path, dtype: str | None = None) -> Iterator[keras.Model]:
     BadInput
         If it can't be loaded or isn't compiled, in one sentence.
     """
-    config = _config_of(path)
-    with precision(dtype or _precision_of(config)), tempfile.TemporaryDirectory() as folder:
-        model = _load(path if dtype is None else _in(dtype, path, config, Path(folder)), path)
+    config, own = _config_of(path)
+    with precision(dtype or own):
+        model = _load(path, dtype, config)
         check_model(model)
         yield model
 
 
-def _config_of(path: Path) -> Any:
-    """Return the configuration of everything in the file."""
+def _config_of(path: Path) -> tuple[Any, str | None]:
+    """Return the configuration of everything in the file, and the precision it tells."""
     told = repr(str(path))
-    if not path.exists():
-        raise BadInput(f"There is no file {told}.")
-    if not path.is_file() or path.suffix != ".keras":
-        raise BadInput(f"{told} is no .keras file: save the model with model.save('name.keras').")
     try:
+        if not path.exists():
+            raise BadInput(f"There is no file {told}.")
+        if not path.is_file() or path.suffix != ".keras":
+            raise BadInput(
+                f"{told} is no .keras file: save the model with model.save('name.keras')."
+            )
         with zipfile.ZipFile(path) as archive:
             config = json.loads(archive.read(CONFIG))
+        if not isinstance(config, dict):
+            raise BadInput(f"{told} is damaged: its {CONFIG} describes no model.")
+        if _depth(config) > DEEPEST:
+            raise BadInput(f"{told} can't be loaded: its {CONFIG} nests too deeply.")
+        return config, _precision_of(config)
+    except BadInput:
+        raise
     except PermissionError:
         raise BadInput(f"{told} can't be read: its permissions don't allow it.") from None
     except Exception as error:  # of the many ways to be broken
         raise BadInput(_broken(path, error)) from None
-    if not isinstance(config, dict):
-        raise BadInput(f"{told} is damaged: its {CONFIG} describes no model.")
-    return config
 
 
-def _load(path: Path, told: Path) -> keras.Model:
+def _depth(part: Any) -> int:
+    """Return how deeply a configuration is nested."""
+    parts = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return 1 + max(map(_depth, parts), default=0)
+
+
+def _load(path: Path, dtype: str | None, config: Any) -> keras.Model:
     try:
-        with warnings.catch_warnings():
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            warnings.catch_warnings(),
+            _no_variable_larger_than(path.stat().st_size),
+        ):
             warnings.simplefilter("ignore")  # an optimizer that has not begun has fewer variables
-            model = keras.saving.load_model(path, safe_mode=True)
+            file = path if dtype is None else _in(dtype, path, config, Path(folder))
+            return keras.saving.load_model(file, safe_mode=True)
     except Exception as error:  # Keras has as many errors as there are ways to be broken
-        raise BadInput(_refusal(told, error)) from None
-    return model
+        raise BadInput(_refusal(path, error)) from None
+
+
+@contextmanager
+def _no_variable_larger_than(size: int) -> Iterator[None]:
+    """Let Keras make no variable of more numbers than a file of so many bytes has room for.
+
+    Keras makes all variables before it looks at the weights, which lie in the file uncompressed.
+    """
+    make = keras.Variable.__init__
+
+    def checked(self: Any, initializer: Any, shape: Any = None, *given: Any, **options: Any) -> Any:
+        if shape is not None and math.prod(shape) > max(size, SMALL):
+            raise ValueError(f"A weight of the shape {shape} has no room in a file of that size.")
+        make(self, initializer, shape, *given, **options)
+
+    keras.Variable.__init__ = checked
+    try:
+        yield
+    finally:
+        keras.Variable.__init__ = make
 
 
 def _refusal(path: Path, error: Exception) -> str:

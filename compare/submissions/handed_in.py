@@ -14,7 +14,7 @@ from rich.console import Console
 
 from compare.cases.base import Case
 from compare.console import print_finding, say
-from compare.errors import BadInput
+from compare.errors import BadInput, check_is_file
 from compare.explain import weight_place
 from compare.halves import built
 from compare.report import Report
@@ -94,8 +94,7 @@ def load_function(submission: str) -> Step:
 def defined_in(file: str) -> dict[str, Any]:
     """Run a file; return its functions by name, without those that begin with an underscore."""
     path = Path(file)
-    if not path.is_file():
-        raise BadInput(f"There is no file {file!r}.")
+    check_is_file(path)
     sys.path.insert(0, str(path.parent))  # as for any script: it may import its neighbours
     try:
         defined = runpy.run_path(str(path))
