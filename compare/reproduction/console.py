@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import keras
-from rich.console import Console
 from rich.progress import Progress, TextColumn
 
 from compare.command import stopping_on_ctrl_c
 from compare.console import say
 from compare.errors import BadInput
 from compare.reproduction.reproduce import reproduce
+from compare.terminal import Terminal
 
 
 def reproduce_and_tell(path: Path, model: keras.Model, x: Any, y: Any, **options: Any) -> None:
@@ -29,8 +29,8 @@ def reproduce_and_tell(path: Path, model: keras.Model, x: Any, y: Any, **options
     x, y, **options
         As for `compare.reproduce`.
     """
-    console = Console(highlight=False)
-    columns = TextColumn("{task.description}"), TextColumn("{task.completed} tried")
+    console = Terminal(highlight=False)
+    columns = TextColumn("{task.description}", markup=False), TextColumn("{task.completed} tried")
     progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     with progress, stopping_on_ctrl_c() as look:
         task = progress.add_task("making it smaller", total=None)
@@ -54,7 +54,7 @@ def reproduce_and_tell(path: Path, model: keras.Model, x: Any, y: Any, **options
 
 def say_nothing_to_reproduce() -> None:
     """Say that there is no disagreement."""
-    say(Console(highlight=False), "nothing to reproduce: everything agrees")
+    say(Terminal(highlight=False), "nothing to reproduce: everything agrees")
 
 
 AGREES_ALONE = (

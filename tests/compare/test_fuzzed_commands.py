@@ -95,7 +95,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> Verdict:
     verdict = Verdict()
 
     def run_case(case: Any, settings: Any, *, result: Any, on_report: Any, **_: Any) -> None:
-        result.reports.append(verdict.report())
+        result.reports += [verdict.report() for _ in case.runs]
         on_report(result.reports[0])
 
     def follow(self: Any, report: Report, **_: Any) -> None:
