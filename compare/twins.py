@@ -69,7 +69,7 @@ def twin_network(
         raise BadInput(str(error)) from None
     except BadInput:
         raise
-    except (TypeError, ValueError) as error:  # a configuration that Keras has not looked at either
+    except (TypeError, ValueError, OverflowError) as error:  # of what Keras has not looked at
         told = f"The model {model.name!r} can't be rebuilt by hand: {in_a_sentence(error)}"
         raise BadInput(told) from None
     copy_weights(network, model)

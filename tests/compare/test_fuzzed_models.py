@@ -242,3 +242,12 @@ def test_random_data_has_an_end(members: Members, tmp_path: Path) -> None:
         pytest.raises(BadInput, match="would be 4,000,000,000,000 numbers: take fewer --steps"),
     ):
         drawn_data(model, 10**12)
+
+
+@pytest.mark.parametrize("decay", [10**400, {}, [[]], "no"], ids=repr)
+def test_what_only_the_twin_looks_at(
+    decay: Any, members: Members, config: Any, tmp_path: Path
+) -> None:
+    odd = changed(config, ("compile_config", "optimizer", "config", "weight_decay"), decay)
+    told = outcome(with_config(tmp_path / "x.keras", members, odd))
+    assert told.startswith("The model 'small' can't be rebuilt by hand: ")
