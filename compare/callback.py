@@ -9,14 +9,14 @@ from typing import Any, Literal, TextIO
 
 import keras
 
-from compare.errors import BadInput, Disagreement
+from compare.errors import BadInput, Disagreement, check_backend
 from compare.following import Follower
 from compare.pairing import Pair
 from compare.printable import printable
 from compare.report import Report
 from compare.streams import split, zeros_like
 from compare.trace import PHASES
-from compare.twins import check_backend, check_model
+from compare.twins import check_model
 from keras_models.recorder import Recorder
 
 OnDifference = Literal["raise", "warn", "record"]
@@ -104,7 +104,7 @@ class Lockstep(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self._restore()  # after a fit that was interrupted
-        check_backend()
+        check_backend(keras.backend.backend())
         check_model(self.model)
         self.report, self._told, self._line = Report(self.model.name, ""), 0, ""
         self._epoch = 0

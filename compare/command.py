@@ -78,15 +78,21 @@ def load_tensorflow(*, any_backend: bool = False) -> None:
     It would look through those objects again and again, for a quarter of the time of a short run.
     A Ctrl-C is heeded only afterwards: one that arrives amid the import brings the process down.
     """
+    from compare.errors import check_backend
+
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if not any_backend:
+        check_backend(backend)
     asked: list[int] = []
     with _signalled(lambda number, frame: asked.append(number)):
-        import keras_models  # noqa: F401
-        from compare.twins import check_backend
+        try:
+            import keras_models  # noqa: F401
+        except ModuleNotFoundError as error:
+            raise InputError(
+                f"KERAS_BACKEND={backend} asks for {error.name}: install it."
+            ) from None
     if asked:
         raise KeyboardInterrupt
-
-    if not any_backend:
-        check_backend()
     gc.freeze()
 
 

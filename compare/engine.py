@@ -11,14 +11,14 @@ import keras
 import numpy as np
 
 from compare.data import check_class_weight
-from compare.errors import BadInput
+from compare.errors import BadInput, check_backend
 from compare.fitting import one_step_at_a_time, told_in_a_sentence
 from compare.following import EpochEnd, Follower, OtherWay, Witness
 from compare.pairing import Pair, build
 from compare.report import Report
 from compare.sources import Batch, Source, Whole, check_batch
 from compare.streams import source_of
-from compare.twins import array_dtype, check_backend, check_model
+from compare.twins import array_dtype, check_model
 from keras_models.callbacks import LOOK_ONLY
 from keras_models.recorder import Recorder
 from keras_models.stepper import Stepper
@@ -122,7 +122,7 @@ def lockstep(
     >>> report = compare.lockstep(model, x, y, batch_size=32, epochs=2)  # doctest: +SKIP
     >>> report.raise_if_different()  # doctest: +SKIP
     """
-    check_backend()
+    check_backend(keras.backend.backend())
     check_model(model)
     dtype = array_dtype(model)
     for name, value in (

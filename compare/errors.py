@@ -24,6 +24,15 @@ def check_is_file(path: Path) -> None:
         raise BadInput(f"There is no file {str(path)!r}.")
 
 
+def check_backend(backend: str) -> None:
+    """Refuse another backend than TensorFlow, whose ``GradientTape`` is looked into."""
+    if backend != "tensorflow":
+        raise BadInput(
+            "Keras Lockstep takes its traces with TensorFlow's GradientTape. "
+            f"Received: KERAS_BACKEND={backend}. Unset it, or set it to tensorflow."
+        )
+
+
 def in_a_sentence(error: Exception) -> str:
     """Return what Keras's or TensorFlow's error says, of all its lines the one that tells."""
     if isinstance(error, KeyError):

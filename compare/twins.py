@@ -100,15 +100,6 @@ def has_twin(part: Any) -> bool:
     return found is not None and not (own and found.__module__.startswith("manual."))
 
 
-def check_backend() -> None:
-    """Refuse another backend than TensorFlow, whose ``GradientTape`` is looked into."""
-    if (backend := keras.backend.backend()) != "tensorflow":
-        raise BadInput(
-            "Keras Lockstep takes its traces with TensorFlow's GradientTape. "
-            f"Received: KERAS_BACKEND={backend}. Unset it, or set it to tensorflow."
-        )
-
-
 def check_model(model: Any) -> None:
     """Refuse what isn't a compiled model that Keras itself trains, on one device."""
     if not isinstance(model, keras.Model):

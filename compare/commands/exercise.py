@@ -39,9 +39,9 @@ def exercise(name: str, out: Path | None, folder: Path | None) -> None:
         if name == "list":
             _print_list(folder)
             return
-        chosen = named(name, folder or OWN_FOLDER)
         file = _free(Path(f"{name}.py") if out is None else out, name)
         check_writable(file, "--out")
+        chosen = named(name, folder or OWN_FOLDER)
         write_whole(file, chosen.written(file.name))
     task = chosen.kind.capitalize()
     echo(f"written: {file}\n{task}, then ask: python -m compare check {shlex.quote(str(file))}")

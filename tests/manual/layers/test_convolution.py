@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 
 import compare
-import compare.halves
 from compare.noise import Noisy
 from compare.plain_ways import PLAIN
+from keras_models.precision import precision
 from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D
 from manual.layers.columns import columns, from_rows, in_rows
 from manual.layers.convolution import correlate, correlate_back
@@ -242,7 +242,7 @@ def test_the_sums_in_parts_are_those_in_one(name: str, generator: np.random.Gene
 def test_in_lock_step_through_a_fit(dtype: str) -> None:
     """Each kind of layer in a fit; ReLU zeros are tied in the pooling."""
     layer = keras.layers
-    with compare.halves.precision(dtype):
+    with precision(dtype):
         keras.utils.set_random_seed(1)
         images = keras.Sequential(
             [
