@@ -87,10 +87,8 @@ def load_tensorflow(*, any_backend: bool = False) -> None:
     with _signalled(lambda number, frame: asked.append(number)):
         try:
             import keras_models  # noqa: F401
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"KERAS_BACKEND={backend} asks for {error.name}: install it."
-            ) from None
+        except (ModuleNotFoundError, ValueError) as error:  # not installed, or unknown to Keras
+            raise InputError(f"KERAS_BACKEND={backend} can't be loaded: {error}.") from None
     if asked:
         raise KeyboardInterrupt
     gc.freeze()

@@ -156,6 +156,15 @@ def test_another_backend_is_refused() -> None:
     assert "Traceback" not in done.stderr
 
 
+def test_a_backend_that_is_not_there(tmp_path: Path) -> None:
+    arguments = "record", "mazur", "--out", str(tmp_path / "a")
+    done = command(*arguments, env={"KERAS_BACKEND": "nosuch"})
+    assert done.returncode == 2
+    assert done.stderr == (
+        "Error: KERAS_BACKEND=nosuch can't be loaded: Unable to import backend : nosuch.\n"
+    )
+
+
 def test_an_interruption_tells_what_was_found(tmp_path: Path) -> None:
     """Ctrl-C after the first epoch of the digits: exit status 130, a summary, a whole file."""
     file = tmp_path / "report.json"
