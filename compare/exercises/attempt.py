@@ -21,7 +21,7 @@ from compare.errors import BadInput
 from compare.exercises.exercise import FUNCTIONS
 from compare.exercises.parsed import Gap, open_gaps, parsed
 from compare.halves import built
-from compare.judge import Verdict, judge
+from compare.judge import judge
 from compare.noise import Noisy
 from compare.submissions.handed_in import defined_in
 from compare.submissions.movers import exact_mover
@@ -213,15 +213,8 @@ class _Check(UpdateCheck):
         self.held: list[Held] = []
 
     def keep(
-        self,
-        phase: str,
-        name: str,
-        source: str,
-        actual: Any,
-        expected: Noisy,
-        origin: Origin,
-        verdict: Verdict,
+        self, phase: str, name: str, source: str, actual: Any, expected: Noisy, *more: Any
     ) -> None:
-        super().keep(phase, name, source, actual, expected, origin, verdict)
+        super().keep(phase, name, source, actual, expected, *more)
         theirs: Any = np.asarray(actual)
         self.held.append(Held(self.found[-1], theirs, expected.reshape(theirs.shape)))

@@ -20,6 +20,7 @@ import compare
 import manual
 import manual.registry
 from compare.cli import main
+from compare.judge import BOUND
 from compare.reproduction.words import hand_number, keras_number
 from compare.score.bugs import catalogue
 from keras_models.precision import precision
@@ -48,6 +49,21 @@ class Written:
         return float(found[1])
 
     @property
+    def rounding(self) -> float:
+        """What two numbers of Keras's may be apart, where ten digits of one are printed."""
+        first = self.report.first
+        assert first is not None
+        return 2 * BOUND * first.verdict.noise + 0.5e-9 * abs(keras_number(first))
+
+    def check_slope(self) -> None:
+        """The central difference is what Keras has, but for what a difference costs."""
+        space: dict[str, Any] = {}
+        with precision("float64"):
+            exec(self.source, space)
+            off = cost_of_difference(space)
+        assert abs(self.number("central difference") - self.number("Keras")) <= self.rounding + off
+
+    @property
     def data(self) -> np.ndarray:
         """The array x."""
         for line in self.source.splitlines():
@@ -71,8 +87,19 @@ class Written:
         assert "from " not in "\n".join(code)
         first = self.report.first
         assert first is not None
-        assert self.number("Keras") == pytest.approx(keras_number(first), rel=1e-6)
+        assert abs(self.number("Keras") - keras_number(first)) <= self.rounding
         assert f"by hand             {hand_number(first):.10g}" in self.printed
+
+
+def cost_of_difference(space: dict[str, Any]) -> float:
+    """Return what a script's central difference may be off by: truncation, and rounding.
+
+    Of steps h and h/2 the errors are as 4 to 1, so that the first is 4/3 of their difference.
+    """
+    h, loss = 1e-5, space["loss"]
+    half = (loss(h / 2) - loss(-h / 2)) / h
+    rounded = BOUND * np.finfo(float).eps * abs(loss(0.0)) / h
+    return float(4 / 3 * (abs(space["slope"] - half) + 3 * rounded))
 
 
 @pytest.fixture
@@ -125,7 +152,7 @@ def test_a_derivative_by_hand_that_is_wrong(
     assert "# activation gradient of hidden: the number by hand is wrong" in written.source
     assert "cause: 1 − a stands for the derivative" in written.source
     assert written.printed.rstrip().endswith("which supports: Keras")
-    assert written.number("central difference") == pytest.approx(written.number("Keras"), rel=1e-7)
+    written.check_slope()
 
 
 WRONG_IN_KERAS = """
@@ -182,7 +209,8 @@ def test_rows_of_a_table_that_adam_squares_one_by_one(
     assert written.data[0, 0] == written.data[0, 1]
     assert written.report.first is not None
     assert written.report.first.name == "words/embeddings/velocity"
-    assert written.number("by hand") == pytest.approx(2.0 * written.number("Keras"), rel=1e-6)
+    twice = 2.0 * written.number("Keras")
+    assert abs(written.number("by hand") - twice) <= 3 * written.rounding
 
 
 def test_where_everything_agrees_nothing_is_written(tmp_path: Path) -> None:
@@ -208,7 +236,9 @@ def test_a_command_writes_the_first_disagreement(
     space: dict[str, Any] = {}
     with precision("float64"):
         exec(path.read_text(encoding="utf-8"), space)
-    assert space["slope"] == pytest.approx(space["value"], rel=1e-7)
+        off = cost_of_difference(space)
+    noise = BOUND * np.finfo(float).eps * abs(space["value"])
+    assert abs(space["slope"] - space["value"]) <= off + noise
     assert space["side"] == "Keras"
 
 
@@ -312,5 +342,4 @@ def test_planted_bugs(
     assert len(written.layers) <= layers
     assert len(written.data) <= samples
     if "central difference" in written.source.partition("import keras")[2]:
-        near = pytest.approx(written.number("Keras"), rel=1e-5)
-        assert written.number("central difference") == near
+        written.check_slope()
