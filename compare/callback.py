@@ -130,7 +130,7 @@ class Lockstep(keras.callbacks.Callback):
             self._follower.validation if whole else None,
             None if pair.graph is self.model else pair.graph,
             wanted=self.wants,
-            shared=True,
+            beside=self._follower.beside,
         )
         self._recorder.set_params(self.params)
         self._recorder.set_model(self.model)

@@ -166,7 +166,7 @@ def check_fit(
             f"The model has {len(network.inputs)} inputs and {len(network.outputs)} outputs. "
             f"Received: {len(xs)} arrays for x and {len(ys)} for y."
         )
-    check_inputs(model, xs)
+    shapes = _output_shapes(model, network, check_inputs(model, xs))
     if isinstance(sample_weight, list):
         if len(sample_weight) != len(ys):
             raise BadInput(
@@ -182,7 +182,7 @@ def check_fit(
     targets, weights = of_each(heads, ys), of_each(heads, sample_weight)
     for head, array, weight in zip(heads, targets, weights, strict=True):
         name = network.nodes[head.output].name
-        wanted = tuple(network.output_shapes[head.place])
+        wanted = shapes[head.place]
         check_target(head.loss, name, array, wanted)
         check_labels(head.loss, array, (1, *wanted)[-1])
         of_batch = slice(batch_size)
@@ -191,6 +191,19 @@ def check_fit(
                 f"The loss of the output {name!r} needs sample_weight of shape "
                 f"{(len(array), *wanted[:-1])}. Received: {weight.shape}."
             )
+
+
+def _output_shapes(model: keras.Model, network: Network, inputs: Sequence[Shape]) -> list[Shape]:
+    """Return the shape of a sample at each output, for inputs that may be longer than the first."""
+    if all(None not in tensor.shape[1:] for tensor in model.inputs):
+        return [tuple(shape) for shape in network.output_shapes]
+    specs = [
+        keras.KerasTensor((None, *shape), tensor.dtype)
+        for shape, tensor in zip(inputs, model.inputs, strict=True)
+    ]
+    one = specs[0] if len(specs) == 1 else keras.tree.pack_sequence_as(model.input, specs)
+    outputs = keras.tree.flatten(model.compute_output_spec(one))
+    return [tuple(output.shape[1:]) for output in outputs]
 
 
 def check_target(loss: Loss, name: str, y: np.ndarray, wanted: tuple[int, ...]) -> None:

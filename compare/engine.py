@@ -19,7 +19,6 @@ from compare.report import Report
 from compare.sources import Batch, Source, Whole, check_batch
 from compare.streams import source_of
 from compare.twins import array_dtype, check_model
-from keras_models.callbacks import LOOK_ONLY
 from keras_models.recorder import Recorder
 from keras_models.stepper import Stepper
 from manual.network import Network
@@ -181,7 +180,7 @@ def lockstep(
         follower.step,
         follower.validation if held_out is not None or validation_split else None,
         None if pair.graph is model else pair.graph,
-        shared=not all(isinstance(one, LOOK_ONLY) for one in callbacks or ()),
+        beside=follower.beside,
     )
     random.setstate(drawing)
     with one_step_at_a_time(model, report), told_in_a_sentence(follower, source, held_out):

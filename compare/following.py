@@ -104,6 +104,7 @@ class Follower:
         to_record = partial(Reference, pair.network, fused=fused)
         self.recorded = RecordedSteps(to_record, self.own.single)
         self.stepper = Stepper(pair.graph) if stepper is None else stepper
+        self.beside = self.stepper.traced if pair.graph is pair.model else None
         self.alone = Alone(self.stepper.model)
         self.loss_weights = loss_weights(pair.graph)
         self.batch_size = batch_size
@@ -138,7 +139,7 @@ class Follower:
             given.y,
             given.sample_weight,
             seeds=given.seeds,
-            tensors=given.tensors,
+            beside=given.beside,
         )
         self._keep_draws(tape)
         self._reset(record)

@@ -98,7 +98,3 @@ class StopWhenClose(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
         if self._close:
             self.model.stop_training = True
-
-
-LOOK_ONLY = (EpochLoss, StopWhenClose)
-"""Callbacks that change no weight."""

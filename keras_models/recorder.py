@@ -12,22 +12,25 @@ import tensorflow as tf
 
 from keras_models import naming
 from keras_models.optimizers import learning_rate, rule_of
-from keras_models.step_record import Batch, StepRecord, Tensors, as_numpy, as_rate, in_numpy
+from keras_models.step_record import Batch, StepRecord, as_numpy, as_rate, in_numpy
 
 _Key = tuple[str, str]
 """What an array is (a weight, a slot, a gradient …), and its name."""
 _Layout = dict[str, list[tuple[_Key, tuple[int, ...], int | None]]]
 """Of each flat tensor, what it holds: keys, shapes and sizes, one after the other."""
-_State = tuple[dict[str, np.ndarray], dict[str, dict[str, np.ndarray]], int, list[np.ndarray]]
-"""Weights, optimizer slots, iterations, seeds."""
+Beside = Callable[[Any, Any, Any, Sequence[Any], Sequence[Any]], Any]
+"""Takes, as tensors, weights and slots in one, iterations, learning rate, seeds and a batch."""
+
+BEFORE = "before "
+"""Stands before what an array is, if it is what a step began with."""
 
 
 class Recorder(keras.callbacks.Callback):
     """Takes what every batch did out of a running ``fit``, without changing its result.
 
-    The traced training step returns, beside its logs, the batch, the gradients, the loss and what
-    has become of the weights and the optimizer's slots. All numbers of one dtype come in one flat
-    tensor: to fetch each by itself would take longer than the step.
+    The traced training step returns, beside its logs, the batch, the gradients, the loss, and the
+    weights and the optimizer's slots before the step and after it. Numbers of one dtype come in one
+    flat tensor: to fetch each by itself would take longer than the step.
 
     Parameters
     ----------
@@ -40,8 +43,9 @@ class Recorder(keras.callbacks.Callback):
     wanted : callable, optional
         Says of a step, counted from 1, whether it is recorded; by default all are. The others are
         taken as ``fit`` alone would take them.
-    shared : bool
-        Whether others may change weights between two batches, as callbacks can.
+    beside : callable, optional
+        Is given what a step begins with, and its batch, inside the graph of that step, so that
+        TensorFlow can do both at once. What it returns is the record's `beside`.
     """
 
     def __init__(
@@ -51,15 +55,13 @@ class Recorder(keras.callbacks.Callback):
         graph: keras.Model | None = None,
         *,
         wanted: Callable[[int], bool] | None = None,
-        shared: bool = False,
+        beside: Beside | None = None,
     ) -> None:
         super().__init__()
         self.on_step, self.on_validation, self.graph = on_step, on_validation, graph
-        self.wanted, self.shared = wanted, shared
+        self.wanted, self.beside = wanted, beside
         self._epoch = self._step = self._step_of_epoch = 0
-        self._before: _State | None = None
         self._held_out: list[Any] | None = None
-        self._ran_out = self._evaluated = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         model = self.model
@@ -80,8 +82,6 @@ class Recorder(keras.callbacks.Callback):
         self._seeds = naming.seeds(graph)
         names = {id(variable): name for name, variable in self._weights.items()}
         self._names = [names[id(variable)] for variable in model.trainable_variables]
-        self._read = tf.function(self._read_all, autograph=False)
-        self._carried = [name for name in self._weights if "/rnn_state/" in name]
 
     def _train(self, iterator: Any) -> Any:
         """Take as many steps as ``fit`` takes at a time: recorded, if one of them is wanted."""
@@ -92,12 +92,9 @@ class Recorder(keras.callbacks.Callback):
         wanted = [self.wanted is None or self.wanted(step) for step in steps]
         if not any(wanted):
             logs = self._own_train_function(iterator)
-            self._before = None
             self._step += together
             self._step_of_epoch += together
             return logs
-        if self.shared:
-            self._before = None
         try:
             return self._steps_recorded(iterator, wanted)
         except (StopIteration, tf.errors.OutOfRangeError):
@@ -119,7 +116,6 @@ class Recorder(keras.callbacks.Callback):
 
     def _step_recorded(self, iterator: Any, is_wanted: bool) -> Any:
         """Take one step and record it; tell of it if it is wanted. Return Keras's logs."""
-        before, state_before = self._now()
         together, self.model.steps_per_execution = self.model.steps_per_execution, 1
         try:
             data, returned = self._fed(self._recording_function, iterator)
@@ -127,41 +123,13 @@ class Recorder(keras.callbacks.Callback):
             self.model.steps_per_execution = together
         self._step += 1
         self._step_of_epoch += 1
-        packed = returned["packed"]
-        arrays = _unpacked(packed, self._layout)
-        self._before, self._state_before = self._state(arrays), _state_of(packed)
         if is_wanted:
-            self.on_step(self._record(data, arrays, returned["rows"], before, state_before))
+            self.on_step(self._record(data, returned))
         return returned["logs"]
 
-    def _now(self) -> tuple[_State, Any]:
-        """Return the state of everything, also in one flat tensor if it lies in one.
-
-        What the last step left is known. But a validation, or somebody's callback, moves what
-        recurrent layers carry from batch to batch, and a validation the random states of some.
-        """
-        if self._before is None:
-            packed = self._read()
-            return self._state(_unpacked(packed, self._layout_read)), _state_of(packed)
-        (weights, slots, iterations, seeds), state = self._before, self._state_before
-        carried = {name: self._weights[name].numpy() for name in self._carried}
-        if self._evaluated:
-            seeds, self._evaluated = [seed.numpy() for seed in self._seeds], False
-        if any(not np.array_equal(weights[name], one) for name, one in carried.items()):
-            weights, state = {**weights, **carried}, None
-        return (weights, slots, iterations, seeds), state
-
-    def _record(
-        self,
-        data: Any,
-        arrays: Mapping[_Key, np.ndarray],
-        rows: Mapping[str, Any],
-        before: _State,
-        state_before: Any,
-    ) -> StepRecord:
+    def _record(self, data: Any, returned: Mapping[str, Any]) -> StepRecord:
         """Return the record of the step that was just taken."""
-        weights_before, slots_before, iterations, seeds = before
-        weights_after, slots_after, _, _ = self._state(arrays)
+        arrays = _unpacked(returned["packed"], self._layout)
         x, y, sample_weight = in_numpy(data)
         return StepRecord(
             epoch=self._epoch,
@@ -169,25 +137,32 @@ class Recorder(keras.callbacks.Callback):
             x=x,
             y=y,
             sample_weight=sample_weight,
-            before=weights_before,
-            after=weights_after,
-            slots_before=slots_before,
-            slots_after=slots_after,
-            iterations=iterations,
+            before=self._weights_among(arrays, BEFORE),
+            after=self._weights_among(arrays),
+            slots_before=self._slots_among(arrays, BEFORE),
+            slots_after=self._slots_among(arrays),
+            iterations=int(arrays[f"{BEFORE}iterations", ""]),
             learning_rate=as_rate(arrays["learning rate", ""]),
-            seeds=seeds,
+            seeds=[arrays[f"{BEFORE}seed", str(index)] for index in range(len(self._seeds))],
             gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
             loss=arrays["loss", "total"],
-            rows={name: tuple(part.numpy() for part in parts) for name, parts in rows.items()},
-            tensors=self._tensors(data, state_before),
+            rows={
+                name: tuple(part.numpy() for part in parts)
+                for name, parts in returned["rows"].items()
+            },
+            beside=returned.get("beside"),
         )
 
-    def _tensors(self, data: Any, state_before: Any) -> Tensors | None:
-        """Return what the step began with as tensors, where they lie as a copy would have them."""
-        if state_before is None or self.graph is not None:
-            return None
-        parts = keras.utils.unpack_x_y_sample_weight(data)
-        return Tensors(state_before, [part for part in parts if part is not None])
+    def _weights_among(self, arrays: Mapping[_Key, Any], when: str = "") -> dict[str, Any]:
+        return {name: arrays[f"{when}weight", name] for name in self._weights}
+
+    def _slots_among(
+        self, arrays: Mapping[_Key, Any], when: str = ""
+    ) -> dict[str, dict[str, np.ndarray]]:
+        return {
+            slot: {name: arrays[f"{when}slot {slot}", name] for name in named}
+            for slot, named in self._slots.items()
+        }
 
     def _returning_batch(self, step: Callable[[Any], Any], function: Callable[[Any], Any]) -> Any:
         """Return what takes a step, given Keras's function of it, and returns the batch as well.
@@ -205,7 +180,7 @@ class Recorder(keras.callbacks.Callback):
                 lambda one: None if isinstance(one, tf.experimental.Optional) else one,
                 iterator.get_next(),
             )
-            return {**compiled(batch), "batch": batch}
+            return self._with_batch(compiled(batch), batch)
 
         return around
 
@@ -214,11 +189,7 @@ class Recorder(keras.callbacks.Callback):
         if self.model.run_eagerly:
             batch = next(iterator)
             return batch, function(iter([batch]))
-        try:
-            returned = function(iterator)
-        except tf.errors.OutOfRangeError:
-            self._ran_out = True
-            raise
+        returned = function(iterator)
         return returned["batch"], returned
 
     def _watch_validation(self) -> None:
@@ -227,7 +198,8 @@ class Recorder(keras.callbacks.Callback):
         own_test_step = model.test_step
 
         def test_step(data: Any) -> Any:
-            return self._with_batch({"logs": own_test_step(data)}, data)
+            returned = {"logs": own_test_step(data)}
+            return self._with_batch(returned, data) if self._is_inside else returned
 
         model.test_step = test_step
         model.make_test_function(force=True)
@@ -246,7 +218,6 @@ class Recorder(keras.callbacks.Callback):
 
     def on_test_end(self, logs: Any = None) -> None:
         batches, self._held_out = self._held_out or [], None
-        self._evaluated = True
         if self.on_validation is not None:
             self.on_validation([in_numpy(batch) for batch in batches])
 
@@ -264,8 +235,6 @@ class Recorder(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         self._epoch, self._step_of_epoch = epoch + 1, 0
-        if self._ran_out:  # what doesn't depend on the batch that wasn't there has happened still
-            self._before, self._ran_out = None, False
 
     def _variables(self) -> dict[_Key, Any]:
         """Return all variables that a step may change."""
@@ -280,25 +249,12 @@ class Recorder(keras.callbacks.Callback):
             **{("seed", str(index)): seed for index, seed in enumerate(self._seeds)},
         }
 
-    def _values(self) -> dict[_Key, tuple[Any, Any]]:
+    def _values(self, when: str = "") -> dict[_Key, tuple[Any, Any]]:
         """Return what they hold now, with their shapes."""
-        return {key: (one.value, one.shape) for key, one in self._variables().items()}
-
-    def _read_all(self) -> dict[str, Any]:
-        """Return all of it in flat tensors: compiled, that takes a tenth of the time."""
-        packed, self._layout_read = _packed(self._values())
-        return packed
-
-    def _state(self, arrays: Mapping[_Key, np.ndarray]) -> _State:
-        return (
-            {name: arrays["weight", name] for name in self._weights},
-            {
-                slot: {name: arrays[f"slot {slot}", name] for name in named}
-                for slot, named in self._slots.items()
-            },
-            int(arrays["iterations", ""]),
-            [arrays["seed", str(index)] for index in range(len(self._seeds))],
-        )
+        return {
+            (when + what, name): (tf.convert_to_tensor(variable.value), variable.shape)
+            for (what, name), variable in self._variables().items()
+        }
 
     # ------------------------------------------------------------------ inside the traced step
 
@@ -307,6 +263,7 @@ class Recorder(keras.callbacks.Callback):
         model, optimizer = self.model, self.model.optimizer
         own_apply, own_compute_loss = optimizer.apply, model.compute_loss
         rate = learning_rate(self.graph or model)  # callbacks may have changed it
+        before = self._values(BEFORE)
         seen: dict[_Key, tuple[Any, Any]] = {}
         rows: dict[str, tuple[Any, Any]] = {}
 
@@ -330,14 +287,31 @@ class Recorder(keras.callbacks.Callback):
             logs = train_step(data)
         finally:
             del optimizer.apply, model.compute_loss
-        seen = {**self._values(), **seen, ("learning rate", ""): (rate, rate.shape)}
+        seen = {**before, **self._values(), **seen, ("learning rate", ""): (rate, rate.shape)}
         packed, self._layout = _packed(seen)
-        return self._with_batch({"logs": logs, "packed": packed, "rows": rows}, data)
+        returned = {"logs": logs, "packed": packed, "rows": rows}
+        if self.beside is not None:
+            seeds = [before[f"{BEFORE}seed", str(index)][0] for index in range(len(self._seeds))]
+            returned["start"] = before[f"{BEFORE}iterations", ""][0], rate, seeds
+        return self._with_batch(returned, data) if self._is_inside else returned
 
-    def _with_batch(self, returned: dict[str, Any], data: Any) -> dict[str, Any]:
-        """Have the batch returned too, where it can be from inside a step."""
-        inside = not (self.model.jit_compile or self.model.run_eagerly)
-        return {**returned, "batch": data} if inside else returned
+    @property
+    def _is_inside(self) -> bool:
+        """Say whether the batch can be returned from inside a step."""
+        return not (self.model.jit_compile or self.model.run_eagerly)
+
+    def _with_batch(self, returned: Mapping[str, Any], data: Any) -> dict[str, Any]:
+        """Have the batch returned, too, and what is computed beside a step."""
+        whole = {**returned, "batch": data}
+        start = whole.pop("start", None)
+        beside = self.beside
+        if start is not None and beside is not None:
+            state = [one for group, one in whole["packed"].items() if group.startswith(BEFORE)]
+            parts = keras.utils.unpack_x_y_sample_weight(data)
+            if len(state) == 1:
+                batch = [part for part in parts if part is not None]
+                whole["beside"] = beside(state[0], *start, batch)
+        return whole
 
 
 def _packed(seen: Mapping[_Key, tuple[Any, Any]]) -> tuple[dict[str, Any], _Layout]:
@@ -346,10 +320,11 @@ def _packed(seen: Mapping[_Key, tuple[Any, Any]]) -> tuple[dict[str, Any], _Layo
     layout: _Layout = {}
     for key, (value, shape) in seen.items():
         tensor = tf.convert_to_tensor(value)
-        kind = "state" if key[0] == "weight" or key[0].startswith("slot ") else "step"
+        is_state = key[0].startswith((f"{BEFORE}weight", f"{BEFORE}slot "))
+        kind = BEFORE if is_state else "step "
         if None in shape:  # only a loss that isn't reduced is as long as the batch
             kind, shape = key[0], (-1,)
-        group = f"{kind} {tensor.dtype.name}"
+        group = f"{kind}{tensor.dtype.name}"
         parts.setdefault(group, []).append(tf.reshape(tensor, [-1]))
         place = key, tuple(shape), None if -1 in shape else math.prod(shape)
         layout.setdefault(group, []).append(place)
@@ -371,9 +346,3 @@ def _unpacked(packed: Mapping[str, Any], layout: _Layout) -> dict[_Key, np.ndarr
             () if math.prod(shape) == 1 else shape
         )
     return arrays
-
-
-def _state_of(packed: Mapping[str, Any]) -> Any:
-    """Return all weights and slots in one flat tensor; None if they don't lie in one."""
-    flat = [tensor for group, tensor in packed.items() if group.startswith("state")]
-    return flat[0] if len(flat) == 1 else None

@@ -11,22 +11,6 @@ import tensorflow as tf
 
 
 @dataclass(frozen=True)
-class Tensors:
-    """What a step began with, still as TensorFlow had it: to hand it back costs nothing.
-
-    Attributes
-    ----------
-    state : tensor
-        All weights, then all slots, in one flat tensor.
-    batch : list of tensors
-        x, y, and sample weights if there are any.
-    """
-
-    state: Any
-    batch: list[Any]
-
-
-@dataclass(frozen=True)
 class StepRecord:
     """What one batch of a running ``fit`` did.
 
@@ -53,8 +37,8 @@ class StepRecord:
         Of this batch, before the update: one number, or all values if they aren't reduced.
     rows : dict of name to (numbers, rows)
         What the gradients of tables came as: the numbers that were looked up, and a row for each.
-    tensors : Tensors, optional
-        Weights, slots and batch once more. None where the weights have several dtypes.
+    beside : optional
+        What was computed beside the step, in the same graph: see `Recorder`.
     """
 
     epoch: int
@@ -72,7 +56,7 @@ class StepRecord:
     gradients: dict[str, np.ndarray]
     loss: np.ndarray
     rows: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
-    tensors: Tensors | None = field(default=None, compare=False, repr=False)
+    beside: Any = field(default=None, compare=False, repr=False)
 
     @property
     def rate(self) -> float:

@@ -21,10 +21,11 @@ from keras_models.copies import compile_config, copied
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
 from keras_models.optimizers import copy_into, rule_of, set_state
-from keras_models.step_record import Tensors
 
 LARGE = 5000
 """A graph of more operations takes TensorFlow longer to optimize than hundreds of its steps."""
+MANY_WEIGHTS = 2**20
+"""With more, two steps at the same time need too much memory."""
 Trace = dict[str, dict[str, np.ndarray]]
 """phase → name → array."""
 
@@ -55,7 +56,8 @@ class Stepper:
         self._calls = list(naming.calls_of_copy(self.model, model))
         self._jit_compile, self._run_eagerly = model.jit_compile is True, model.run_eagerly
         self._floatx = keras.config.floatx()
-        self._compiled: Callable[..., Any] | None = None
+        self._compiled: Any = None
+        self._shapes: list[tuple[Any, ...]] = []
         self._large = False
         self._constants: dict[Any, tuple[Any, Any]] = {}
         self._forward = tf.function(self._activations, autograph=False, reduce_retracing=True)
@@ -75,7 +77,7 @@ class Stepper:
         sample_weight: Any = None,
         *,
         seeds: Sequence[np.ndarray] = (),
-        tensors: Tensors | None = None,
+        beside: Any = None,
     ) -> Trace:
         """Take one step from the given state; return all that it computed.
 
@@ -89,8 +91,8 @@ class Stepper:
         x, y, sample_weight : arrays or lists of arrays, the batch
         seeds : sequence of array
             The states of the random generators to draw from.
-        tensors : Tensors, optional
-            Weights, slots and batch once more, to be taken from here.
+        beside : optional
+            What `traced` returned for this very step. The arrays aren't looked at then.
 
         Returns
         -------
@@ -104,24 +106,12 @@ class Stepper:
             accumulated: there it is made inside a branch of the graph, which can't be read from
             outside, but the accumulators are slots and tell as much.
         """
-        dtype = self._weights[0].dtype
-        if tensors is None:
-            arrays = [weights[name] for name in self.names]
-            arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
-            flat = np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False)
-            parts = [x, y] if sample_weight is None else [x, y, sample_weight]
-            batch = tf.nest.map_structure(self._as_tensor, parts)
-        else:
-            flat, batch = tensors.state, tensors.batch
-        state = (
-            tf.convert_to_tensor(flat),
-            tf.constant(iterations, rule_of(self.model.optimizer)._iterations.dtype),
-            self._constant(np.array(learning_rate, dtype)),
-            self._constant(np.array(seeds, np.int64).reshape(-1, 2)),
+        packed, shapes = map(
+            np.asarray,
+            self._taken(weights, slots, iterations, learning_rate, x, y, sample_weight, seeds)
+            if beside is None
+            else beside,
         )
-        compiled = self._compiled_for(state, batch)
-        with _as_it_stands() if self._large else nullcontext():
-            packed, shapes = map(np.asarray, compiled(*state, batch))
         trace: Trace = {}
         start = sizes = 0
         for phase, name, rank in self._layout:
@@ -133,6 +123,64 @@ class Stepper:
         if loss["total"].size == 1:  # a single value is a number, whatever its axes
             loss["total"] = loss["total"].reshape(())
         return trace
+
+    def traced(
+        self, state: Any, iterations: Any, learning_rate: Any, seeds: Sequence[Any], batch: Any
+    ) -> Any:
+        """Take a step as part of the graph of another; return what `step` takes as ``beside``.
+
+        Parameters
+        ----------
+        state : tensor
+            All weights, then all slots.
+        iterations, learning_rate : tensors
+        seeds : sequence of tensor
+        batch : list of tensors
+            x, y, and sample weights if there are any.
+
+        Returns
+        -------
+        tuple of tensors, or None
+            None where the network is so large that two steps at a time take too much memory, or
+            too long to be compiled.
+        """
+        dtype = self._weights[0].dtype
+        start = (
+            tf.cast(state, dtype),
+            tf.cast(iterations, rule_of(self.model.optimizer)._iterations.dtype),
+            tf.cast(learning_rate, dtype),
+            tf.cast(tf.stack(seeds) if seeds else tf.zeros((0, 2)), tf.int64),
+        )
+        compiled = self._compiled_for(start, batch)
+        many = sum(math.prod(variable.shape) for variable in self._weights) > MANY_WEIGHTS
+        return None if self._large or many else compiled(*start, batch)
+
+    def _taken(
+        self,
+        weights: Mapping[str, np.ndarray],
+        slots: Mapping[str, Mapping[str, np.ndarray]],
+        iterations: int,
+        learning_rate: float,
+        x: Any,
+        y: Any,
+        sample_weight: Any,
+        seeds: Sequence[np.ndarray],
+    ) -> Any:
+        dtype = self._weights[0].dtype
+        arrays = [weights[name] for name in self.names]
+        arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
+        flat = np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False)
+        parts = [x, y] if sample_weight is None else [x, y, sample_weight]
+        batch = tf.nest.map_structure(self._as_tensor, parts)
+        state = (
+            tf.convert_to_tensor(flat),
+            tf.constant(iterations, rule_of(self.model.optimizer)._iterations.dtype),
+            self._constant(np.array(learning_rate, dtype)),
+            self._constant(np.array(seeds, np.int64).reshape(-1, 2)),
+        )
+        compiled = self._compiled_for(state, batch)
+        with _as_it_stands() if self._large else nullcontext():
+            return compiled(*state, batch)
 
     def _as_tensor(self, array: np.ndarray) -> Any:
         """Return a tensor as ``fit`` feeds it: numbers in floatx, class numbers as they are."""
@@ -174,32 +222,42 @@ class Stepper:
             variable.assign(tf.zeros(variable.shape, variable.dtype))
         set_state(self.model, 0, learning_rate)
 
-    def _compiled_for(self, state: Any, batch: Any) -> Callable[..., Any]:
-        """Compile the step once, for batches of any size.
+    def _compiled_for(self, state: Any, batch: Any) -> Any:
+        """Compile the step once, for batches of any size, and again if another axis varies, too.
 
         What is compiled is then called without asking each time whether it fits: for small
         networks TensorFlow takes as long to answer as for the step.
         """
         if self._run_eagerly:
             return self._step
-        if self._compiled is None:
-            samples = self.model.inputs[0].shape[0]  # None, unless the model asks for so many
-            any_size = tf.nest.map_structure(
-                lambda array: tf.TensorSpec((samples, *array.shape[1:]), array.dtype), batch
-            )
-            compiled = tf.function(
-                self._step,
-                input_signature=[
-                    *tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), state),
-                    any_size,
-                ],
-                jit_compile=self._jit_compile,
-                autograph=False,
-            )
-            self._compiled = concrete = compiled.get_concrete_function()
-            operations = concrete.graph.get_operations()
-            self._large = len(operations) > LARGE and not self._jit_compile
+        shapes = [tuple(one.shape[1:]) for one in tf.nest.flatten(batch)]
+        if self._compiled is not None and shapes != self._shapes:  # what varies stays open
+            shapes = [
+                tuple(size if size == other else None for size, other in zip(*pair, strict=True))
+                for pair in zip(shapes, self._shapes, strict=True)
+            ]
+        if self._compiled is None or shapes != self._shapes:
+            self._compile(state, batch, shapes)
         return self._compiled
+
+    def _compile(self, state: Any, batch: Any, shapes: list[tuple[Any, ...]]) -> None:
+        samples = self.model.inputs[0].shape[0]  # None, unless the model asks for so many
+        any_size = [
+            tf.TensorSpec((samples, *shape), one.dtype)
+            for shape, one in zip(shapes, tf.nest.flatten(batch), strict=True)
+        ]
+        compiled = tf.function(
+            self._step,
+            input_signature=[
+                *tf.nest.map_structure(lambda a: tf.TensorSpec(a.shape, a.dtype), state),
+                tf.nest.pack_sequence_as(batch, any_size),
+            ],
+            jit_compile=self._jit_compile,
+            autograph=False,
+        )
+        self._compiled, self._shapes = compiled.get_concrete_function(), shapes
+        operations = self._compiled.graph.get_operations()
+        self._large = len(operations) > LARGE and not self._jit_compile
 
     # ------------------------------------------------------------------ inside the graph
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 Batch = Sequence[Array]
 """Inputs, or targets: one array for each."""
-_Alike = tuple[int, float]
-"""What steps have in common that are computed alike: the size of the batch, the loss scale."""
+_Alike = tuple[int, tuple[tuple[int, ...], ...], float]
+"""What steps have in common that are computed alike: the size of the batch, the shapes of its
+samples, the loss scale."""
 PAGE, LINE = 4096, 64
 """Bytes of a page of memory, and of a line of the cache."""
 
@@ -146,7 +147,8 @@ class Rehearsed:
 
     def differentiate(self, x: Batch, y: Batch, rows: Array) -> Array:
         """Fill the gradients from these rows of all arrays; return their loss."""
-        size = len(rows), self.network.loss_scale
+        shapes = tuple(part.shape[1:] for part in (*x, *y))
+        size = len(rows), shapes, self.network.loss_scale
         program = self.trusted.get(size)
         if program is not None:
             for place, array in zip(program.places, (*x, *y), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -133,3 +133,29 @@ def test_metrics_of_several_outputs_are_noted() -> None:
     assert set(compared(report, "metric")) >= {"loss"}
     if set(compared(report, "metric")) == {"loss"}:
         assert any("metric" in note for note in report.notes)
+
+
+@pytest.mark.parametrize("how", ["graph", "xla", "eager"])
+def test_samples_of_many_lengths(how: str) -> None:
+    """As texts have them that are sorted into batches by length."""
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((None, 3)),
+            keras.layers.SimpleRNN(4, return_sequences=True, name="rnn"),
+            keras.layers.Dense(2),
+        ]
+    )
+    model.compile("adam", "mse", jit_compile=how == "xla", run_eagerly=how == "eager")
+    lengths = [4, 6, 6, 3, 6, 4, 6, 4, 3, 6]  # often enough for the steps to be recorded
+
+    def batches() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        draw = np.random.default_rng(0)
+        for length in lengths:
+            x, y = draw.normal(size=(4, length, 3)), draw.normal(size=(4, length, 2))
+            yield x.astype(np.float32), y.astype(np.float32)
+
+    report = lockstep(model, batches())
+    assert report.ok, str(report.first)
+    assert report.steps == len(lengths)
+    assert compared(report, "weight gradient")["rnn/recurrent_kernel"] == len(lengths)

@@ -11,7 +11,7 @@ import pytest
 from compare.judge import judge
 from compare.reference import Reference
 from compare.twins import twin_network
-from keras_models import Recorder, Stepper, StepRecord
+from keras_models import Recorder, Stepper, StepRecord, naming
 
 NODES = ["hidden/pre_activation", "hidden", "class/pre_activation", "class"]
 WEIGHTS = ["hidden/kernel", "hidden/bias", "class/kernel", "class/bias"]
@@ -42,7 +42,9 @@ def first_record(model: keras.Model, x: np.ndarray, y: np.ndarray) -> StepRecord
     return records[0]
 
 
-def step(stepper: Stepper, record: StepRecord) -> dict[str, dict[str, np.ndarray]]:
+def step(
+    stepper: Stepper, record: StepRecord, *, beside: Any = None
+) -> dict[str, dict[str, np.ndarray]]:
     return stepper.step(
         record.before,
         record.slots_before,
@@ -50,6 +52,7 @@ def step(stepper: Stepper, record: StepRecord) -> dict[str, dict[str, np.ndarray
         record.learning_rate,
         record.x,
         record.y,
+        beside=beside,
     )
 
 
@@ -165,6 +168,52 @@ def test_batches_of_any_size() -> None:
             record.before, record.slots_before, 0, record.learning_rate, x[:rows], y[:rows]
         )
         assert trace["activation"]["class"].shape == (rows, 3)
+
+
+def test_samples_of_any_length() -> None:
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.SimpleRNN(2)])
+    model.compile("sgd", "mse", jit_compile=False)
+    stepper = Stepper(model)
+    weights = {name: variable.numpy() for name, variable in naming.weights(model).items()}
+    seeds = [variable.numpy() for variable in naming.seeds(model)]
+    draw = np.random.default_rng(0)
+    for length in (5, 5, 2, 7):
+        x, y = draw.normal(size=(4, length, 3)), draw.normal(size=(4, 2))
+        x, y = x.astype(np.float32), y.astype(np.float32)
+        trace = stepper.step(weights, {}, 0, 0.1, x, y, seeds=seeds)
+        np.testing.assert_array_equal(trace["activation"]["simple_rnn"], model(x))
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_step_beside_that_of_fit_is_the_same(jit_compile: bool, precision: str) -> None:
+    """It begins with what ``fit`` begins with, not with what its step leaves."""
+    x, y = data(14)
+    model = compiled(jit_compile=jit_compile)
+    stepper, records = Stepper(model), []
+    recorder = Recorder(records.append, beside=stepper.traced)
+    model.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[recorder])
+    assert len(records) == 8
+    for record in records:
+        beside = step(stepper, record, beside=record.beside)
+        alone = step(stepper, record)
+        assert beside.keys() == alone.keys()
+        for phase, named in alone.items():
+            assert beside[phase].keys() == named.keys()
+            for name, array in named.items():
+                np.testing.assert_array_equal(beside[phase][name], array)
+
+
+@pytest.mark.parametrize("most", ["MANY_WEIGHTS", "LARGE"])
+def test_no_large_step_is_taken_beside_another(most: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    x, y = data(6)
+    model = compiled()
+    for allowed in (43, 42) if most == "MANY_WEIGHTS" else (1000, 10):
+        monkeypatch.setattr(f"keras_models.stepper.{most}", allowed)
+        records: list[StepRecord] = []
+        recorder = Recorder(records.append, beside=Stepper(model).traced)
+        model.fit(x, y, verbose=0, callbacks=[recorder])
+        assert (records[0].beside is None) == (allowed in (42, 10))
 
 
 def test_activations_are_those_of_predict(precision: str) -> None:
