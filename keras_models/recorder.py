@@ -304,13 +304,13 @@ class Recorder(keras.callbacks.Callback):
         """Have the batch returned, too, and what is computed beside a step."""
         whole = {**returned, "batch": data}
         start = whole.pop("start", None)
-        beside = self.beside
-        if start is not None and beside is not None:
+        if start is not None and self.beside is not None:
+            iterations, rate, seeds = start
             state = [one for group, one in whole["packed"].items() if group.startswith(BEFORE)]
             parts = keras.utils.unpack_x_y_sample_weight(data)
             if len(state) == 1:
                 batch = [part for part in parts if part is not None]
-                whole["beside"] = beside(state[0], *start, batch)
+                whole["beside"] = self.beside(state[0], iterations, rate, seeds, batch)
         return whole
 
 
