@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,7 +20,8 @@ from compare.errors import BadInput
 from compare.judge import judge
 from compare.noise import Noisy
 from compare.pairing import Pair
-from compare.recorded_steps import RecordedSteps
+from compare.recorded_check import Quantity
+from compare.recorded_steps import Agreement, RecordedSteps
 from compare.reference import Reference
 from compare.report import EpochPair, Report
 from compare.trace import PHASES
@@ -38,12 +39,23 @@ OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
 
 
 class Witness(Protocol):
-    """Is shown all that was compared."""
+    """Is shown what was compared."""
+
+    def wants(self, step: int) -> bool:
+        """Say whether a step is to be shown whole; of others, where all agrees, only distances."""
 
     def step(
         self, record: StepRecord, tape: Trace, found: Sequence[Comparison], reference: Reference
     ) -> None:
         """Take in a step: what ``fit`` did, what the tape saw, and what was found."""
+
+    def passed(
+        self, record: StepRecord, distances: Iterable[tuple[Quantity, float]], by_hand: float
+    ) -> None:
+        """Take in, of every step, how far off each quantity is.
+
+        And the loss of the hand-written half, which has gone its own way since the first step.
+        """
 
     def epoch(self, found: Sequence[Comparison]) -> None:
         """Take in what ``fit`` prints of an epoch."""
@@ -145,14 +157,13 @@ class Follower:
         self._reset(record)
         if self.last is None:
             check_logits(self.reference.network, self.stepper.logits_known)
-        seen, comparisons = self._compared(record, tape)
+        seen, comparisons, agreement = self._compared(record, tape)
         with np.errstate(all="ignore"):
             comparisons += self._other_ways(record)
             if not self.sampled:
                 self.own.note(record, comparisons)
         self._report(record.epoch, record.step, comparisons)
-        if self.witness is not None:
-            self.witness.step(record, tape, comparisons, self.reference)
+        self._show(record, tape, comparisons, agreement)
         if not self.sampled:
             self._add_to_epoch(record, seen)
         self.report.steps, self.report.epochs = self.report.steps + 1, record.epoch
@@ -168,8 +179,28 @@ class Follower:
         if record.step == self.steps:
             self.model.stop_training = True
 
-    def _compared(self, record: StepRecord, tape: Trace) -> tuple[Seen, list[Comparison]]:
+    def _show(
+        self,
+        record: StepRecord,
+        tape: Trace,
+        found: Sequence[Comparison],
+        agreement: Agreement | None,
+    ) -> None:
+        if self.witness is None:
+            return
+        distances = [((one.phase, one.name, one.source), one.verdict.distance) for one in found]
+        if agreement is None:
+            self.witness.step(record, tape, found, self.reference)
+        else:
+            distances += agreement.distances
+        self.witness.passed(record, distances, self.manual_loss)
+
+    def _compared(
+        self, record: StepRecord, tape: Trace
+    ) -> tuple[Seen, list[Comparison], Agreement | None]:
         """Compare a step; return what metrics look at of it, and what is still to be reported.
+
+        The third is what a recording says, if it could say it all.
 
         Where only some steps are looked at, the hand-written half needn't take them by itself, and
         what ``fit`` did needn't be derived again if it is the very thing that the tape saw.
@@ -182,12 +213,12 @@ class Follower:
             with np.errstate(all="ignore"):
                 own_loss, self.manual_loss = self.own.step(record, tape.get("draw", {}))
         agreement = None
-        if self.witness is None:  # who is to be shown all that was found
+        if self.witness is None or not self.witness.wants(record.step):
             agreement = self.recorded.agreement(record, tape, own_loss)
         if agreement is not None:
             wanted = (one for one in agreement.distances if one[0][0] in self.phases)
             self.report.agree(record.step, wanted)
-            return agreement.seen, []
+            return agreement.seen, [], agreement
         comparisons, run = compare_step(
             self.reference,
             record,
@@ -201,7 +232,8 @@ class Follower:
             alike=alike,
         )
         self.recorded.learn(record, tape, own_loss, comparisons)
-        return Seen({}, {}) if run is None else seen_in(self.reference.network, run), comparisons
+        seen = Seen({}, {}) if run is None else seen_in(self.reference.network, run)
+        return seen, comparisons, None
 
     def _report(self, epoch: int, step: int, comparisons: Sequence[Comparison]) -> None:
         for comparison in comparisons:

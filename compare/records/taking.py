@@ -88,11 +88,18 @@ class Taker:
         self.writer, self.report, self.steps = writer, report, steps
         self._last: tuple[int, int, list[Quantity]] | None = None
 
+    def wants(self, step: int) -> bool:
+        return self.steps is None or step in self.steps
+
+    def passed(self, record: StepRecord, distances: Any, by_hand: float) -> None:
+        if not self.wants(record.step):
+            self.finish()
+
     def step(
         self, record: StepRecord, tape: Trace, found: Sequence[Comparison], reference: Reference
     ) -> None:
         self.finish()
-        if self.steps is not None and record.step not in self.steps:
+        if not self.wants(record.step):
             return
         with np.errstate(all="ignore"), careful():
             expected = dict(derived(reference, record, tape))
