@@ -61,6 +61,28 @@ class Witness(Protocol):
         """Take in what ``fit`` prints of an epoch."""
 
 
+class Together:
+    """Several witnesses of one lock-step."""
+
+    def __init__(self, *witnesses: Witness) -> None:
+        self.witnesses = witnesses
+
+    def wants(self, step: int) -> bool:
+        return any(one.wants(step) for one in self.witnesses)
+
+    def step(self, *shown: Any) -> None:
+        for one in self.witnesses:
+            one.step(*shown)
+
+    def passed(self, *shown: Any) -> None:
+        for one in self.witnesses:
+            one.passed(*shown)
+
+    def epoch(self, found: Sequence[Comparison]) -> None:
+        for one in self.witnesses:
+            one.epoch(found)
+
+
 class EpochEnd(keras.callbacks.Callback):
     """Tells the lock-step that an epoch is over."""
 

@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 
 
 def run_all(
-    names: tuple[str, ...], settings: Settings, full: bool
+    names: tuple[str, ...],
+    settings: Settings,
+    full: bool,
+    report_file: Path | None = None,
 ) -> tuple[list[CaseResult], bool]:
-    """Run the cases one after the other; on Ctrl-C, return what there is."""
+    """Run the cases one after the other; on Ctrl-C, return what there is.
+
+    With ``report_file`` a page of them is written.
+    """
     from compare.terminal import Terminal
 
     console = Terminal(highlight=False)
@@ -28,6 +34,7 @@ def run_all(
             load_tensorflow()
             from compare.casework import CaseResult, run_case
             from compare.console import LEGEND, Lines, print_numbers, print_report, say, summary
+            from compare.pages.film import Film
 
             chosen = [load(name) for name in names]
             for case in chosen:
@@ -52,6 +59,7 @@ def run_all(
                     out=Lines(console),
                     on_report=partial(print_report, console),
                     progress=show,
+                    witness=None if report_file is None else Film,
                 )
                 print_numbers(console, result)
                 console.print()
@@ -62,6 +70,10 @@ def run_all(
     if results:
         console.print(summary(results))
         say(console, LEGEND)
+        if report_file is not None:
+            from compare.pages.writing import write_cases
+
+            write_cases(report_file, results)
     return results, interrupted
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from compare.collecting import FIT, TAPE, Comparison, Trace
+from compare.following import Together, Witness
 from compare.gathered import Gathered
 from compare.judge import noise_of
 from compare.noise import Noisy, careful
@@ -61,12 +62,16 @@ def written(
     steps: Container[int] | None,
     seed: int,
     on_step: Callable[[Report], None] | None = None,
+    beside: Sequence[Witness] = (),
 ) -> None:
-    """Train in lock-step, the data in its order, and write a record of it."""
+    """Train in lock-step, the data in its order, and write a record of it.
+
+    Others may be shown what is compared ``beside`` the record.
+    """
     training.shuffle = False
     with RecordWriter(folder, about(training, seed)) as writer:
         taker = Taker(writer, report, steps)
-        training.follow(report, witness=taker, on_step=on_step)
+        training.follow(report, witness=Together(taker, *beside), on_step=on_step)
         taker.finish()
 
 
