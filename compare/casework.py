@@ -115,7 +115,7 @@ def run_case(
     out: Any = None,
     on_report: Callable[[Report], None] | None = None,
     progress: Progress | None = None,
-    witness: Callable[[Report, int], Witness] | None = None,
+    witness: Callable[[int], Witness] | None = None,
 ) -> CaseResult:
     """Run a case and return what came out.
 
@@ -134,7 +134,7 @@ def run_case(
     progress : callable, optional
         Called again and again with what is going on, how many steps are done, and of how many.
     witness : callable, optional
-        Makes, of a run's report and the number of its steps, who is shown all that is compared.
+        Makes, of the number of a run's steps, who is shown what is compared.
     """
     settings = settings or Settings()
     result = CaseResult(case) if result is None else result
@@ -154,8 +154,9 @@ def run_case(
             result.reports.append(report)
             start = network.get_weights()
             total = run.epochs * -(-len(run.x) // run.batch_size)
-            shown = witness and witness(report, min(settings.steps or total, total))
-            result.witnesses += [shown] if shown else []
+            shown = witness and witness(min(settings.steps or total, total))
+            if shown is not None:
+                result.witnesses.append(shown)
             lockstep(
                 model,
                 run.x,

@@ -41,6 +41,9 @@ OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
 class Witness(Protocol):
     """Is shown what was compared."""
 
+    def begin(self, report: Report) -> None:
+        """Take in the report that is going to be filled."""
+
     def wants(self, step: int) -> bool:
         """Say whether a step is to be shown whole; of others, where all agrees, only distances."""
 
@@ -66,6 +69,10 @@ class Together:
 
     def __init__(self, *witnesses: Witness) -> None:
         self.witnesses = witnesses
+
+    def begin(self, report: Report) -> None:
+        for one in self.witnesses:
+            one.begin(report)
 
     def wants(self, step: int) -> bool:
         return any(one.wants(step) for one in self.witnesses)

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compare.cases import load
-from compare.command import load_tensorflow, progress_bar, stopping_on_ctrl_c, write_whole
+from compare.command import (
+    command_line,
+    load_tensorflow,
+    progress_bar,
+    stopping_on_ctrl_c,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from compare.cases.base import Settings
@@ -73,7 +79,7 @@ def run_all(
         if report_file is not None:
             from compare.pages.writing import write_cases
 
-            write_cases(report_file, results)
+            write_cases(report_file, results, command_line())
     return results, interrupted
 
 

@@ -9,7 +9,13 @@ from typing import Any
 import click
 
 from compare.cases import load
-from compare.command import check_writable, errors_for_people, load_tensorflow, write_whole
+from compare.command import (
+    check_writable,
+    command_line,
+    errors_for_people,
+    load_tensorflow,
+    write_whole,
+)
 from compare.commands.parameters import JSON, REPORT, CaseName
 
 
@@ -84,7 +90,7 @@ def check(
     if json_file is not None:
         write_whole(Path(json_file), result.to_json())
     if report_file is not None:
-        result.write_page(report_file)
+        result.write_page(report_file, command_line())
     sys.exit(0 if result.ok else 1)
 
 

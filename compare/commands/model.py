@@ -12,6 +12,7 @@ import click
 from compare.command import (
     INTERRUPTED,
     check_writable,
+    command_line,
     errors_for_people,
     load_tensorflow,
     progress_bar,
@@ -122,7 +123,7 @@ def compared(
         if report_file is not None:
             from compare.pages.film import Film
 
-            film = Film(report, steps)
+            film = Film(steps)
 
         def show(report: Report) -> None:
             look()
@@ -142,5 +143,5 @@ def compared(
     if report_file is not None:
         from compare.pages.writing import write_report
 
-        write_report(report_file, report, film)
+        write_report(report_file, report, film, command_line())
     return report, interrupted

@@ -12,6 +12,7 @@ import click
 from compare.cases import HOMES
 from compare.command import (
     check_writable,
+    command_line,
     errors_for_people,
     load_tensorflow,
     progress_bar,
@@ -119,7 +120,7 @@ def record(
                 if report_file is not None and on_tensorflow:
                     from compare.pages.film import Film
 
-                    film = Film(report, steps)
+                    film = Film(steps)
                     write = partial(written, beside=[film])
                 write(taken, report, out, at, seed or 0, show)
     print_report(console, report)
@@ -127,7 +128,7 @@ def record(
     if report_file is not None:
         from compare.pages.writing import write_report
 
-        write_report(report_file, report, film)
+        write_report(report_file, report, film, command_line())
     sys.exit(0 if report.ok else 1)
 
 
@@ -157,5 +158,5 @@ def diff(a: Path, b: Path, json_file: str | None, report_file: Path | None) -> N
     if report_file is not None:
         from compare.pages.writing import write_said
 
-        write_said(report_file, f"{a} and {b}", str(result), ok=result.ok)
+        write_said(report_file, f"{a} and {b}", str(result), command_line(), ok=result.ok)
     sys.exit(0 if result.ok else 1)

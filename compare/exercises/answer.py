@@ -42,9 +42,9 @@ class Answer:
         for line in self.lines():
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
-    def write_page(self, path: Path) -> None:
-        """Write them as a page to look at."""
-        write_said(path, self.attempt.file, "\n".join(self.lines()), ok=self.ok)
+    def write_page(self, path: Path, command: str) -> None:
+        """Write them as a page to look at, made by a command."""
+        write_said(path, self.attempt.file, "\n".join(self.lines()), command, ok=self.ok)
 
     def to_json(self) -> str:
         """Return the same as JSON: what wasn't asked for isn't in it."""

@@ -91,13 +91,13 @@ class Film:
 
     Parameters
     ----------
-    report : Report
-        Of the same lock-step.
     last : int, optional
-        The number of the last step, where it is known.
+        The number of the last step, where it is known: it is kept whole, too.
 
     Attributes
     ----------
+    report : Report
+        Of the lock-step.
     network : manual.Network or None
         The hand-written half; None before the first step.
     blocks : list of Block
@@ -108,8 +108,9 @@ class Film:
     points : list of Point
     """
 
-    def __init__(self, report: Report, last: int | None = None) -> None:
-        self.report, self.last = report, last
+    def __init__(self, last: int | None = None) -> None:
+        self.last = last
+        self.report = Report("", "")
         self.network: Network | None = None
         self.blocks: list[Block] = []
         self.frames: list[Frame] = []
@@ -122,6 +123,9 @@ class Film:
         self._noise = self._squares = self._sum = 0.0
 
     # ------------------------------------------------------------------ what the lock-step tells
+
+    def begin(self, report: Report) -> None:
+        self.report = report
 
     def wants(self, step: int) -> bool:
         return step <= FIRST or step >= self._next or step == self.last

@@ -70,7 +70,7 @@ def written(
     """
     training.shuffle = False
     with RecordWriter(folder, about(training, seed)) as writer:
-        taker = Taker(writer, report, steps)
+        taker = Taker(writer, steps)
         training.follow(report, witness=Together(taker, *beside), on_step=on_step)
         taker.finish()
 
@@ -81,17 +81,16 @@ class Taker:
     Parameters
     ----------
     writer : RecordWriter
-    report : Report
-        Of the same lock-step.
     steps : container of int, optional
         Which steps; all by default.
     """
 
-    def __init__(
-        self, writer: RecordWriter, report: Report, steps: Container[int] | None = None
-    ) -> None:
-        self.writer, self.report, self.steps = writer, report, steps
+    def __init__(self, writer: RecordWriter, steps: Container[int] | None = None) -> None:
+        self.writer, self.steps = writer, steps
         self._last: tuple[int, int, list[Quantity]] | None = None
+
+    def begin(self, report: Report) -> None:
+        self.report = report
 
     def wants(self, step: int) -> bool:
         return self.steps is None or step in self.steps

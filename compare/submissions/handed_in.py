@@ -40,12 +40,12 @@ class Checked:
             return self.result.to_json()
         return json.dumps({**asdict(self.result), "ok": self.ok}, indent=2, ensure_ascii=False)
 
-    def write_page(self, path: Path) -> None:
-        """Write the same as a page to look at."""
+    def write_page(self, path: Path, command: str) -> None:
+        """Write the same as a page to look at, made by a command."""
         if isinstance(self.result, Report):
-            write_report(path, self.result)
+            write_report(path, self.result, None, command)
         else:
-            write_said(path, self.result.what, str(self.result), ok=self.ok)
+            write_said(path, self.result.what, str(self.result), command, ok=self.ok)
 
     def print(self, console: Console) -> None:
         """Print what was found."""
