@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from compare.axes import axes_in
-from compare.heat_maps import IN_THE_PLANE, Cells, heat_map
+from compare.heat_maps import IN_THE_PLANE, heat_map
 from compare.judge import BOUND, distances_of
 from compare.noise import Noisy
 from manual.network import Network
@@ -36,8 +36,8 @@ class Pattern:
     wrong, size : int
         How many disagree, of how many.
     map : tuple of tuples of float
-        At most 48 by 48 cells, each with the largest distance of the elements it stands for, as
-        `heat_map` lays them out.
+        At most 48 by 48 cells, each with the largest distance of the elements it stands for, laid
+        out as ``compare/heat_maps.py`` says.
     rows, columns : str
         What goes down the map and what goes across; empty for none.
     only : str
@@ -47,7 +47,7 @@ class Pattern:
     told: str
     wrong: int
     size: int
-    map: Cells
+    map: tuple[tuple[float, ...], ...]
     rows: str
     columns: str
     only: str = ""
@@ -201,15 +201,21 @@ def _some(numbers: list[int], size: int, noun: str, label: str) -> str:
     for step, ordinal in ORDINALS.items():
         if len(numbers) > 2 and numbers == list(range(size))[numbers[0] % step :: step]:
             return f"every {ordinal} {noun} ({at}{numbers[0]}, {numbers[1]}, …)"
-    if len(numbers) == size - 1 > 2:
-        (other,) = set(range(size)) - set(numbers)
-        return f"all but one {noun} ({at}{other})"
+    others = sorted(set(range(size)) - set(numbers))
+    if len(others) == 1 and size > 3:
+        return f"all but one {noun} ({at}{others[0]})"
     several = f"{len(numbers)} of {size} {_plural(noun)}"
     if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:
         return f"{several} ({at}{numbers[0]} to {numbers[-1]})"
     if len(numbers) <= LISTED:
-        return f"{several} ({at}{', '.join(map(str, numbers))})"
+        return f"{several} ({at}{_listed(numbers)})"
+    if len(others) <= LISTED:
+        return f"{several} (all but {at}{_listed(others)})"
     return several
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _by_the_diagonal(wrong: np.ndarray, axes: Sequence[str]) -> str:
