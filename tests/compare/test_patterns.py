@@ -295,17 +295,33 @@ def test_axes() -> None:
 # ---------------------------------------------------------------------- in a finding
 
 
-def found(actual: np.ndarray, axes: tuple[str, ...] = KERNEL) -> str:
-    """Return the finding of an array that should be all zeros."""
+def reported(actual: np.ndarray, axes: tuple[str, ...] = KERNEL) -> Report:
+    """Return the report of an array that should be all zeros."""
     expected = Noisy(np.zeros(actual.shape), np.full(actual.shape, 1e-7), unit=2.0**-24)
     pattern = pattern_of(np.abs(actual) * 1e9, 8.0, axes)
     derivation = Derivation("hidden", "dW = xᵀ · dz", "manual/layers/core.py:41")
     verdict, report = judge(actual, expected), Report("wrong", "float32")
     quantity = "weight gradient", "hidden/kernel", "model.fit"
     report.add(1, 1, Comparison(*quantity, derivation, verdict, apart=lambda: pattern))
-    assert report.first is not None
-    assert report.first.pattern == pattern
-    return str(report.first)
+    return report
+
+
+def found(actual: np.ndarray, axes: tuple[str, ...] = KERNEL) -> str:
+    return str(reported(actual, axes).first)
+
+
+def test_a_report_holds_the_pattern_as_strict_json() -> None:
+    report = reported(np.array([[0.0, 0.0], [np.inf, 1.0]]))
+    (told_in_json,) = json.loads(report.to_json(), parse_constant=pytest.fail)["findings"]
+    assert told_in_json["pattern"] == {
+        "told": "one row (input 1)",
+        "wrong": 2,
+        "size": 4,
+        "map": [[0.0, 0.0], ["inf", 1e9]],
+        "rows": "input",
+        "columns": "unit",
+        "only": "",
+    }
 
 
 def test_a_finding_tells_what_its_worst_element_does_not() -> None:
