@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -16,6 +16,9 @@ UNIT_BY_UNIT = (Activation, Dropout, Flatten)
 
 MOST_WITH_SYMBOLS = 3
 """A sum of more products than this is written in numbers alone, or not at all."""
+
+Term = tuple[str, str]
+"""What is added up, in symbols and in numbers."""
 
 
 class ChainPage(Page):
@@ -83,7 +86,7 @@ class ChainPage(Page):
 
     def from_the_right(self, node: int, sample: int, unit: int) -> Iterator[str]:
         """Write ∂E/∂out = Σ ∂E/∂net · w over the units that this one feeds."""
-        products: list[tuple[str, str]] = []
+        products: list[Term] = []
         users = [one for one in self.users(node) if self.step.run.gradients[one] is not None]
         for user in users:
             layer = self.network.nodes[user].layer
@@ -99,11 +102,12 @@ class ChainPage(Page):
                 share = float(self.step.run.shares[node][user][sample, unit])
                 products.append((f"what comes through {layer.name}", signed(share, 9)))
         if products:
-            products += self.own_share(node, sample, unit)
             each = f"unit of {self.layer_name(users[0])}" if len(users) == 1 else "unit it feeds"
-            yield from self.sum_of(f"∂{self.E}/∂{self.node_symbol(node, unit)}", products, each)
+            rest = list(self.own_share(node, sample, unit))
+            whole = f"∂{self.E}/∂{self.node_symbol(node, unit)}"
+            yield from self.sum_of(whole, products, each, rest)
 
-    def carried_back(self, user: int, sample: int, unit: int) -> Iterator[tuple[str, str]]:
+    def carried_back(self, user: int, sample: int, unit: int) -> Iterator[Term]:
         """Give the products ∂E/∂net · w of a dense layer's units, in symbols and in numbers."""
         name = f"{self.layer_name(user)}/kernel"
         kernel = self.step.weights[name]
@@ -119,7 +123,7 @@ class ChainPage(Page):
         same = self.values[user].shape == self.values[node].shape
         return same and self.keeps_samples_apart(user, sample)
 
-    def handed_on(self, node: int, user: int, sample: int, unit: int) -> list[tuple[str, str]]:
+    def handed_on(self, node: int, user: int, sample: int, unit: int) -> list[Term]:
         """Return the products ∂E/∂y · ∂y/∂x over the numbers y that a node makes of one x."""
         x, products = self.node_symbol(node, unit), []
         for k in range(self.values[user].shape[1]):
@@ -131,7 +135,7 @@ class ChainPage(Page):
                 products.append((f"∂{self.E}/∂{y} · ∂{y}/∂{x}", numbers))
         return products
 
-    def own_share(self, node: int, sample: int, unit: int) -> Iterator[tuple[str, str]]:
+    def own_share(self, node: int, sample: int, unit: int) -> Iterator[Term]:
         """Give what a unit's gradient has from the loss itself, beside the units it feeds."""
         penalty = self.network.nodes[node].penalty
         if self.heads_at(node) or penalty is not None:
@@ -141,14 +145,18 @@ class ChainPage(Page):
             rest = float(whole[sample, unit] - sum(share[sample, unit] for share in shares))
             yield "the part of the loss itself", signed(rest, 9)
 
-    def sum_of(self, whole: str, products: list[tuple[str, str]], each: str) -> Iterator[str]:
-        """Write a sum of products: in symbols where they are few, and in numbers."""
+    def sum_of(
+        self, whole: str, products: list[Term], each: str, rest: Sequence[Term] = ()
+    ) -> Iterator[str]:
+        """Write a sum of products and the rest: in symbols where they are few, and in numbers."""
+        terms = [*products, *rest]
         if len(products) <= MOST_WITH_SYMBOLS:
-            yield f"  {whole} = {' + '.join(symbols for symbols, _ in products)}"
+            yield f"  {whole} = {' + '.join(symbols for symbols, _ in terms)}"
         else:
-            yield f"  the sum of {len(products)} products, one for each {each}:"
+            besides = "".join(f", and {symbols}" for symbols, _ in rest)
+            yield f"  the sum of {len(products)} products, one for each {each}{besides}:"
         if len(products) <= self.most_products:
-            yield f"    = {' + '.join(numbers for _, numbers in products)}"
+            yield f"    = {' + '.join(numbers for _, numbers in terms)}"
 
     # ------------------------------------------------------------------ the loss
 

@@ -75,10 +75,10 @@ class UnitPage(ChainPage):
             for i in range(len(kernel))
         ]
         bias = self.step.weights.get(f"{layer.name}/bias")
+        rest = []
         if bias is not None:
-            products.append((self.symbol(f"{layer.name}/bias", unit), signed(bias[unit], 9)))
-        each = "number that it takes" + ("" if bias is None else ", and the bias")
-        yield from self.sum_of(net, products, each)
+            rest = [(self.symbol(f"{layer.name}/bias", unit), signed(bias[unit], 9))]
+        yield from self.sum_of(net, products, "number that it takes", rest)
         yield self.row(net, self.activation(node, sample, unit))
         after = self.activation_after(node)
         if after is not None:
