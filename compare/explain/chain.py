@@ -211,4 +211,4 @@ class ChainPage(Page):
 def signed(number: float, digits: int) -> str:
     """Write a number as a factor: in brackets where it is negative."""
     written = f"{number:.{digits}g}"
-    return f"({written})" if number < 0 else written
+    return f"({written})" if written.startswith("-") else written

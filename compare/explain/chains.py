@@ -20,7 +20,7 @@ from manual.network import Network
 def chains(step: Step, names: Names | None = None) -> dict[str, str]:
     """Return the chain of every weight and every unit of a network's dense layers.
 
-    Each is the page of `explain` without its title: at most 80 columns wide, by hand and Keras.
+    Each is a page of ``explain`` without its title: at most 80 columns wide, by hand and Keras.
     What has no chain of its own is left out: weights of other layers and of a layer that is called
     several times, units with further axes beside the samples', and everything where gradients are
     those of a scaled loss.
