@@ -175,7 +175,7 @@ def lockstep(
     follower = Follower(pair, report, stepper=stepper, batch_size=full, other_ways=other_ways)
     follower.steps, follower.on_step, follower.witness = steps, on_step, witness
     if witness is not None:
-        witness.begin(report)
+        witness.begin(report, pair.network)
     follower.look = look if source.unseen else None
     follower.look_held_out = look if held_out is not None and held_out.unseen else None
     recorder = Recorder(

@@ -40,8 +40,8 @@ OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
 class Witness(Protocol):
     """Is shown what was compared."""
 
-    def begin(self, report: Report) -> None:
-        """Take in the report that is going to be filled."""
+    def begin(self, report: Report, network: Network) -> None:
+        """Take in the report that is going to be filled, and the hand-written half, to look at."""
 
     def wants(self, step: int) -> bool:
         """Say whether a step is to be shown whole; of others, where all agrees, only distances."""
@@ -69,9 +69,9 @@ class Together:
     def __init__(self, *witnesses: Witness) -> None:
         self.witnesses = witnesses
 
-    def begin(self, report: Report) -> None:
+    def begin(self, report: Report, network: Network) -> None:
         for one in self.witnesses:
-            one.begin(report)
+            one.begin(report, network)
 
     def wants(self, step: int) -> bool:
         return any(one.wants(step) for one in self.witnesses)

@@ -40,6 +40,7 @@ def run_all(
             load_tensorflow()
             from compare.casework import CaseResult, run_case
             from compare.console import LEGEND, Lines, print_numbers, print_report, say, summary
+            from compare.explain import Names
             from compare.pages.film import Film
 
             chosen = [load(name) for name in names]
@@ -49,6 +50,7 @@ def run_all(
             for case in chosen:
                 name = case.name
                 result = CaseResult(case)
+                film = partial(Film, names=Names.of_case(case, 1))
                 console.print(f"[bold]{name}[/]: {case.title}")
 
                 def show(what: str, done: int, total: int, name: str = name) -> None:
@@ -65,7 +67,7 @@ def run_all(
                     out=Lines(console),
                     on_report=partial(print_report, console),
                     progress=show,
-                    witness=None if report_file is None else Film,
+                    witness=None if report_file is None else film,
                 )
                 print_numbers(console, result)
                 console.print()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
@@ -24,10 +24,6 @@ class Chapter:
     report : Report
     film : Film or None
         None where only the report is left.
-    symbols : dict of str to str
-        A tutorial's own names of weights and units.
-    error : str
-        The letter of what is differentiated.
     numbers : list of dict
         Published numbers, and what both halves say to them.
     about : str
@@ -36,8 +32,6 @@ class Chapter:
 
     report: Report
     film: Film | None = None
-    symbols: Mapping[str, str] = field(default_factory=dict)
-    error: str = "E"
     numbers: Sequence[Mapping[str, Any]] = ()
     about: str = ""
 
@@ -93,8 +87,8 @@ def _chapter(chapter: Chapter) -> dict[str, Any]:
         "label": report.label,
         "about": chapter.about,
         "settings": _settings(report, film),
-        "symbols": dict(chapter.symbols),
-        "error": chapter.error,
+        "symbols": {} if film is None else dict(film.names.symbols),
+        "error": "E" if film is None else film.names.error,
         "numbers": [dict(number) for number in chapter.numbers],
         "report": report.as_dict(),
         "messages": [str(finding) for finding in report.findings],

@@ -20,11 +20,11 @@ def write_cases(path: Path, results: Sequence[CaseResult], command: str) -> None
     """Write a page of worked examples, a chapter for each of their lock-steps."""
     chapters = []
     for result in results:
-        case, numbers = result.case, result.as_dict()["numbers"]
+        numbers = result.as_dict()["numbers"]
         of_run = [one.number.run for one in result.numbers]
         for index, (report, film) in enumerate(zip(result.reports, result.witnesses, strict=False)):
             own = [number for number, run in zip(numbers, of_run, strict=True) if run == index]
-            chapters.append(Chapter(report, film, case.symbols, case.error, own, case.title))
+            chapters.append(Chapter(report, film, own, result.case.title))
     names = ", ".join(result.case.name for result in results)
     about = results[0].case.title if len(results) == 1 else f"{len(results)} worked examples"
     write_whole(path, page(contents(names, about, command, chapters)))

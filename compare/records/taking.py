@@ -25,6 +25,7 @@ from compare.reference import Reference
 from compare.report import Finding, Report
 from compare.saved.training import Training
 from keras_models.step_record import StepRecord
+from manual.network import Network
 
 Key = tuple[str, str]
 
@@ -89,7 +90,7 @@ class Taker:
         self.writer, self.steps = writer, steps
         self._last: tuple[int, int, list[Quantity]] | None = None
 
-    def begin(self, report: Report) -> None:
+    def begin(self, report: Report, network: Network) -> None:
         self.report = report
 
     def wants(self, step: int) -> bool:

@@ -29,8 +29,17 @@ Y = np.eye(3)[[0, 1, 2, 1, 0]]
 class Kept:
     """A witness that keeps the last step."""
 
+    def begin(self, report: Any, network: Any) -> None:
+        pass
+
+    def wants(self, step: int) -> bool:
+        return True
+
     def step(self, record: Any, tape: Any, found: Any, reference: Any) -> None:
         self.last = record, tape
+
+    def passed(self, record: Any, distances: Any, by_hand: float) -> None:
+        pass
 
     def epoch(self, found: Any) -> None:
         pass
