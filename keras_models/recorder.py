@@ -45,7 +45,7 @@ class Recorder(keras.callbacks.Callback):
         taken as ``fit`` alone would take them.
     beside : callable, optional
         Is given what a step begins with, and its batch, inside the graph of that step, so that
-        TensorFlow can do both at once. What it returns is the record's `beside`.
+        TensorFlow can do both at once. What it returns is the record's ``beside``.
     """
 
     def __init__(
