@@ -27,19 +27,24 @@ from pages import ROOT, text_of
 
 from compare.cases import load
 
-SLIPS = {
-    "neuron-forward": ("E = (0.5 * (t - p) ** 2).sum()", "E = ((t - p) ** 2).sum()"),
-    "line-gradient": ("(2 * (x @ W - t) * x).mean(", "(2 * (x @ W - t) * x).sum("),
-    "deep-loops": ("dz = da * a[layer] * (1 - a[layer])", "dz = da * a[layer]"),
-    "batch-sum": ("x.T @ dh", "x.T @ dh / len(x)"),
-    "softmax-cross-entropy": ("(p - t) / len(t)", "(p - t) * p * (1 - p) / len(t)"),
-    "momentum": ("w = w + v", "w = w + v - 0.1 * g"),
-}
-"""A wrong formula for each of the cells that need no other cell than the first two."""
+SLIPS = [
+    ("neuron-forward", "E = (0.5 * (t - p) ** 2).sum()", "E = ((t - p) ** 2).sum()"),
+    ("line-gradient", "(2 * (x @ W - t) * x).mean(", "(2 * (x @ W - t) * x).sum("),
+    ("mazur-keras", '"E": "0.298371109"', '"E": "0.298371108"'),
+    ("deep-loops", "dz = da * a[layer] * (1 - a[layer])", "dz = da * a[layer]"),
+    ("batch-sum", "x.T @ dh", "x.T @ dh / len(x)"),
+    ("softmax-cross-entropy", "(p - t) / len(t)", "(p - t) * p * (1 - p) / len(t)"),
+    ("momentum", "w = w + v", "w = w + v - 0.1 * g"),
+    ("digits-train", "(1 - 0.999**k) ** 0.5", "(1 - 0.999**k)"),
+]
+"""A wrong formula, or a wrong number in print, by the cell in which it stands."""
+STOPPING = {"digits-train": "digits-race"}
+"""Which cell stops at it, if it isn't the same."""
+NEEDED = ["setup", "helpers", "mazur-forward", "digits-data", "digits-gradients"]
 MOST_BYTES = 300_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tutorial() -> Any:
     return read(TUTORIAL)
 
@@ -58,13 +63,13 @@ def test_it_gives_the_outputs_that_it_shows(
 
 def test_it_stops_at_a_wrong_formula(tutorial: Any, tmp_path: Path) -> None:
     planted = tutorial
-    for name, (right, slip) in SLIPS.items():
-        planted = replaced(planted, name, right, slip)
-    fresh = executed(only(planted, ["setup", "helpers", *SLIPS]), tmp_path)
-    stopped = {
-        cell: output.ename for cell, output in outputs(fresh) if output.output_type == "error"
-    }
-    assert stopped == dict.fromkeys(SLIPS, "AssertionError")
+    for slip in SLIPS:
+        planted = replaced(planted, *slip)
+    changed = [cell for cell, *_ in SLIPS]
+    stopping = [STOPPING.get(cell, cell) for cell in changed]
+    fresh = executed(only(planted, {*NEEDED, *changed, *stopping}), tmp_path, may_fail=stopping)
+    failed = {cell: one.ename for cell, one in outputs(fresh) if one.output_type == "error"}
+    assert failed == dict.fromkeys(stopping, "AssertionError") | {"digits-race": "Disagreement"}
 
 
 @pytest.mark.parametrize("case", ["single_neuron", "mazur"])
