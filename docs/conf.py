@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras_models  # noqa: F401  (loads TensorFlow without its chatter)
 
-sys.path.insert(0, str(Path(__file__).parent))  # `entries`, which stands beside this file
+sys.path.insert(0, str(Path(__file__).parent))  # `entries` and `reports`, beside this file
 
 project = "Keras Lockstep"
 html_title = project
@@ -17,6 +17,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "entries",
+    "reports",
 ]
 exclude_patterns = ["_build", "jupyter_execute"]
 myst_heading_anchors = 3
