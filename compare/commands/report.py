@@ -12,6 +12,7 @@ from compare.cases import HOMES
 from compare.command import INTERRUPTED, check_writable, errors_for_people
 from compare.commands.model import compared
 from compare.commands.parameters import DATA, DTYPE
+from compare.printable import echo
 from compare.running import run_all
 
 
@@ -41,6 +42,7 @@ def report(target: str, out: Path, data: tuple[Path, ...], **options: Any) -> No
             ok, interrupted = _case(target, out, **options)
         else:
             ok, interrupted = _model(Path(target), out, data, **options)
+    echo(f"written: {out}")
     sys.exit(INTERRUPTED if interrupted else 0 if ok else 1)
 
 

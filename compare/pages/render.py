@@ -7,4 +7,4 @@ from typing import Any
 
 
 def page(told: dict[str, Any]) -> str:
-    return json.dumps(told, default=str)
+    return f"""<script type="application/json">{json.dumps(told, default=str)}</script>"""

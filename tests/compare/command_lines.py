@@ -45,7 +45,7 @@ TO_WRITE += [
     "n" * 250,
     "🙂" * 60,
 ]
-WRITES = {"json_file", "junit_file", "out"}
+WRITES = {"json_file", "junit_file", "report_file", "out"}
 WEIGHTS = ["w5=0.3589", "w5", "w5=", "hidden/kernel[0,1]=1", "w99=1", "hidden/kernel[9,9]=1", "=1"]
 SUBMISSIONS = ["good.py", "good.py:step", "two.py:step", "solution.py", "gaps.py"]
 OWN = {  # what a parameter without a type of its own takes
