@@ -1,0 +1,7 @@
+"""Pictures of a comparison, as HTML and SVG that need no script."""
+
+from compare.pages.charts.curves import drift, loss_curves
+from compare.pages.charts.heat import heat_map
+from compare.pages.charts.matrix import matrix
+
+__all__ = ["drift", "heat_map", "loss_curves", "matrix"]
