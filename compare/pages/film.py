@@ -11,8 +11,9 @@ import numpy as np
 from compare.collecting import Comparison, Trace
 from compare.judge import BOUND
 from compare.noise import careful
-from compare.pages.blocks import Block, blocks_of, owner_of
+from compare.pages.blocks import Block, blocks_of
 from compare.pages.frame import Frame, frame_of
+from compare.pages.owners import owner_of
 from compare.records.taking import derived
 from compare.reference import Reference
 from compare.report import Report

@@ -140,7 +140,7 @@ def _not_finite(losses: Mapping[str, Sequence[tuple[int, float]]], unit: str) ->
     for half in reversed(HALVES):
         lost = [step for step, value in losses[half] if not can_be_drawn(value)]
         if lost:
-            name = f"{HALVES[half][:1].upper()}{HALVES[half][1:]}"
+            name = "By Keras" if half == "keras" else "By hand"
             yield f"{name}, the loss is not finite, first at {unit} {lost[0]}."
 
 

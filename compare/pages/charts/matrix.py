@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,7 +55,7 @@ def matrix(columns: Sequence[Mapping[str, Any]], blocks: Sequence[Mapping[str, A
     return tag("figure", box, caption, class_=f"ls-matrix{roomy}")
 
 
-def _together(columns: Sequence[Mapping[str, Any]], rows: int) -> list[Mapping[str, Any]]:
+def _together(columns: Sequence[Mapping[str, Any]], rows: int) -> Sequence[Mapping[str, Any]]:
     """Return so few columns that the table stays readable, each with the largest distances."""
     together = -(-len(columns) * rows // MOST_CELLS) or 1
     found = []
@@ -63,10 +64,14 @@ def _together(columns: Sequence[Mapping[str, Any]], rows: int) -> list[Mapping[s
         worst: dict[str, Any] = {}
         for column in several:
             for name, one in column["worst"].items():
-                if name not in worst or not number(one[0]) <= number(worst[name][0]):
-                    worst[name] = one
+                worst[name] = max(worst.get(name, one), one, key=_alarm)
         found.append({"first": several[0]["first"], "last": several[-1]["last"], "worst": worst})
     return found
+
+
+def _alarm(one: Sequence[Any]) -> float:
+    distance = number(one[0])
+    return math.inf if math.isnan(distance) else distance
 
 
 def _heads(columns: Sequence[Mapping[str, Any]]) -> list[Markup]:
