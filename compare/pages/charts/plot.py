@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
 
 from markupsafe import Markup
 
@@ -15,7 +16,11 @@ WIDTH, HEIGHT = 336.0, 208.0
 LEFT, RIGHT, TOP, BOTTOM = 46.0, 332.0, 22.0, 172.0
 """Where the lines are, of all that."""
 
-Value = TypeVar("Value")
+FEW = 40
+"""So many points are marked one by one."""
+
+Curve = Sequence[tuple[int, float]]
+"""Steps and their numbers."""
 
 
 def picture(label: str, drawn: Sequence[Markup], caption: Sequence[Markup]) -> Markup:
@@ -88,16 +93,25 @@ def words(text: str, x: float, y: float, **attributes: Any) -> Markup:
     return tag("text", text, x=x, y=y, dy="0.35em", **attributes)
 
 
-def runs(
-    curve: Sequence[tuple[int, Value]], wanted: Callable[[Value], bool]
-) -> Iterator[list[tuple[int, Value]]]:
-    """Give the stretches of a curve whose values are as wanted."""
-    run: list[tuple[int, Value]] = []
-    for step, value in curve:
-        if wanted(value):
-            run.append((step, value))
-        elif run:
-            yield run
-            run = []
-    if run:
-        yield run
+def runs(curve: Curve, wanted: Callable[[int, float], bool]) -> Iterator[Curve]:
+    """Give the stretches of a curve whose points are as wanted."""
+    for as_wanted, run in groupby(curve, lambda point: wanted(*point)):
+        if as_wanted:
+            yield list(run)
+
+
+def steps_axis(points: Sequence[Mapping[str, Any]], end: float) -> Axis:
+    """Return the axis of the steps; a single one stands in the middle."""
+    first, last = points[0]["step"], points[-1]["step"]
+    if first == last:
+        return Axis(first - 0.5, last + 0.5, LEFT, end)
+    return Axis(first, last, LEFT + 6.0, end - 6.0)
+
+
+def legend(keys: Mapping[str, str]) -> Markup:
+    """Return what each line, band or mark stands for."""
+    return tag(
+        "ul",
+        *(tag("li", tag("i", class_=f"ls-key ls-{key}"), name) for key, name in keys.items()),
+        class_="ls-legend",
+    )
