@@ -83,7 +83,8 @@ def _verdict(reports: Sequence[Mapping[str, Any]]) -> str:
             return f"They agree {where}, but of {plural(empty, 'training')} nothing was compared."
         return f"They agree {where}: no difference is larger than rounding explains."
     report, finding = next((one, one["findings"][0]) for one in reports if one["findings"])
-    differs = f"In {differ:,} of these they differ" if count > 1 else "They differ"
+    differs = "They differ" if count == 1 else f"In {differ:,} of these they differ"
+    differs = "In all of these they differ" if 1 < count == differ else differs
     where = f" of {_named(report['label'])}" if len(reports) > 1 else ""
     what = _WHAT.get(finding["phase"], "{}").format(_named(finding["name"]))
     return (

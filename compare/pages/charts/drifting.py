@@ -74,7 +74,10 @@ def drift(points: Sequence[Mapping[str, Any]], about: Mapping[str, Any] | None =
         keys["over"] = "beyond rounding"
     if about.get("injected"):
         drawn += _jump(about, bool(over), x)
-    sentence = str(about.get("told") or f"the weights are {told(curve[-1][1])} apart")
+    sentence = str(
+        about.get("told")
+        or f"the weights are {_short(curve[-1][1])} apart after step {curve[-1][0]}"
+    )
     sentence = sentence[:1].upper() + sentence[1:] + "."
     return picture(sentence, drawn, [legend(keys), tag("p", sentence)])
 
