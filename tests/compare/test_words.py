@@ -14,7 +14,10 @@ import manual
 from compare import Report, check_gradients
 from compare.pages.words import plain_summary, summary
 
-TRAINED = "The same network was trained twice, side by side: by Keras, and by formulas worked out by hand."
+TRAINED = (
+    "The same network was trained twice, side by side: by Keras, and by formulas worked out "
+    "by hand."
+)
 AGREE = "They agree everywhere: no difference is larger than rounding explains."
 NUDGED = "A third opinion (how the loss changes when these numbers are nudged)"
 
