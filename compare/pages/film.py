@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from compare.collecting import Comparison, Trace
+from compare.explain import Names, chains, is_written_out, step_by_hand
 from compare.judge import BOUND
 from compare.noise import careful
 from compare.pages.blocks import Block, blocks_of
@@ -92,13 +93,15 @@ class Film:
 
     Parameters
     ----------
-    report : Report
-        Of the same lock-step.
     last : int, optional
-        The number of the last step, where it is known.
+        The number of the last step, where it is known: it is kept whole, too.
+    names : Names, optional
+        What a tutorial calls weights and units.
 
     Attributes
     ----------
+    report : Report
+        Of the lock-step.
     network : manual.Network or None
         The hand-written half; None before the first step.
     blocks : list of Block
@@ -109,8 +112,9 @@ class Film:
     points : list of Point
     """
 
-    def __init__(self, report: Report, last: int | None = None) -> None:
-        self.report, self.last = report, last
+    def __init__(self, last: int | None = None, names: Names | None = None) -> None:
+        self.last, self.names = last, names or Names()
+        self.report = Report("", "")
         self.network: Network | None = None
         self.blocks: list[Block] = []
         self.frames: list[Frame] = []
@@ -118,11 +122,15 @@ class Film:
         self.points: list[Point] = []
         self._owners: dict[str, str | None] = {}
         self._next = FIRST
-        self._disagreed = False
+        self._disagreed = self._written_out = False
         self._per_column = self._per_point = 1
         self._noise = self._squares = self._sum = 0.0
 
     # ------------------------------------------------------------------ what the lock-step tells
+
+    def begin(self, report: Report, network: Network) -> None:
+        self.report, self.network = report, network
+        self._written_out = is_written_out(network)
 
     def wants(self, step: int) -> bool:
         return step <= FIRST or step >= self._next or step == self.last
@@ -130,15 +138,17 @@ class Film:
     def step(
         self, record: StepRecord, tape: Trace, found: Sequence[Comparison], reference: Reference
     ) -> None:
-        if self.network is None:
-            self.network = reference.network
+        assert self.network is not None
         disagrees = not all(one.verdict.agrees for one in found)
         if self.wants(record.step) or (disagrees and not self._disagreed):
             with np.errstate(all="ignore"), careful():
                 by_hand = dict(derived(reference, record, tape))
             if not self.blocks:
                 self.blocks = blocks_of(self.network, record, by_hand)
-            self.frames.append(frame_of(record, tape, found, by_hand))
+            frame = frame_of(record, tape, found, by_hand)
+            if self._written_out:
+                frame.explained = chains(step_by_hand(self.network, record, tape), self.names)
+            self.frames.append(frame)
             if record.step >= self._next:
                 self._next = math.ceil(record.step * GROWTH)
         self._disagreed |= disagrees

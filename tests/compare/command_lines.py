@@ -52,6 +52,7 @@ OWN = {  # what a parameter without a type of its own takes
     "target": [*HOMES, "good.keras"],
     "name": ["list", "mazur_gaps", "mazur_fault_1", "mazur_fault_99", "mazr_gaps"],
     "weight": [*WEIGHTS, *(one.partition("=")[0] for one in WEIGHTS)],
+    "unit": ["h1", "i2", "hidden[0]", "hidden[9]", "nowhere[0]", "w5", "hidden[]"],
     "loss": [*NUMBERS, *ABSURD_NUMBERS],
     "submission": [*SUBMISSIONS * 4, *(one for one in FILES if one.endswith((".py", "step")))],
     "only": ["", "transpose", "nothing at all"],

@@ -291,6 +291,18 @@ def test_the_right_cells_are_marked() -> None:
     assert marked.get("data-step") == "7"
 
 
+def test_a_keyboard_reaches_one_cell_of_each_layer() -> None:
+    columns = [column(1, the_loss=1.0), column(2, hidden=1.0), column(3, hidden=9.0, the_loss=1.0)]
+    columns += [column(4, hidden="inf", the_loss=1.0)]
+    cells = [
+        one for one in parsed(matrix(columns, BLOCKS)).iter("td") if one.get("tabindex") == "0"
+    ]
+    assert [(one.get("data-block"), one.get("data-step")) for one in cells] == [
+        ("hidden", "3"),
+        ("the loss", "1"),
+    ]
+
+
 def test_few_steps_are_written_above_many_columns() -> None:
     def seen(columns: list[dict[str, Any]]) -> list[str]:
         heads = [

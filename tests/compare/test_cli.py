@@ -126,6 +126,8 @@ def test_a_difference_is_told_and_ends_with_1(
         (["run", "mazur", "--reproduce", "no/such/x.py"], "for --reproduce doesn't exist"),
         (["explain", "mazur", "--weight", "w99"], "A weight is written like hidden/kernel[0,1]"),
         (["explain", "mazur", "--weight", "hidden/kernel[5,0]"], "has the shape (2, 2)"),
+        (["explain", "mazur", "--unit", "h9"], "A unit is written like hidden[0]"),
+        (["explain", "mazur", "--unit", "h1", "--weight", "w5"], "--weight or --unit: one of them"),
         (["explain", "mazur", "--step", "0"], "0 is not in the range x>=1"),
     ],
 )

@@ -39,7 +39,7 @@ def matrix(columns: Sequence[Mapping[str, Any]], blocks: Sequence[Mapping[str, A
         tag(
             "tr",
             tag("th", tag("span", name, class_="ls-name"), scope="row", title=name),
-            *(_cell(name, column) for column in columns),
+            *_cells(name, columns),
         )
         for name in names
     ]
@@ -94,7 +94,15 @@ def _steps(column: Mapping[str, Any], joint: str) -> str:
     return str(first) if first == last else f"{first}{joint}{last}"
 
 
-def _cell(name: str, column: Mapping[str, Any]) -> Markup:
+def _cells(name: str, columns: Sequence[Mapping[str, Any]]) -> list[Markup]:
+    """Return a row's cells; the first that disagrees, else the first, is reached by a keyboard."""
+    places = [place for place, column in enumerate(columns) if name in column["worst"]]
+    wrong = (one for one in places if not number(columns[one]["worst"][name][0]) <= BOUND)
+    reached = next(wrong, places[0])
+    return [_cell(name, column, place == reached) for place, column in enumerate(columns)]
+
+
+def _cell(name: str, column: Mapping[str, Any], reached: bool) -> Markup:
     here = {"data_block": name, "data_step": column["first"]}
     when = f"{name}, step {_steps(column, ' to ')}"
     if name not in column["worst"]:
@@ -104,4 +112,6 @@ def _cell(name: str, column: Mapping[str, Any]) -> Markup:
     title = f"{when}: {short(distance)} × noise, {quantity}"
     differs = "" if distance <= BOUND else " ls-differs"
     kind = f"{level(distance, BOUND)}{differs}"
-    return tag("td", short(distance), class_=kind, title=title, tabindex=-1, **here)
+    return tag(
+        "td", short(distance), class_=kind, title=title, tabindex=0 if reached else -1, **here
+    )
