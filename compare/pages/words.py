@@ -40,8 +40,17 @@ def plain_summary(contents: Mapping[str, Any]) -> list[str]:
         As `compare.pages.contents.contents` returns it; true under ``"interrupted"`` if the
         comparison was stopped before its end.
     """
+    if not contents["chapters"]:
+        agrees = "agrees" if contents["ok"] else "does not agree"
+        return [
+            "Something was compared without training a network side by side.",
+            f"It {agrees}: what was found stands below, in the words of the command line.",
+        ]
     reports = [chapter["report"] for chapter in contents["chapters"]]
-    return summary(reports, interrupted=bool(contents.get("interrupted")))
+    sentences = summary(reports, interrupted=bool(contents.get("interrupted")))
+    if not any(one["findings"] for one in reports):
+        sentences[2:2] = _in_print(contents["chapters"])
+    return sentences
 
 
 def summary(reports: Sequence[Mapping[str, Any]], interrupted: bool = False) -> list[str]:
@@ -56,6 +65,17 @@ def summary(reports: Sequence[Mapping[str, Any]], interrupted: bool = False) -> 
     if left:
         sentences.append(f"Left open: {'; '.join(left)}.")
     return sentences
+
+
+def _in_print(chapters: Sequence[Mapping[str, Any]]) -> Iterable[str]:
+    """Say which published numbers are not as they should be."""
+    found = [number["status"] for chapter in chapters for number in chapter.get("numbers", ())]
+    missed, wrong = found.count("missed"), found.count("wrong in print")
+    if missed:
+        yield f"But {plural(missed, 'published number')} did not come out as it should."
+    if wrong:
+        are = "is" if wrong == 1 else "are"
+        yield f"{plural(wrong, 'published number')} {are} wrong in print."
 
 
 def _compared(reports: Sequence[Mapping[str, Any]]) -> str:

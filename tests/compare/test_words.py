@@ -51,6 +51,23 @@ def test_agreement(small: Any) -> None:
     )
 
 
+def test_published_numbers(small: Any) -> None:
+    report = run(small()).as_dict()
+    numbers = [{"status": one} for one in ("reproduced", "wrong in print", "missed", "truncated")]
+    page = {"ok": False, "chapters": [{"report": report, "numbers": numbers}]}
+    assert plain_summary(page)[1:] == [
+        AGREE,
+        "But 1 published number did not come out as it should.",
+        "1 published number is wrong in print.",
+    ]
+
+
+@pytest.mark.parametrize(("ok", "verdict"), [(True, "It agrees"), (False, "It does not agree")])
+def test_what_is_compared_without_training(ok: bool, verdict: str) -> None:
+    _, told = plain_summary({"ok": ok, "said": "agree: …", "chapters": []})
+    assert told == f"{verdict}: what was found stands below, in the words of the command line."
+
+
 def test_wrong_by_hand(wrong: dict[str, Any]) -> None:
     _, verdict, side, why = told(wrong)
     count, first = wrong["disagreements"], wrong["findings"][0]["verdict"]
