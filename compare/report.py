@@ -310,6 +310,12 @@ class Report:
         if not self.ok:
             raise Disagreement("Nothing was compared.")
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from compare.pages.fragment import of_report
+
+        return of_report(self)
+
     def to_json(self) -> str:
         """Return everything as JSON text; numbers that are not finite become strings."""
         return as_json(self.as_dict())

@@ -12,8 +12,9 @@ from compare.collecting import Comparison, Trace
 from compare.explain import Names, chains, is_written_out, step_by_hand
 from compare.judge import BOUND
 from compare.noise import careful
-from compare.pages.blocks import Block, blocks_of, owner_of
+from compare.pages.blocks import Block, blocks_of
 from compare.pages.frame import Frame, frame_of
+from compare.pages.owners import owner_of
 from compare.records.taking import derived
 from compare.reference import Reference
 from compare.report import Report
