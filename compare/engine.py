@@ -100,7 +100,7 @@ def lockstep(
     on_step : callable, optional
         Called with the growing report after every step.
     witness : Witness, optional
-        Is shown all that was compared; ``python -m compare record`` writes it down.
+        Is shown all that was compared: a `Film`, say, which makes a page of it.
     label : str, optional
         What the report is called; the model's name by default.
     report : Report, optional

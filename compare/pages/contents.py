@@ -6,10 +6,12 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compare.pages.film import Film
 from compare.report import Report
+
+if TYPE_CHECKING:
+    from compare.pages.film import Film
 
 SCHEMA = 1
 """The version of what `contents` returns."""

@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
 
 import numpy as np
 
 from compare.collecting import Comparison, Trace
+from compare.command import write_whole
 from compare.explain import Names, chains, is_written_out, step_by_hand
 from compare.judge import BOUND
 from compare.noise import careful
 from compare.pages.blocks import Block, blocks_of
+from compare.pages.contents import Chapter, contents
 from compare.pages.frame import Frame, frame_of
 from compare.pages.owners import owner_of
+from compare.pages.render import page
 from compare.records.taking import derived
 from compare.reference import Reference
 from compare.report import Report
@@ -110,6 +115,12 @@ class Film:
         The steps that are kept whole, in their order.
     columns : list of Column
     points : list of Point
+
+    Examples
+    --------
+    >>> film = compare.Film()  # doctest: +SKIP
+    >>> compare.lockstep(model, x, y, witness=film)  # doctest: +SKIP
+    >>> film.write("report.html")  # doctest: +SKIP
     """
 
     def __init__(self, last: int | None = None, names: Names | None = None) -> None:
@@ -125,6 +136,21 @@ class Film:
         self._disagreed = self._written_out = False
         self._per_column = self._per_point = 1
         self._noise = self._squares = self._sum = 0.0
+
+    def to_html(self) -> str:
+        """Return the page: one file that needs nothing else."""
+        return page(contents(self.report.label, "", "", [Chapter(self.report, self)]))
+
+    def write(self, path: Path | str) -> None:
+        """Write the page to a file, whole or not at all."""
+        write_whole(Path(path), self.to_html())
+
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook, in a frame of its own."""
+        told = escape(self.to_html())
+        style = "width: 100%; height: 48rem; border: 0"
+        title = escape(f"lock-step: {self.report.label}")
+        return f'<iframe srcdoc="{told}" style="{style}" title="{title}"></iframe>'
 
     # ------------------------------------------------------------------ what the lock-step tells
 
