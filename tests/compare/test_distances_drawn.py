@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -201,11 +203,37 @@ def test_maps_of_any_size_fit_on_a_phone() -> None:
         assert drawing is not None
         assert float(drawing.attrib["width"]) <= 328 and float(drawing.attrib["height"]) <= 328
         _, _, width, height = map(float, drawing.attrib["viewBox"].split())
-        boxes = [*drawing.iter("rect")]
+        boxes = [*squares(drawing)]
         assert len(boxes) == shape[0] * shape[1]
-        for box in boxes:
-            assert float(box.attrib["x"]) + float(box.attrib["width"]) <= width
-            assert float(box.attrib["y"]) + float(box.attrib["height"]) <= height
+        for x, y, side, _ in boxes:
+            assert x + side <= width and y + side <= height
+
+
+def test_many_numbers_are_drawn_together_each_in_its_place() -> None:
+    """No colour and no place is lost."""
+    levels = [0.0, 1.0, 9.0, 1e4, float("nan")]
+    cells = [[levels[(i * 7 + j) % 5] for j in range(40)] for i in range(30)]
+    together = heat_map(pattern(cells), BOUND)
+    drawing = parsed(together).find("svg")
+    assert drawing is not None
+    side = 292 / 40
+    found = {(round(x / side), round(y / side)): color for x, y, _, color in squares(drawing)}
+    colors = ["ls-0", "ls-2", "ls-x1", "ls-x2", "ls-x3"]
+    assert found == {(j, i): colors[(i * 7 + j) % 5] for i in range(30) for j in range(40)}
+    (crosses,) = of_class(drawing, "ls-cross")
+    starts = re.findall(r"M([\d.]+),([\d.]+)", crosses.attrib["d"])[::2]
+    crossed = {(int(float(x) / side), int(float(y) / side)) for x, y in starts}
+    assert crossed == {place for place, color in found.items() if "x" in color}
+    assert len(together) < 100_000
+
+
+def squares(drawing: Any) -> Iterator[tuple[float, float, float, str]]:
+    """Give the corner, side and class of every number of a map, however it is drawn."""
+    for box in drawing.iter("rect"):
+        yield *(float(box.attrib[one]) for one in ("x", "y", "width")), box.attrib["class"]
+    for shape in drawing.iter("path"):
+        for square in re.findall(r"M([\d.]+),([\d.]+)h([\d.]+)v", shape.attrib["d"]):
+            yield *map(float, square), shape.attrib["class"]
 
 
 def test_a_map_of_a_larger_tensor_tells_no_exact_places() -> None:

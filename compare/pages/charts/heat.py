@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -17,6 +17,8 @@ LARGEST = 24.0
 """The side of a number, where there are few."""
 LETTER = 6.6
 """About the width of one."""
+MOST_NUMBERS = 400
+"""More are drawn together, colour by colour, and don't tell their distances one by one."""
 
 
 def heat_map(pattern: Mapping[str, Any], bound: float, caption: str = "") -> Markup:
@@ -39,12 +41,12 @@ def heat_map(pattern: Mapping[str, Any], bound: float, caption: str = "") -> Mar
     width, height = across * side, len(cells) * side
     exact = pattern.get("size") == across * len(cells)
     rows, columns = str(pattern.get("rows") or ""), str(pattern.get("columns") or "")
-    drawn = [
-        _number(value, bound, place, side, (rows, columns) if exact else ("rows", "columns"))
-        for i, row in enumerate(cells)
-        for j, value in enumerate(row)
-        for place in [(i, j)]
-    ]
+    placed = [(value, (i, j)) for i, row in enumerate(cells) for j, value in enumerate(row)]
+    axes = (rows, columns) if exact else ("rows", "columns")
+    if len(placed) > MOST_NUMBERS:
+        drawn = _together(placed, bound, side)
+    else:
+        drawn = [_number(value, bound, place, side, axes) for value, place in placed]
     drawn += _names(rows, columns, width, height)
     told = f"{plural(pattern['wrong'], 'number')} of {pattern['size']:,} disagree"
     label = f"{told}: {pattern['told']}"
@@ -74,10 +76,34 @@ def _number(
     box = tag("rect", x=x, y=y, width=size, height=size, class_=level(value, bound))
     if value <= bound:
         return tag("g", title, box)
-    far, near = size * 0.72, size * 0.28
-    cross = f"M{x + near:.2f},{y + near:.2f}L{x + far:.2f},{y + far:.2f}"
-    cross += f"M{x + near:.2f},{y + far:.2f}L{x + far:.2f},{y + near:.2f}"
-    return tag("g", title, box, tag("path", d=cross, stroke_width=size * 0.08, class_="ls-cross"))
+    return tag("g", title, box, _crosses([_cross(x, y, size)], size))
+
+
+def _together(
+    placed: Sequence[tuple[float, tuple[int, int]]], bound: float, side: float
+) -> list[Markup]:
+    """Draw all numbers of a colour as one shape, and all crosses as another."""
+    size = side - 0.4
+    squares: dict[str, list[str]] = {}
+    crosses = []
+    for value, (i, j) in placed:
+        x, y = j * side, i * side
+        square = f"M{x:.1f},{y:.1f}h{size:.1f}v{size:.1f}h-{size:.1f}z"
+        squares.setdefault(level(value, bound), []).append(square)
+        if not value <= bound:
+            crosses.append(_cross(x, y, size))
+    shapes = [tag("path", d="".join(found), class_=colour) for colour, found in squares.items()]
+    return [*shapes, _crosses(crosses, size)]
+
+
+def _cross(x: float, y: float, size: float) -> str:
+    near, across = size * 0.28, size * 0.44
+    one = f"M{x + near:.1f},{y + near:.1f}l{across:.1f},{across:.1f}"
+    return f"{one}M{x + near:.1f},{y + near + across:.1f}l{across:.1f},-{across:.1f}"
+
+
+def _crosses(crosses: Sequence[str], size: float) -> Markup:
+    return tag("path", d="".join(crosses), stroke_width=size * 0.08, class_="ls-cross")
 
 
 def _names(rows: str, columns: str, width: float, height: float) -> list[Markup]:
