@@ -1,0 +1,233 @@
+// A small network: units as circles, weights as lines between them.
+
+class Network {
+  constructor(story, width, height, scale) {
+    Object.assign(this, { story, width, height, scale });
+    this.upright = width < 560 * scale; // a narrow picture goes from top to bottom
+    this.items = new Map();
+    this.columns = Math.max(...story.blocks.map((block) => block.column)) + 1;
+    this.layers = { lens: svg("g"), edges: svg("g"), units: svg("g"), marks: svg("g") };
+    this.edges = [];
+    this.places = new Map(); // of each block: where its units are
+    this.layOut();
+    for (const block of story.blocks) this.drawBlock(block);
+    for (const block of story.blocks) this.drawEdges(block);
+    this.root = svg("g", {}, ...Object.values(this.layers));
+  }
+
+  unitsOf(block) {
+    return block === this.story.loss ? [[]] : indices(block.shape);
+  }
+
+  layOut() {
+    const { upright, scale } = this;
+    const [along, across] = upright ? [this.height, this.width] : [this.width, this.height];
+    const [head, foot] = upright ? [10, 10] : [58, 40];
+    this.gap = Math.max(along / this.columns, (upright ? 104 : 96) * scale);
+    const inColumn = Array.from({ length: this.columns }, (_, column) =>
+      this.story.blocks.filter((block) => block.column === column),
+    );
+    const lengthOf = (blocks) =>
+      blocks.reduce((sum, block) => sum + this.unitsOf(block).length, 0) + (blocks.length - 1) * 1.4;
+    const free = across - (head + foot) * scale;
+    this.space = Math.min(140 * scale, free / Math.max(...inColumn.map(lengthOf)));
+    this.radius = Math.min(34 * scale, Math.max(6, this.space * 0.36), this.gap * 0.26);
+    inColumn.forEach((blocks, column) => {
+      const main = (column + 0.5) * this.gap + (upright ? 14 * scale : 0);
+      let cross = head * scale + (free - lengthOf(blocks) * this.space) / 2;
+      for (const block of blocks) {
+        const units = this.unitsOf(block).map(() => {
+          const middle = cross + this.space / 2;
+          cross += this.space;
+          return upright ? { x: middle, y: main } : { x: main, y: middle };
+        });
+        this.places.set(block.name, units);
+        cross += 1.4 * this.space;
+      }
+    });
+    this.reach = this.gap * this.columns;
+  }
+
+  get size() {
+    return this.upright
+      ? { width: this.width, height: Math.max(this.height, this.reach) }
+      : { width: Math.max(this.width, this.reach), height: this.height };
+  }
+
+  centre(block) {
+    const units = this.places.get(block.name);
+    return { x: (units[0].x + units.at(-1).x) / 2, y: (units[0].y + units.at(-1).y) / 2 };
+  }
+
+  add(item, element, x, y) {
+    element.setAttribute("class", `item ${item.kind}`);
+    element.dataset.key = item.key;
+    this.items.set(item.key, { ...item, element, x, y });
+    return element;
+  }
+
+  drawBlock(block) {
+    const { scale, upright, radius } = this;
+    const middle = this.centre(block);
+    const units = this.places.get(block.name);
+    const half = (units.length * this.space) / 2;
+    const single = this.story.blocks.filter((one) => one.column === block.column).length === 1;
+    const top = single ? 0 : middle.y - half - 0.5 * this.space;
+    const box = upright
+      ? { x: single ? 2 : middle.x - half - 4, y: middle.y - radius - 34 * scale, width: single ? this.width - 4 : 2 * half + 8, height: 2 * radius + 42 * scale }
+      : { x: middle.x - this.gap * 0.46, y: top + 2, width: this.gap * 0.92, height: single ? this.height - 4 : 2 * half + this.space };
+    const lens = svg("rect", { class: "lens", rx: 10 * scale, ...box });
+    this.layers.lens.append(lens);
+    const room = Math.floor((upright ? box.width * 0.55 : this.gap * 0.9) / (7.6 * scale));
+    const at = upright
+      ? { x: box.x + 8 * scale, y: box.y + 16 * scale, "text-anchor": "start" }
+      : { x: middle.x, y: box.y + 20 * scale, "text-anchor": "middle" };
+    const title = svg("g", { role: "button" }, svg("title", {}, `${block.name}: ${block.kind}`));
+    title.append(
+      svg("text", { ...at, class: "name", "font-size": 14 * scale }, shortened(block.name, room)),
+      svg("text", { ...at, ...(upright ? { dy: 13 * scale } : { dy: 16 * scale }), class: "kind", "font-size": 11.5 * scale }, shortened(block.kind, room + 3)),
+    );
+    const head = upright ? { x: box.x, y: box.y } : { x: middle.x, y: box.y };
+    this.layers.marks.append(this.add({ kind: "block", block, key: `block:${block.name}`, lens, box }, title, head.x, head.y + 12));
+    if (block === this.story.loss) this.drawLoss(block, middle);
+    else this.unitsOf(block).forEach((index, i) => this.drawUnit(block, index, units[i]));
+    this.drawOther(block, box, middle);
+  }
+
+  drawLoss(block, { x, y }) {
+    const r = this.radius;
+    const item = this.items.get(`block:${block.name}`);
+    item.shape = svg("rect", { class: "shape", x: x - r, y: y - r * 0.8, width: 2 * r, height: 1.6 * r, rx: r * 0.3 });
+    item.value = svg("text", { class: "value", x, y, "font-size": this.font(), dy: "0.35em" });
+    item.mark = svg("path", { class: "mark" });
+    Object.assign(item, { x, y, radius: r });
+    item.element.prepend(item.shape, item.value, item.mark);
+  }
+
+  font() {
+    return Math.min(13.5 * this.scale, this.radius * 0.5);
+  }
+
+  drawUnit(block, index, { x, y }) {
+    const { radius: r, scale } = this;
+    const key = `unit:${block.name}[${index.join(",")}]`;
+    const shape = svg("circle", { class: "shape", cx: x, cy: y, r });
+    const value = svg("text", { class: "value", x, y, dy: "0.35em", "font-size": Math.max(9.5, this.font()) });
+    const mark = svg("path", { class: "mark" });
+    const element = svg("g", { role: "button" }, shape, value, mark);
+    const symbol = this.story.symbol(block.nodes.at(-1), index);
+    if (symbol && r > 15 * scale) {
+      const at = { class: "symbol", x, y: y - r - 5 * scale, "font-size": 12.5 * scale };
+      element.append(svg("text", at, shortened(symbol, 12)));
+    }
+    const node = block.nodes.at(-1);
+    const item = { kind: "unit", block, name: node, index, key, shape, value, mark, radius: r };
+    this.layers.units.append(this.add(item, element, x, y));
+  }
+
+  /** Draw what is neither a unit nor a line: biases, and the weights of layers that aren't dense. */
+  drawOther(block, box, middle) {
+    const { scale, upright } = this;
+    const frame = this.story.frames[0];
+    const squares = block.weights
+      .filter((name) => name !== this.kernelOf(block))
+      .flatMap((name) => {
+        const shape = this.story.quantity(frame, "before", name)?.shape ?? [];
+        return indices(shape).map((index) => ({ name, index }));
+      });
+    const room = upright ? box.width * 0.42 : box.width * 0.94;
+    const pitch = Math.min(42 * scale, room / Math.max(1, squares.length));
+    const side = Math.min(16 * scale, pitch * 0.8);
+    squares.forEach(({ name, index }, i) => {
+      const x = upright
+        ? box.x + box.width - 8 * scale - (squares.length - i - 0.5) * pitch
+        : middle.x + (i - (squares.length - 1) / 2) * pitch;
+      const y = upright ? box.y + 14 * scale : box.y + box.height - 14 * scale;
+      const key = `weight:${name}[${index.join(",")}]`;
+      const shape = svg("rect", { class: "shape", x: x - side / 2, y: y - side / 2, width: side, height: side });
+      const mark = svg("path", { class: "mark" });
+      const element = svg("g", { role: "button" }, shape, mark);
+      const symbol = this.story.symbol(name, index);
+      if (symbol && pitch > 24 * scale) {
+        const place = upright ? { x: x - side * 0.6, y: y + 4 * scale, "text-anchor": "end" } : { x, y: y - side * 0.8 };
+        element.append(svg("text", { class: "symbol", "font-size": 11.5 * scale, ...place }, symbol));
+      }
+      const item = { kind: "weight", square: true, block, name, index, key, shape, mark, radius: side / 2 };
+      this.layers.units.append(this.add(item, element, x, y));
+    });
+  }
+
+  /** Name the kernel of a dense block all of whose lines can be drawn. */
+  kernelOf(block) {
+    if (!block.kind.startsWith("Dense") || block.inputs.length !== 1) return undefined;
+    const before = this.story.blocks.find((one) => one.name === block.inputs[0]);
+    const sizes = [this.unitsOf(before).length, this.unitsOf(block).length].join();
+    return block.weights.find(
+      (name) => this.story.quantity(this.story.frames[0], "before", name)?.shape.join() === sizes,
+    );
+  }
+
+  drawEdges(block) {
+    const kernel = this.kernelOf(block);
+    const ends = this.places.get(block.name);
+    for (const name of block.inputs) {
+      const source = this.story.blocks.find((one) => one.name === name);
+      const starts = this.places.get(name);
+      const edge = { from: source, to: block };
+      if (kernel) this.drawLines(edge, kernel, starts, ends);
+      else if (starts.length === ends.length) starts.forEach((start, i) => this.drawLink(edge, start, ends[i]));
+      else if (ends.length === 1) starts.forEach((start) => this.drawLink(edge, start, ends[0]));
+      else this.drawLink(edge, this.centre(source), this.centre(block), "broad");
+      this.drawArrow(edge);
+    }
+  }
+
+  line(start, end, share = 0.6) {
+    const x = start.x + (end.x - start.x) * share;
+    const y = start.y + (end.y - start.y) * share;
+    return `M${start.x} ${start.y} L${x} ${y} L${end.x} ${end.y}`;
+  }
+
+  drawLink(edge, start, end, more = "") {
+    const path = svg("path", { class: `link ${more}`, d: this.line(start, end) });
+    this.layers.edges.append(path);
+    this.edges.push({ ...edge, path });
+  }
+
+  drawLines(edge, kernel, starts, ends) {
+    const { scale } = this;
+    const share = 1 / (ends.length + 1); // so no two labels of equally spaced units meet
+    const labelled = this.space * share > 15 * scale && (!this.upright || this.space * share > 44 * scale);
+    const few = starts.length * ends.length <= 24;
+    starts.forEach((start, i) =>
+      ends.forEach((end, j) => {
+        const key = `weight:${kernel}[${i},${j}]`;
+        const d = this.line(start, end);
+        const shape = svg("path", { class: "shape", d });
+        const element = svg("g", { role: "button" }, svg("path", { class: "reach", d }), shape);
+        const x = start.x + (end.x - start.x) * share;
+        const y = start.y + (end.y - start.y) * share;
+        const label = svg("text", { class: "label", x, y, dy: "0.35em", "font-size": 12 * scale });
+        if (labelled) element.append(label);
+        const mark = svg("path", { class: "mark" });
+        element.append(mark);
+        const item = { kind: "weight", block: edge.to, name: kernel, index: [i, j], key, shape, mark };
+        const more = { line: true, radius: 5 * scale, ...(labelled ? { label } : {}) };
+        this.layers.edges.append(this.add({ ...item, ...more }, element, x, y));
+        this.edges.push({ ...edge, path: shape, few });
+      }),
+    );
+  }
+
+  drawArrow(edge) {
+    const { scale, upright } = this;
+    const [from, to] = [this.centre(edge.from), this.centre(edge.to)];
+    const short = 0.3 * this.gap;
+    const lane = upright ? { x: this.width - 12 * scale } : { y: 52 * scale };
+    const start = upright ? { ...lane, y: from.y + short } : { ...lane, x: from.x + short };
+    const end = upright ? { ...lane, y: to.y - short } : { ...lane, x: to.x - short };
+    const path = svg("path", { class: "arrow", d: `M${start.x} ${start.y} L${end.x} ${end.y}` });
+    this.layers.marks.append(path);
+    this.edges.push({ ...edge, path });
+  }
+}
