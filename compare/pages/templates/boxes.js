@@ -19,7 +19,7 @@ class Boxes {
     const deep = Math.max(...blocks.map((block) => block.column)) + 1;
     const broad = Math.max(...blocks.map((block) => block.row)) + 1;
     const [along, across] = upright ? [this.height, this.width] : [this.width, this.height];
-    const least = upright ? [112, 160] : [150, 112];
+    const least = upright ? [112, 160] : [132, 112];
     this.pitch = {
       along: Math.max(least[0] * scale, Math.min((upright ? 150 : 260) * scale, along / deep)),
       across: Math.max(least[1] * scale, Math.min(240 * scale, across / broad)),
@@ -122,7 +122,8 @@ class BoxPainter {
     const stage = story.stages[view.stage];
     const shown = new Map();
     for (const item of network.items.values()) shown.set(item, this.shown(item, frame, view));
-    const values = [...shown.values()].flatMap((one) => (one ? one.values : []));
+    const scaled = [...shown].filter(([item]) => item.block !== story.loss);
+    const values = scaled.flatMap(([, found]) => (found ? found.values : []));
     const largest = { unit: largestOf(values), weight: 0 };
     for (const [item, found] of shown) {
       this.paintBox(item, found, frame, view, largest.unit);
@@ -167,12 +168,12 @@ class BoxPainter {
     const size = 8 * scale;
     const drawn = verdict === true || (judging && verdict === false);
     item.mark.setAttribute("d", drawn ? markOf(verdict, box.x + box.width - 16 * scale, box.y + 15 * scale, size) : "");
-    item.cells.replaceChildren(...(found && !judging && found.whole ? this.cells(found.values, box, largest) : []));
+    const cells = found && !judging && item.block !== this.story.loss ? this.cells(found.values, box, largest) : [];
+    item.cells.replaceChildren(...cells);
     let text = "";
     if (judging && verdict !== null) text = verdict ? "differs" : "agrees";
     else if (!judging && found && !found.whole) text = `${found.index.length ? `[${found.index.join(",")}] ` : ""}${brief(found.values[0])}`;
     item.value.textContent = shortened(text, Math.floor(box.width / (6.4 * scale)));
-    item.shape.style.fill = !judging && found && !found.whole && item.block !== this.story.loss ? colourOf(found.values[0], largest) : "";
     const judged = verdict === null ? "" : verdict ? ", differs" : ", agrees";
     replaced(element, "aria-label", `${item.block.name}, ${item.block.kind}${judged}${item === this.firstItem() ? ", first wrong" : ""}`);
   }
@@ -184,15 +185,17 @@ class BoxPainter {
     let columns = Math.ceil(Math.sqrt((values.length * wide) / high));
     columns = Math.min(values.length, columns);
     const rows = Math.ceil(values.length / columns);
-    const side = Math.min(24 * scale, wide / columns, high / rows);
+    const side = Math.min(40 * scale, wide / columns, high / rows);
     return values.map((value, i) => {
       const x = box.x + 10 * scale + (i % columns) * side;
       const y = box.y + top + Math.floor(i / columns) * side;
       const cell = svg("g", {}, svg("rect", { x, y, width: side * 0.9, height: side * 0.9 }));
       cell.firstChild.style.fill = colourOf(value, largest);
-      if (side >= 11 * scale && real(value) < 0) {
-        const middle = { x: x + side * 0.45, y: y + side * 0.45, dy: "0.35em", "font-size": side * 0.7 };
-        cell.append(svg("text", { class: "sign", ...middle }, "−"));
+      const roomy = side >= 32 * scale;
+      if (roomy || (side >= 11 * scale && real(value) < 0)) {
+        const size = roomy ? 10 * scale : side * 0.7;
+        const middle = { x: x + side * 0.45, y: y + side * 0.45, dy: "0.35em", "font-size": size };
+        cell.append(svg("text", { "text-anchor": "middle", ...middle }, roomy ? brief(value, 2) : "−"));
       }
       return cell;
     });

@@ -6,11 +6,6 @@ class Details {
   }
 
   show(item, view) {
-    if (!item) {
-      const hint = "Point at a unit, a weight or a layer, or walk there with Tab and the arrow keys; Enter keeps it here.";
-      this.panel.replaceChildren(html("p", { class: "hint" }, hint));
-      return;
-    }
     const frame = this.story.frames[view.frame];
     const rows = this.story.rows(frame, item, view.sample);
     this.panel.replaceChildren(

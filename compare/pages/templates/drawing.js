@@ -53,7 +53,7 @@ function flag(x, y, text, scale) {
   const wide = text.length * size * 0.56 + size;
   return svg(
     "g",
-    { class: "flag", "aria-hidden": "true" },
+    { class: "flag", "text-anchor": "middle", "aria-hidden": "true" },
     svg("rect", { x: x - wide / 2, y: y - size, width: wide, height: size * 1.6, rx: size * 0.3 }),
     svg("text", { x, y: y + size * 0.15, "font-size": size }, text),
   );

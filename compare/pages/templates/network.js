@@ -12,7 +12,7 @@ class Network {
     this.layOut();
     for (const block of story.blocks) this.drawBlock(block);
     for (const block of story.blocks) this.drawEdges(block);
-    this.root = svg("g", {}, ...Object.values(this.layers));
+    this.root = svg("g", { "text-anchor": "middle" }, ...Object.values(this.layers));
   }
 
   unitsOf(block) {
@@ -22,8 +22,8 @@ class Network {
   layOut() {
     const { upright, scale } = this;
     const [along, across] = upright ? [this.height, this.width] : [this.width, this.height];
-    const [head, foot] = upright ? [10, 10] : [58, 40];
-    this.gap = Math.max(along / this.columns, (upright ? 104 : 96) * scale);
+    const [head, foot] = upright ? [84, 26] : [62, 44];
+    this.gap = Math.max(along / this.columns, (upright ? 112 : 96) * scale);
     const inColumn = Array.from({ length: this.columns }, (_, column) =>
       this.story.blocks.filter((block) => block.column === column),
     );
@@ -33,7 +33,7 @@ class Network {
     this.space = Math.min(140 * scale, free / Math.max(...inColumn.map(lengthOf)));
     this.radius = Math.min(34 * scale, Math.max(6, this.space * 0.36), this.gap * 0.26);
     inColumn.forEach((blocks, column) => {
-      const main = (column + 0.5) * this.gap + (upright ? 14 * scale : 0);
+      const main = (column + 0.5) * this.gap;
       let cross = head * scale + (free - lengthOf(blocks) * this.space) / 2;
       for (const block of blocks) {
         const units = this.unitsOf(block).map(() => {
@@ -74,21 +74,21 @@ class Network {
     const single = this.story.blocks.filter((one) => one.column === block.column).length === 1;
     const top = single ? 0 : middle.y - half - 0.5 * this.space;
     const box = upright
-      ? { x: single ? 2 : middle.x - half - 4, y: middle.y - radius - 34 * scale, width: single ? this.width - 4 : 2 * half + 8, height: 2 * radius + 42 * scale }
+      ? { x: single ? 2 : middle.x - half - 4, y: middle.y - radius - 9 * scale, width: single ? this.width - 4 : 2 * half + 8, height: 2 * radius + 18 * scale }
       : { x: middle.x - this.gap * 0.46, y: top + 2, width: this.gap * 0.92, height: single ? this.height - 4 : 2 * half + this.space };
     const lens = svg("rect", { class: "lens", rx: 10 * scale, ...box });
     this.layers.lens.append(lens);
-    const room = Math.floor((upright ? box.width * 0.55 : this.gap * 0.9) / (7.6 * scale));
+    const room = Math.floor((upright ? 78 * scale : this.gap * 0.9) / (7.6 * scale));
     const at = upright
-      ? { x: box.x + 8 * scale, y: box.y + 16 * scale, "text-anchor": "start" }
+      ? { x: box.x + 6 * scale, y: middle.y - 6 * scale, "text-anchor": "start" }
       : { x: middle.x, y: box.y + 20 * scale, "text-anchor": "middle" };
     const title = svg("g", { role: "button" }, svg("title", {}, `${block.name}: ${block.kind}`));
     title.append(
       svg("text", { ...at, class: "name", "font-size": 14 * scale }, shortened(block.name, room)),
-      svg("text", { ...at, ...(upright ? { dy: 13 * scale } : { dy: 16 * scale }), class: "kind", "font-size": 11.5 * scale }, shortened(block.kind, room + 3)),
+      svg("text", { ...at, ...(upright ? { dy: 13 * scale } : { dy: 16 * scale }), class: "kind", "font-size": 11.5 * scale }, shortened(block.kind, room + 2)),
     );
-    const head = upright ? { x: box.x, y: box.y } : { x: middle.x, y: box.y };
-    this.layers.marks.append(this.add({ kind: "block", block, key: `block:${block.name}`, lens, box }, title, head.x, head.y + 12));
+    const item = { kind: "block", block, key: `block:${block.name}`, lens, box };
+    this.layers.marks.append(this.add(item, title, at.x, at.y));
     if (block === this.story.loss) this.drawLoss(block, middle);
     else this.unitsOf(block).forEach((index, i) => this.drawUnit(block, index, units[i]));
     this.drawOther(block, box, middle);
@@ -116,9 +116,11 @@ class Network {
     const mark = svg("path", { class: "mark" });
     const element = svg("g", { role: "button" }, shape, value, mark);
     const symbol = this.story.symbol(block.nodes.at(-1), index);
-    if (symbol && r > 15 * scale) {
-      const at = { class: "symbol", x, y: y - r - 5 * scale, "font-size": 12.5 * scale };
-      element.append(svg("text", at, shortened(symbol, 12)));
+    const inside = this.upright && r > 24 * scale;
+    if (symbol && (inside || (!this.upright && r > 15 * scale))) {
+      const at = inside ? { y: y - r * 0.3, "font-size": 10.5 * scale } : { y: y - r - 5 * scale, "font-size": 12.5 * scale };
+      element.append(svg("text", { class: "symbol", x, ...at }, shortened(symbol, inside ? 7 : 12)));
+      if (inside) value.setAttribute("y", y + r * 0.18);
     }
     const node = block.nodes.at(-1);
     const item = { kind: "unit", block, name: node, index, key, shape, value, mark, radius: r };
@@ -135,21 +137,22 @@ class Network {
         const shape = this.story.quantity(frame, "before", name)?.shape ?? [];
         return indices(shape).map((index) => ({ name, index }));
       });
-    const room = upright ? box.width * 0.42 : box.width * 0.94;
+    const room = upright ? 78 * scale : box.width * 0.94;
     const pitch = Math.min(42 * scale, room / Math.max(1, squares.length));
     const side = Math.min(16 * scale, pitch * 0.8);
     squares.forEach(({ name, index }, i) => {
       const x = upright
-        ? box.x + box.width - 8 * scale - (squares.length - i - 0.5) * pitch
+        ? box.x + 6 * scale + (i + 0.5) * pitch - (pitch - side) / 2
         : middle.x + (i - (squares.length - 1) / 2) * pitch;
-      const y = upright ? box.y + 14 * scale : box.y + box.height - 14 * scale;
+      const y = upright ? middle.y + 22 * scale : box.y + box.height - 14 * scale;
       const key = `weight:${name}[${index.join(",")}]`;
       const shape = svg("rect", { class: "shape", x: x - side / 2, y: y - side / 2, width: side, height: side });
       const mark = svg("path", { class: "mark" });
       const element = svg("g", { role: "button" }, shape, mark);
       const symbol = this.story.symbol(name, index);
       if (symbol && pitch > 24 * scale) {
-        const place = upright ? { x: x - side * 0.6, y: y + 4 * scale, "text-anchor": "end" } : { x, y: y - side * 0.8 };
+        const beside = { x: x + side * 0.65, y: y + 4 * scale, "text-anchor": "start" };
+        const place = upright ? beside : { x, y: y - side * 0.8 };
         element.append(svg("text", { class: "symbol", "font-size": 11.5 * scale, ...place }, symbol));
       }
       const item = { kind: "weight", square: true, block, name, index, key, shape, mark, radius: side / 2 };
@@ -197,7 +200,7 @@ class Network {
   drawLines(edge, kernel, starts, ends) {
     const { scale } = this;
     const share = 1 / (ends.length + 1); // so no two labels of equally spaced units meet
-    const labelled = this.space * share > 15 * scale && (!this.upright || this.space * share > 44 * scale);
+    const labelled = this.space * share > (this.upright ? 30 : 15) * scale;
     const few = starts.length * ends.length <= 24;
     starts.forEach((start, i) =>
       ends.forEach((end, j) => {
@@ -205,18 +208,58 @@ class Network {
         const d = this.line(start, end);
         const shape = svg("path", { class: "shape", d });
         const element = svg("g", { role: "button" }, svg("path", { class: "reach", d }), shape);
-        const x = start.x + (end.x - start.x) * share;
-        const y = start.y + (end.y - start.y) * share;
-        const label = svg("text", { class: "label", x, y, dy: "0.35em", "font-size": 12 * scale });
+        const { x, y, label } = this.label(start, end, share);
         if (labelled) element.append(label);
         const mark = svg("path", { class: "mark" });
         element.append(mark);
         const item = { kind: "weight", block: edge.to, name: kernel, index: [i, j], key, shape, mark };
-        const more = { line: true, radius: 5 * scale, ...(labelled ? { label } : {}) };
+        const terse = Math.hypot(end.x - start.x, end.y - start.y) - 2 * this.radius < 116 * scale;
+        const more = { line: { start, end }, radius: 5 * scale, terse, ...(labelled ? { label } : {}) };
         this.layers.edges.append(this.add({ ...item, ...more }, element, x, y));
         this.edges.push({ ...edge, path: shape, few });
       }),
     );
+  }
+
+  /** Write a label along its line, and above it; upright where the line is too steep to read. */
+  label(start, end, share) {
+    const [dx, dy] = [end.x - start.x, end.y - start.y];
+    const bare = this.radius / Math.hypot(dx, dy);
+    const along = bare + share * (1 - 2 * bare);
+    const [x, y] = [start.x + dx * along, start.y + dy * along];
+    const steep = Math.abs(dy) > Math.abs(dx) * 1.4;
+    const turn = steep ? "" : `rotate(${(Math.atan2(dy, dx) * 180) / Math.PI} ${x} ${y})`;
+    const place = { x, y: steep ? y : y - 7 * this.scale, dy: steep ? "0.35em" : 0, transform: turn };
+    return { x, y, label: svg("text", { class: "label", "font-size": 12 * this.scale, ...place }) };
+  }
+
+  /** Give the outline about a thing that is first wrong: a ring, or a capsule about a line. */
+  around(item) {
+    const { x, y, box, line, radius } = item;
+    const r = line ? 11 * this.scale : radius + 6 * this.scale;
+    if (!radius) return `M${box.x} ${box.y} h${box.width} v${box.height} h${-box.width} z`;
+    if (!line) return `M${x - r} ${y} a${r} ${r} 0 1 0 ${2 * r} 0 a${r} ${r} 0 1 0 ${-2 * r} 0`;
+    const { a, b, ux, uy } = this.bare(line);
+    const point = (end, side) => `${end.x - uy * r * side} ${end.y + ux * r * side}`;
+    return `M${point(a, 1)} L${point(b, 1)} A${r} ${r} 0 0 0 ${point(b, -1)} L${point(a, -1)} A${r} ${r} 0 0 0 ${point(a, 1)} z`;
+  }
+
+  /** Give a line from circle to circle, a little short of both. */
+  bare({ start, end }) {
+    const length = Math.hypot(end.x - start.x, end.y - start.y);
+    const [ux, uy] = [(end.x - start.x) / length, (end.y - start.y) / length];
+    const off = this.radius + 10 * this.scale;
+    const a = { x: start.x + ux * off, y: start.y + uy * off };
+    return { a, b: { x: end.x - ux * off, y: end.y - uy * off }, ux, uy };
+  }
+
+  /** Say where the label of what is first wrong stands. */
+  beside({ x, y, box, line, radius }) {
+    const { scale } = this;
+    if (!radius) return { x: x + (this.upright ? 40 * scale : 0), y: box.y + 40 * scale };
+    if (line) return { x: (line.start.x + line.end.x) / 2, y: (line.start.y + line.end.y) / 2 - 34 * scale };
+    if (radius < 18 * scale) return { x: x + radius + 60 * scale, y };
+    return { x, y: y - radius - (this.upright ? 14 : 30) * scale };
   }
 
   drawArrow(edge) {

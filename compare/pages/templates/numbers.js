@@ -19,10 +19,10 @@ function tenDigits(x) {
 }
 
 /** Write a number in so few characters that it fits into a circle. */
-function brief(x) {
+function brief(x, digits = 3) {
   if (typeof x !== "number") return String(x ?? "");
   const size = Math.abs(x);
-  const text = size === 0 || (size >= 0.001 && size < 9999.5) ? general(x, 3) : x.toExponential(0);
+  const text = size === 0 || (size >= 0.001 && size < 9999.5) ? general(x, digits) : x.toExponential(0);
   return text.replace("e+", "e").replaceAll("-", "−");
 }
 

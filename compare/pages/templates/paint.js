@@ -37,6 +37,12 @@ class Painter {
     return null;
   }
 
+  /** Say whether a thing gets a colour at any stage of a step. */
+  ever(item, frame, view) {
+    if (view.mode === "verdict") return this.story.wrong(frame, item, view.sample, Infinity) !== null;
+    return this.shown(item, frame, { ...view, stage: Infinity }) !== null;
+  }
+
   candidates(item, view) {
     const gradient = view.mode === "gradient";
     if (item.kind === "weight") {
@@ -63,6 +69,7 @@ class Painter {
     const verdict = this.paintVerdict(item, frame, view);
     const known = view.mode === "verdict" ? verdict !== null : value !== null;
     item.element.classList.toggle("later", !known);
+    item.element.classList.toggle("never", !known && !this.ever(item, frame, view));
     if (view.mode === "verdict") item.shape.style.fill = "";
     else item.shape.style.fill = value === null ? "" : colourOf(value, largest.unit);
     const roomy = item.radius >= 18 * this.network.scale;
@@ -82,7 +89,8 @@ class Painter {
       const width = view.mode === "verdict" ? (verdict ? 5 : 2) : 1 + 6 * (Number.isFinite(share) ? share : 1);
       item.shape.style.strokeWidth = `${width * this.network.scale}px`;
       const symbol = this.story.symbol(item.name, item.index);
-      const text = [symbol, value === null ? "" : brief(value)].filter(Boolean).join(" ");
+      const number = value === null || (item.terse && symbol) ? "" : brief(value);
+      const text = [symbol, number].filter(Boolean).join(" ");
       if (item.label && item.label.textContent !== text) item.label.textContent = text;
     } else if (view.mode === "verdict") item.shape.style.fill = "";
     else item.shape.style.fill = value === null ? "" : colourOf(value, largest.weight);
@@ -142,18 +150,13 @@ class Painter {
     const item = network.items.get(this.firstKey()) ?? network.items.get(`block:${story.owner(story.first.phase, story.first.name)?.name}`);
     if (!item) return;
     item.element.classList.add("first-wrong");
-    const r = item.radius + 5 * network.scale;
-    const { x, y } = item;
-    const around = item.radius
-      ? `M${x - r} ${y} a${r} ${r} 0 1 0 ${2 * r} 0 a${r} ${r} 0 1 0 ${-2 * r} 0`
-      : `M${item.box.x} ${item.box.y} h${item.box.width} v${item.box.height} h${-item.box.width} z`;
-    this.ring.setAttribute("d", around);
+    this.ring.setAttribute("d", network.around(item));
     this.flag?.remove();
     const text = flagText(story, frame);
-    const half = text.length * 4 * network.scale;
-    const middle = Math.min(Math.max(x, half), network.size.width - half);
-    const below = y + r + 22 * network.scale;
-    this.flag = flag(middle, item.radius ? below : item.box.y + 14, text, network.scale);
+    const half = text.length * 4.6 * network.scale;
+    const at = network.beside(item);
+    const middle = Math.min(Math.max(at.x, half), network.size.width - half);
+    this.flag = flag(middle, at.y, text, network.scale);
     network.root.append(this.flag);
   }
 }

@@ -12,14 +12,14 @@ class Stage {
       told: find(".told"), play: find("[data-do=play]"), legend: find(".legend"), picture: find("figure"),
     };
     this.view = { frame: 0, stage: 0, mode: "activation", sample: 0 };
-    this.kept = null; // the key of what was chosen, and below of what is pointed at
+    this.kept = null; // the key of what was chosen, and of what is pointed at
     this.pointed = null;
     this.timer = null;
     this.details = new Details(this.story, find(".details"));
     this.parts.range.max = this.story.frames.length * this.story.stages.length - 1;
     this.listen();
-    new ResizeObserver(() => this.draw()).observe(this.parts.drawing);
     this.draw();
+    new ResizeObserver(() => this.draw()).observe(this.parts.drawing);
   }
 
   // ------------------------------------------------------------------ drawing
@@ -43,7 +43,8 @@ class Stage {
     for (const item of this.network.items.values()) item.element.setAttribute("tabindex", "-1");
     this.rove(this.network.items.get(focused ?? this.kept) ?? this.network.items.values().next().value);
     if (focused) this.network.items.get(focused)?.element.focus({ preventScroll: true });
-    this.paint();
+    if (this.kept === null) this.begin();
+    else this.paint();
   }
 
   paint() {
@@ -90,10 +91,18 @@ class Stage {
 
   item() {
     const { items } = this.network;
-    return items.get(this.pointed) ?? items.get(this.kept) ?? null;
+    return items.get(this.pointed) ?? items.get(this.kept) ?? items.values().next().value;
   }
 
   // ------------------------------------------------------------------ moving
+
+  /** Begin where something is first wrong; else at the beginning. */
+  begin() {
+    const { first } = this.story;
+    if (first) return this.find(first.step, first.phase, first.name, first.verdict.index);
+    const items = [...this.network.items.values()];
+    return this.choose((items.find((item) => item.kind === "weight") ?? items[0]).key);
+  }
 
   go(frame, stage) {
     Object.assign(this.view, { frame, stage });
@@ -137,7 +146,8 @@ class Stage {
     const block = story.owner(phase, name);
     this.play(false);
     this.go(story.nearest(step), story.known(phase, name));
-    if (block) this.choose(this.network.items.has(key) ? key : `block:${block.name}`);
+    const about = this.network.items.has(key) ? key : `block:${(block ?? story.loss).name}`;
+    this.choose(about);
   }
 
   /** Go to a block of a step: where the first of its numbers differs, or else through it. */

@@ -75,6 +75,11 @@ class Story {
     return own(symbols, name + place) ?? (input ? own(symbols, `input${place}`) : undefined);
   }
 
+  /** Name a number in any case: as a tutorial does, or by its place in its layer. */
+  called(name, index) {
+    return this.symbol(name, index) ?? `${name.split("/").at(-1)}[${index.join(",")}]`;
+  }
+
   /** Give the quantity that a unit or a weight shows in a phase. */
   quantity(frame, phase, name) {
     return own(own(frame.quantities, phase), name);
@@ -103,36 +108,33 @@ class Story {
   rows(frame, item, sample) {
     if (item.kind === "block") return this.rowsOfBlock(frame, item.block);
     const error = this.chapter.error;
-    const sign = (name, index) => this.symbol(name, index) ?? "";
     const rows = [];
     const add = (what, phase, name, index, symbol) => {
       if (this.quantity(frame, phase, name)) rows.push({ what, phase, name, index, sign: symbol });
     };
     if (item.kind === "weight") {
-      const symbol = sign(item.name, item.index);
+      const symbol = this.called(item.name, item.index);
       add("before", "before", item.name, item.index, symbol);
-      add("gradient", "weight gradient", item.name, item.index, symbol && `∂${error}/∂${symbol}`);
+      add("gradient", "weight gradient", item.name, item.index, `∂${error}/∂${symbol}`);
       add("processed gradient", "processed gradient", item.name, item.index, "");
       for (const name of Object.keys(frame.quantities["optimizer slot"] ?? {})) {
         const slot = name.slice(item.name.length + 1);
         if (name === `${item.name}/${slot}`) add(slot, "optimizer slot", name, item.index, "");
       }
-      add("after", "weight", item.name, item.index, symbol && `${symbol}⁺`);
+      add("after", "weight", item.name, item.index, `${symbol}⁺`);
       return rows;
     }
     if (item.block.kind === "input") {
       const name = this.inputNames()[this.inputs.indexOf(item.block)];
-      add("input", "input", name, [sample, ...item.index], sign(item.name, item.index));
+      add("input", "input", name, [sample, ...item.index], this.called(item.name, item.index));
     }
     const kindOf = (node) => (node === item.block.nodes.at(-1) ? "activation" : "pre-activation");
     for (const node of item.block.nodes) {
-      add(kindOf(node), "activation", node, [sample, ...item.index], sign(node, item.index));
+      add(kindOf(node), "activation", node, [sample, ...item.index], this.called(node, item.index));
     }
     for (const node of item.block.nodes.toReversed()) {
-      const symbol = sign(node, item.index);
-      const what = `gradient at ${kindOf(node)}`;
       const index = [sample, ...item.index];
-      add(what, "activation gradient", node, index, symbol && `∂${error}/∂${symbol}`);
+      add("gradient", "activation gradient", node, index, `∂${error}/∂${this.called(node, item.index)}`);
     }
     return rows;
   }
