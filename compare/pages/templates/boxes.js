@@ -50,7 +50,9 @@ class Boxes {
     const room = Math.floor((width - 30 * scale) / (7.6 * scale));
     const shape = svg("rect", { class: "shape", x: left, y: top, width, height, rx: 8 * scale });
     const mark = svg("path", { class: "mark" });
-    const value = svg("text", { class: "value", x: left + 10 * scale, y: top + height - 10 * scale, "font-size": 11.5 * scale });
+    const low = height < 130 * scale && block !== this.story.loss; // there, it stands beside its colour
+    const place = { x: left + (low ? 36 : 10) * scale, y: top + Math.min(height - 13 * scale, 116 * scale) };
+    const value = svg("text", { class: "value", ...place, "font-size": 11.5 * scale });
     const cells = svg("g", { class: "cells" });
     const text = (dy, name, size, told) =>
       svg("text", { class: name, x: left + 10 * scale, y: top + dy * scale, "font-size": size * scale }, told);
@@ -191,7 +193,7 @@ class BoxPainter {
       const y = box.y + top + Math.floor(i / columns) * side;
       const cell = svg("g", {}, svg("rect", { x, y, width: side * 0.9, height: side * 0.9 }));
       cell.firstChild.style.fill = colourOf(value, largest);
-      const roomy = side >= 32 * scale;
+      const roomy = side >= 32 * scale && values.length > 1;
       if (roomy || (side >= 11 * scale && real(value) < 0)) {
         const size = roomy ? 10 * scale : side * 0.7;
         const middle = { x: x + side * 0.45, y: y + side * 0.45, dy: "0.35em", "font-size": size };

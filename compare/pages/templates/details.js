@@ -41,7 +41,8 @@ class Details {
     const found = this.story.look(frame, row);
     const numbers = this.story.quantity(frame, row.phase, row.name);
     const later = this.story.known(row.phase, row.name) > view.stage;
-    const what = html("th", { scope: "row" }, row.what);
+    const what = html("th", { scope: "row" }, found?.wrong ? `✕ ${row.what}` : row.what);
+    if (found?.wrong) what.classList.add("bad");
     if (row.sign) what.append(html("bdi", { class: "sign" }, row.sign));
     const attributes = { "data-quantity": `${row.phase} · ${row.name}[${row.index.join(",")}]` };
     if (later) Object.assign(attributes, { class: "later", title: "comes later in this step" });

@@ -1,5 +1,10 @@
 // A small network: units as circles, weights as lines between them.
 
+/** Say whether a line is too steep for its label to be read along it. */
+function steep(dx, dy) {
+  return Math.abs(dy) > Math.abs(dx) * 1.4;
+}
+
 class Network {
   constructor(story, width, height, scale) {
     Object.assign(this, { story, width, height, scale });
@@ -213,8 +218,7 @@ class Network {
         const mark = svg("path", { class: "mark" });
         element.append(mark);
         const item = { kind: "weight", block: edge.to, name: kernel, index: [i, j], key, shape, mark };
-        const terse = Math.hypot(end.x - start.x, end.y - start.y) - 2 * this.radius < 116 * scale;
-        const more = { line: { start, end }, radius: 5 * scale, terse, ...(labelled ? { label } : {}) };
+        const more = { line: { start, end }, radius: 5 * scale, ...(labelled ? { label } : {}) };
         this.layers.edges.append(this.add({ ...item, ...more }, element, x, y));
         this.edges.push({ ...edge, path: shape, few });
       }),
@@ -227,37 +231,34 @@ class Network {
     const bare = this.radius / Math.hypot(dx, dy);
     const along = bare + share * (1 - 2 * bare);
     const [x, y] = [start.x + dx * along, start.y + dy * along];
-    const steep = Math.abs(dy) > Math.abs(dx) * 1.4;
-    const turn = steep ? "" : `rotate(${(Math.atan2(dy, dx) * 180) / Math.PI} ${x} ${y})`;
-    const place = { x, y: steep ? y : y - 7 * this.scale, dy: steep ? "0.35em" : 0, transform: turn };
+    const high = this.upright || steep(dx, dy);
+    const turn = high ? "" : `rotate(${(Math.atan(dy / dx) * 180) / Math.PI} ${x} ${y})`;
+    const place = { x, y: high ? y : y - 7 * this.scale, dy: high ? "0.35em" : 0, transform: turn };
     return { x, y, label: svg("text", { class: "label", "font-size": 12 * this.scale, ...place }) };
   }
 
-  /** Give the outline about a thing that is first wrong: a ring, or a capsule about a line. */
-  around(item) {
-    const { x, y, box, line, radius } = item;
-    const r = line ? 11 * this.scale : radius + 6 * this.scale;
+  /** Give the outline about a thing that is first wrong: a ring, or a frame about a line. */
+  around({ x, y, box, line, radius }) {
+    const r = radius + 6 * this.scale;
     if (!radius) return `M${box.x} ${box.y} h${box.width} v${box.height} h${-box.width} z`;
     if (!line) return `M${x - r} ${y} a${r} ${r} 0 1 0 ${2 * r} 0 a${r} ${r} 0 1 0 ${-2 * r} 0`;
-    const { a, b, ux, uy } = this.bare(line);
-    const point = (end, side) => `${end.x - uy * r * side} ${end.y + ux * r * side}`;
-    return `M${point(a, 1)} L${point(b, 1)} A${r} ${r} 0 0 0 ${point(b, -1)} L${point(a, -1)} A${r} ${r} 0 0 0 ${point(a, 1)} z`;
-  }
-
-  /** Give a line from circle to circle, a little short of both. */
-  bare({ start, end }) {
-    const length = Math.hypot(end.x - start.x, end.y - start.y);
-    const [ux, uy] = [(end.x - start.x) / length, (end.y - start.y) / length];
-    const off = this.radius + 10 * this.scale;
-    const a = { x: start.x + ux * off, y: start.y + uy * off };
-    return { a, b: { x: end.x - ux * off, y: end.y - uy * off }, ux, uy };
+    const [dx, dy] = [line.end.x - line.start.x, line.end.y - line.start.y];
+    const length = Math.hypot(dx, dy) * Math.sign(dx || 1);
+    const off = (this.radius + 7 * this.scale) / Math.abs(length);
+    const [above, below] = this.upright || steep(dx, dy) ? [13, 13] : [24, 10]; // its label stands within
+    const point = (share, side) =>
+      `${line.start.x + dx * share - (dy / length) * side * this.scale} ${line.start.y + dy * share + (dx / length) * side * this.scale}`;
+    return `M${point(off, below)} L${point(1 - off, below)} L${point(1 - off, -above)} L${point(off, -above)} z`;
   }
 
   /** Say where the label of what is first wrong stands. */
   beside({ x, y, box, line, radius }) {
     const { scale } = this;
     if (!radius) return { x: x + (this.upright ? 40 * scale : 0), y: box.y + 40 * scale };
-    if (line) return { x: (line.start.x + line.end.x) / 2, y: (line.start.y + line.end.y) / 2 - 34 * scale };
+    if (line) {
+      const middle = { x: (line.start.x + line.end.x) / 2, y: (line.start.y + line.end.y) / 2 };
+      return this.upright ? { x: middle.x - 68 * scale, y: middle.y } : { x: middle.x, y: middle.y - 42 * scale };
+    }
     if (radius < 18 * scale) return { x: x + radius + 60 * scale, y };
     return { x, y: y - radius - (this.upright ? 14 : 30) * scale };
   }

@@ -89,12 +89,18 @@ class Painter {
       const width = view.mode === "verdict" ? (verdict ? 5 : 2) : 1 + 6 * (Number.isFinite(share) ? share : 1);
       item.shape.style.strokeWidth = `${width * this.network.scale}px`;
       const symbol = this.story.symbol(item.name, item.index);
-      const number = value === null || (item.terse && symbol) ? "" : brief(value);
-      const text = [symbol, number].filter(Boolean).join(" ");
-      if (item.label && item.label.textContent !== text) item.label.textContent = text;
+      const text = [symbol, value === null ? "" : brief(value)].filter(Boolean).join(" ");
+      const long = this.network.upright || text.length * 6.6 * this.network.scale > this.room(item.line);
+      const told = symbol && long ? symbol : text;
+      if (item.label && item.label.textContent !== told) item.label.textContent = told;
     } else if (view.mode === "verdict") item.shape.style.fill = "";
     else item.shape.style.fill = value === null ? "" : colourOf(value, largest.weight);
     this.name(item, value, verdict);
+  }
+
+  /** Give the length that a label may have, so that those of crossing lines don't meet. */
+  room({ start, end }) {
+    return 0.62 * (Math.hypot(end.x - start.x, end.y - start.y) - 2 * this.network.radius);
   }
 
   paintBlock(item, frame, view) {

@@ -101,7 +101,8 @@ class Stage {
     const { first } = this.story;
     if (first) return this.find(first.step, first.phase, first.name, first.verdict.index);
     const items = [...this.network.items.values()];
-    return this.choose((items.find((item) => item.kind === "weight") ?? items[0]).key);
+    const item = items.find((one) => one.kind === "weight") ?? items.find((one) => one.block.weights.length);
+    return this.choose((item ?? items[0]).key);
   }
 
   go(frame, stage) {

@@ -145,7 +145,8 @@ class Story {
         .filter(([name]) => this.owner(phase, name) === block)
         .map(([name, numbers]) => {
           const index = numbers.index;
-          const where = index.length ? `${name}[${index.join(",")}]` : name;
+          const short = name.startsWith(`${block.name}/`) ? name.slice(block.name.length + 1) : name;
+          const where = index.length ? `${short}[${index.join(",")}]` : short;
           return { what: phase, phase, name, index, sign: where };
         }),
     );
