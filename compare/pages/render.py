@@ -71,7 +71,11 @@ def verdict(contents: Mapping[str, Any]) -> str:
         return "agrees"
     for chapter in contents["chapters"]:
         for first in chapter["report"]["findings"][:1]:
-            what = first["phase"] if first["name"] == "total" else f"{first['phase']} of {first['name']}"
+            what = (
+                first["phase"]
+                if first["name"] == "total"
+                else f"{first['phase']} of {first['name']}"
+            )
             return f"differs: first at step {first['step']}, {what}"
     return "nothing was compared"
 

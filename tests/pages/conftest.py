@@ -22,7 +22,9 @@ from compare.report import Report
 from compare.saved.training import of_case
 from manual.layers import Dense
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), ""
+)
 HOSTILE = ["<script>alert(1)", '"><img src=x onerror=alert(1)>', "\u202egnp.exe", "n" * 150]
 
 
@@ -74,16 +76,22 @@ def _of_case(name: str, steps: int) -> tuple[Report, dict[str, Any]]:
     return report, contents(name, case.title, f"python -m compare report {name}", [chapter])
 
 
-def _with_a_bug() -> tuple[Report, dict[str, Any]]:
-    """Plant a factor in the weight gradients of mazur's output layer."""
+def _with_a_bug(case: str, layer: str, steps: int) -> tuple[Report, dict[str, Any]]:
+    """Plant a factor in the weight gradients of a layer."""
     right = Dense.backward
 
     def backward(self: Dense, dz: Any, saved: Any) -> Any:
-        return right(self, dz * 3.0, saved) / 3.0 if self.name == "output" else right(self, dz, saved)
+        return right(self, dz * 3.0, saved) / 3.0 if self.name == layer else right(self, dz, saved)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Dense, "backward", backward)
-        return _of_case("mazur", 3)
+        return _of_case(case, steps)
+
+
+def _explained() -> tuple[Report, dict[str, Any]]:
+    report, told = _of_case("mazur", 1)
+    told["chapters"][0]["film"]["frames"][0]["explained"] = {"output/kernel[0,0]": "a < b & c"}
+    return report, told
 
 
 def _hostile() -> tuple[Report, dict[str, Any]]:
@@ -102,7 +110,9 @@ def _hostile() -> tuple[Report, dict[str, Any]]:
 
 MAKERS: dict[str, Callable[[], tuple[Report, dict[str, Any]]]] = {
     "mazur": lambda: _of_case("mazur", 3),
-    "bug": _with_a_bug,
+    "bug": lambda: _with_a_bug("mazur", "output", 3),
+    "larger bug": lambda: _with_a_bug("digits", "hidden_2", 2),
+    "explained": _explained,
     "digits": lambda: _of_case("digits", 12),
     "hostile": _hostile,
 }
@@ -145,9 +155,11 @@ def visit(browser: Any, made: Callable[[str], Made]) -> Iterator[Callable[..., V
         own = one.made.path.as_uri()
         one.page.on(
             "request",
-            lambda request: None
-            if request.url.startswith((own, "data:", "blob:"))
-            else one.wrong.append(request.url),
+            lambda request: (
+                None
+                if request.url.startswith((own, "data:", "blob:"))
+                else one.wrong.append(request.url)
+            ),
         )
         one.page.goto(own)
         return one

@@ -14,13 +14,18 @@ pytestmark = pytest.mark.browser
 Open = Callable[..., Any]
 
 STAGES = ["the input", "forward through hidden", "forward through output", "the loss"]
-STAGES += [f"backward through {block}" for block in ("the loss", "output", "hidden")] + ["the update"]
+STAGES += [f"backward through {block}" for block in ("the loss", "output", "hidden")] + [
+    "the update"
+]
 W5 = '[data-key="weight:output/kernel[0,0]"]'
 SHIFTS = """() => {
   window.shifts = 0;
-  new PerformanceObserver((list) => list.getEntries().forEach((one) => (window.shifts += one.value)))
-    .observe({ type: "layout-shift", buffered: true });
+  const add = (list) => list.getEntries().forEach((one) => (window.shifts += one.value));
+  new PerformanceObserver(add).observe({ type: "layout-shift", buffered: true });
 }"""
+TEXTS = ["ink", "muted", "keras", "hand", "good", "bad", "warn"]
+LINES = ["line", "plus", "minus"]
+FILLS = ["plus-fill", "minus-fill", "warn-fill", "good-fill", "bad-fill"]
 
 
 def told(page: Any) -> str:
@@ -146,7 +151,13 @@ def test_a_click_on_a_weight_tells_all_of_it(visit: Open) -> None:
     details = page.locator(".details")
     assert details.locator("h4").text_content() == "w8 output/kernel[1,1]"
     text = details.text_content()
-    for expected in ("∂E/∂w8", "dW = xᵀ · dz", "w⁺ = w − η g", "derived in manual/layers/", "0.55 → "):
+    for expected in (
+        "∂E/∂w8",
+        "dW = xᵀ · dz",
+        "w⁺ = w − η g",
+        "derived in manual/layers/",
+        "0.55 → ",
+    ):
         assert expected in text
     scrub(page, 9)
     assert details.locator("h4").text_content() == "w8 output/kernel[1,1]"
@@ -173,6 +184,25 @@ def test_a_larger_network_is_told_by_what_is_furthest_off(visit: Open) -> None:
     assert shown_numbers(page)[f"weight gradient · hidden_1/kernel[{index}]"] == expected
 
 
+def test_numbers_are_written_as_in_a_terminal(visit: Open) -> None:
+    page = visit("mazur").page
+    generator = np.random.default_rng(0)
+    drawn = generator.normal(size=400) * 10.0 ** generator.integers(-320, 300, 400)
+    numbers = [*drawn.tolist(), 0.0, 1.0, -100.0, 1e-5, 9999999999.5, 0.0001, 123456.789, 5e-324]
+    written = page.evaluate("numbers => numbers.map(tenDigits)", numbers)
+    assert written == [f"{number:.10g}" for number in numbers]
+    written = page.evaluate("numbers => numbers.map(told)", [0.25, 999.4, 1e6, 4.2e15, "inf"])
+    assert written == ["0.25", "1e+03", "1.0e+06", "4.2e+15", "inf"]
+
+
+def test_the_chain_rule_is_shown_where_it_is_told(visit: Open) -> None:
+    page = visit("explained").page
+    page.locator(W5).dispatch_event("click")
+    assert page.locator(".details pre").text_content() == "a < b & c"
+    page.locator('[data-key="weight:output/kernel[0,1]"]').dispatch_event("click")
+    assert page.locator(".details pre").count() == 0
+
+
 # ---------------------------------------------------------------------- what is wrong
 
 
@@ -192,6 +222,15 @@ def test_what_is_first_wrong_has_a_ring_in_every_colouring(visit: Open) -> None:
     assert page.locator(".flag").text_content() == "first wrong: step 1"
 
 
+def test_in_a_larger_network_its_box_has_the_ring(visit: Open) -> None:
+    page = visit("larger bug").page
+    assert told(page) == "step 1 of 2 · backward through hidden_2"
+    ring, box = page.locator(".ring").bounding_box(), page.locator(".first-wrong").bounding_box()
+    assert page.locator(".first-wrong").get_attribute("data-key") == "block:hidden_2"
+    assert ring["x"] < box["x"] and ring["y"] < box["y"]
+    assert page.locator(".details tr", has_text="✕ weight gradient").count() == 2
+
+
 def test_a_network_that_agrees_has_no_ring(visit: Open) -> None:
     page = visit("mazur").page
     assert page.locator(".flag, .first-wrong").count() == 0
@@ -207,7 +246,9 @@ def test_verdicts_are_those_of_the_comparison(visit: Open) -> None:
     scrub(page, 7)
     wrong = page.locator(".item.differs").evaluate_all("all => all.map(one => one.dataset.key)")
     kernels = [f"weight:output/kernel[{i},{j}]" for i in (0, 1) for j in (0, 1)]
-    assert sorted(wrong) == sorted([*kernels, "weight:output/bias[0]", "weight:output/bias[1]", "block:output"])
+    assert sorted(wrong) == sorted(
+        [*kernels, "weight:output/bias[0]", "weight:output/bias[1]", "block:output"]
+    )
 
 
 def test_a_finding_and_a_cell_of_the_matrix_lead_to_the_network(visit: Open) -> None:
@@ -248,6 +289,25 @@ def test_with_the_keyboard_alone(visit: Open) -> None:
     assert told(page) == "step 1 of 3 · forward through hidden"
 
 
+def test_pointing_shows_and_a_click_keeps(visit: Open) -> None:
+    page = visit("mazur").page
+    symbol = page.locator(".details h4 .symbol")
+    assert symbol.text_content() == "w1"
+    page.locator('[data-key="unit:hidden[1]"]').hover()
+    assert symbol.text_content() == "out_h2"
+    page.locator("h1").hover()
+    assert symbol.text_content() == "w1"
+    page.locator('[data-key="unit:hidden[1]"]').click()
+    page.locator("h1").hover()
+    assert symbol.text_content() == "out_h2"
+
+
+def test_with_a_finger(visit: Open) -> None:
+    page = visit("mazur", width=360, has_touch=True).page
+    page.locator('[data-key="unit:output[0]"]').tap()
+    assert page.locator(".details h4 .symbol").text_content() == "out_o1"
+
+
 def test_every_part_has_a_name_and_is_reached(visit: Open) -> None:
     page = visit("mazur").page
     items = page.locator(".item")
@@ -270,7 +330,9 @@ def test_nothing_moves(visit: Open, name: str, width: int) -> None:
     page.evaluate(SHIFTS)
     page.locator(".stage").scroll_into_view_if_needed()
     for position in range(positions(page)):
-        page.evaluate("position => stages.get(0).move(position ? 1 : -1000)", position)  # as play does
+        page.evaluate(
+            "position => stages.get(0).move(position ? 1 : -1000)", position
+        )  # as play does
     page.wait_for_timeout(200)
     assert page.evaluate("window.shifts") == 0
 
@@ -320,19 +382,19 @@ def contrast(one: str, other: str) -> float:
 def test_contrast(visit: Open, scheme: str) -> None:
     page = visit("bug", color_scheme=scheme).page
     colours = page.evaluate(
-        """() => Object.fromEntries(["paper", "panel", "ink", "muted", "line", "keras", "hand", "good",
-          "bad", "warn", "plus", "minus", "plus-fill", "minus-fill", "warn-fill", "good-fill", "bad-fill"].map((name) => {
+        """names => Object.fromEntries(names.map((name) => {
             const probe = document.body.appendChild(document.createElement("i"));
             probe.style.color = `var(--${name})`;
             return [name, getComputedStyle(probe).color];
-          }))"""
+        }))""",
+        ["paper", "panel", *TEXTS, *LINES, *FILLS],
     )
     for ground in ("paper", "panel"):
-        for text in ("ink", "muted", "keras", "hand", "good", "bad", "warn"):
+        for text in TEXTS:
             assert contrast(colours[text], colours[ground]) >= 4.5, (text, ground)
-        for line in ("line", "plus", "minus"):
+        for line in LINES:
             assert contrast(colours[line], colours[ground]) >= 3, (line, ground)
-    for fill in ("plus-fill", "minus-fill", "warn-fill", "good-fill", "bad-fill"):
+    for fill in FILLS:
         assert contrast(colours["ink"], colours[fill]) >= 4.5, fill
     assert contrast(colours["good"], colours["good-fill"]) >= 4.5
     assert contrast(colours["bad"], colours["bad-fill"]) >= 4.5

@@ -99,7 +99,10 @@ def test_hostile_names_are_text(made: Make) -> None:
     assert not any(tag in ("img", "b") for tag, _ in outline.elements)
     assert not any(key.startswith("on") for _, given in outline.elements for key in given)
     assert outline.texts["title"].startswith("</title><script>alert(3)</script>")
-    names = [block["name"] for block in embedded(one.path.read_text("utf-8"))["chapters"][0]["film"]["blocks"]]
+    names = [
+        block["name"]
+        for block in embedded(one.path.read_text("utf-8"))["chapters"][0]["film"]["blocks"]
+    ]
     assert names[1:-1] == [block.name for block in _blocks(one)][1:-1]
     assert "<script>alert(1)" in names
 

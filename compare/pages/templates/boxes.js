@@ -47,7 +47,7 @@ class Boxes {
     const { x, y } = this.centre(block);
     const { width, height } = this.box;
     const [left, top] = [x - width / 2, y - height / 2];
-    const room = Math.floor((width - 30 * scale) / (7.6 * scale));
+    const room = Math.floor((width - 16 * scale) / (8 * scale));
     const shape = svg("rect", { class: "shape", x: left, y: top, width, height, rx: 8 * scale });
     const mark = svg("path", { class: "mark" });
     const low = height < 130 * scale && block !== this.story.loss; // there, it stands beside its colour
@@ -154,7 +154,7 @@ class BoxPainter {
       if (!numbers || story.known(what, name) > view.stage) continue;
       const all = what === "loss" ? null : numbers.all_of_keras?.[view.sample];
       if (Array.isArray(all)) return { values: all.flat(Infinity), whole: true };
-      return { values: [numbers.keras], index: numbers.index, whole: false };
+      return { values: [numbers.keras], whole: false };
     }
     return null;
   }
@@ -169,13 +169,13 @@ class BoxPainter {
     element.classList.toggle("agrees", judging && verdict === false);
     const size = 8 * scale;
     const drawn = verdict === true || (judging && verdict === false);
-    item.mark.setAttribute("d", drawn ? markOf(verdict, box.x + box.width - 16 * scale, box.y + 15 * scale, size) : "");
+    item.mark.setAttribute("d", drawn ? markOf(verdict, box.x + box.width - 16 * scale, box.y + box.height - 16 * scale, size) : "");
     const cells = found && !judging && item.block !== this.story.loss ? this.cells(found.values, box, largest) : [];
     item.cells.replaceChildren(...cells);
     let text = "";
     if (judging && verdict !== null) text = verdict ? "differs" : "agrees";
-    else if (!judging && found && !found.whole) text = `${found.index.length ? `[${found.index.join(",")}] ` : ""}${brief(found.values[0])}`;
-    item.value.textContent = shortened(text, Math.floor(box.width / (6.4 * scale)));
+    else if (!judging && found && !found.whole) text = brief(found.values[0]);
+    item.value.textContent = text;
     const judged = verdict === null ? "" : verdict ? ", differs" : ", agrees";
     replaced(element, "aria-label", `${item.block.name}, ${item.block.kind}${judged}${item === this.firstItem() ? ", first wrong" : ""}`);
   }
@@ -195,7 +195,7 @@ class BoxPainter {
       cell.firstChild.style.fill = colourOf(value, largest);
       const roomy = side >= 32 * scale && values.length > 1;
       if (roomy || (side >= 11 * scale && real(value) < 0)) {
-        const size = roomy ? 10 * scale : side * 0.7;
+        const size = roomy ? 10 * scale : Math.min(side * 0.7, 14 * scale);
         const middle = { x: x + side * 0.45, y: y + side * 0.45, dy: "0.35em", "font-size": size };
         cell.append(svg("text", { "text-anchor": "middle", ...middle }, roomy ? brief(value, 2) : "−"));
       }

@@ -11,6 +11,7 @@ class Details {
     this.panel.replaceChildren(
       this.heading(item),
       this.table(rows, frame, view),
+      ...this.caution(frame),
       ...this.change(item, frame),
       ...this.explained(item, frame),
       ...this.formulas(item, rows),
@@ -57,6 +58,15 @@ class Details {
       html("td", { class: "number" }, told(numbers.distance)),
       html("td", { class: tone }, verdict),
     );
+  }
+
+  // Why a number may differ and yet agree: without this, the table seems to contradict itself.
+  caution(frame) {
+    const numbers = Object.values(frame.quantities).flatMap((named) => Object.values(named));
+    if (numbers.every((one) => one.agrees)) return [];
+    const text =
+      "Each rule is judged on Keras's own inputs. The numbers by hand are those of the whole step: after a difference they differ, too, where the rule agrees.";
+    return [html("p", { class: "hint" }, text)];
   }
 
   change(item, frame) {

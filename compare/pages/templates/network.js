@@ -32,14 +32,16 @@ class Network {
     const inColumn = Array.from({ length: this.columns }, (_, column) =>
       this.story.blocks.filter((block) => block.column === column),
     );
-    const lengthOf = (blocks) =>
-      blocks.reduce((sum, block) => sum + this.unitsOf(block).length, 0) + (blocks.length - 1) * 1.4;
+    const between = (upright ? 24 : 84) * scale; // blocks that share a column
+    const unitsIn = (blocks) => blocks.reduce((sum, block) => sum + this.unitsOf(block).length, 0);
     const free = across - (head + foot) * scale;
-    this.space = Math.min(140 * scale, free / Math.max(...inColumn.map(lengthOf)));
+    const pitches = inColumn.map((blocks) => (free - (blocks.length - 1) * between) / unitsIn(blocks));
+    this.space = Math.max(10 * scale, Math.min(140 * scale, ...pitches));
     this.radius = Math.min(34 * scale, Math.max(6, this.space * 0.36), this.gap * 0.26);
     inColumn.forEach((blocks, column) => {
       const main = (column + 0.5) * this.gap;
-      let cross = head * scale + (free - lengthOf(blocks) * this.space) / 2;
+      const length = unitsIn(blocks) * this.space + (blocks.length - 1) * between;
+      let cross = head * scale + (free - length) / 2;
       for (const block of blocks) {
         const units = this.unitsOf(block).map(() => {
           const middle = cross + this.space / 2;
@@ -47,7 +49,7 @@ class Network {
           return upright ? { x: middle, y: main } : { x: main, y: middle };
         });
         this.places.set(block.name, units);
-        cross += 1.4 * this.space;
+        cross += between;
       }
     });
     this.reach = this.gap * this.columns;
@@ -72,38 +74,50 @@ class Network {
   }
 
   drawBlock(block) {
-    const { scale, upright, radius } = this;
+    const { scale, upright } = this;
     const middle = this.centre(block);
     const units = this.places.get(block.name);
-    const half = (units.length * this.space) / 2;
-    const single = this.story.blocks.filter((one) => one.column === block.column).length === 1;
-    const top = single ? 0 : middle.y - half - 0.5 * this.space;
-    const box = upright
-      ? { x: single ? 2 : middle.x - half - 4, y: middle.y - radius - 9 * scale, width: single ? this.width - 4 : 2 * half + 8, height: 2 * radius + 18 * scale }
-      : { x: middle.x - this.gap * 0.46, y: top + 2, width: this.gap * 0.92, height: single ? this.height - 4 : 2 * half + this.space };
+    const alone = this.story.blocks.filter((one) => one.column === block.column).length === 1;
+    const box = this.boxOf(block, alone);
     const lens = svg("rect", { class: "lens", rx: 10 * scale, ...box });
     this.layers.lens.append(lens);
-    const room = Math.floor((upright ? 78 * scale : this.gap * 0.9) / (7.6 * scale));
-    const at = upright
+    const aside = upright && alone; // its name stands in the margin
+    const room = Math.floor((aside ? 80 * scale : box.width * 0.97) / (8.2 * scale));
+    const at = aside
       ? { x: box.x + 6 * scale, y: middle.y - 6 * scale, "text-anchor": "start" }
-      : { x: middle.x, y: box.y + 20 * scale, "text-anchor": "middle" };
+      : { x: middle.x, y: box.y + (upright ? 13 : 20) * scale, "text-anchor": "middle" };
     const title = svg("g", { role: "button" }, svg("title", {}, `${block.name}: ${block.kind}`));
     title.append(
       svg("text", { ...at, class: "name", "font-size": 14 * scale }, shortened(block.name, room)),
-      svg("text", { ...at, ...(upright ? { dy: 13 * scale } : { dy: 16 * scale }), class: "kind", "font-size": 11.5 * scale }, shortened(block.kind, room + 2)),
+      svg("text", { ...at, ...(upright ? { dy: 13 * scale } : { dy: 16 * scale }), class: "kind", "font-size": 11.5 * scale }, shortened(block.kind, Math.floor(room * 1.25))),
     );
     const item = { kind: "block", block, key: `block:${block.name}`, lens, box };
     this.layers.marks.append(this.add(item, title, at.x, at.y));
     if (block === this.story.loss) this.drawLoss(block, middle);
     else this.unitsOf(block).forEach((index, i) => this.drawUnit(block, index, units[i]));
-    this.drawOther(block, box, middle);
+    this.drawOther(block, box, middle, aside);
+  }
+
+  /** Give the place of a block: all of its column where it is alone there. */
+  boxOf(block, alone) {
+    const { scale, upright, radius } = this;
+    const { x, y } = this.centre(block);
+    const half = ((this.places.get(block.name).length - 1) * this.space) / 2 + radius;
+    if (!upright) {
+      const [left, width] = [x - this.gap * 0.46, this.gap * 0.92];
+      if (alone) return { x: left, y: 2, width, height: this.height - 4 };
+      return { x: left, y: y - half - 50 * scale, width, height: 2 * half + 82 * scale };
+    }
+    const high = Math.max(radius + 9 * scale, 30 * scale);
+    if (alone) return { x: 2, y: y - high, width: this.width - 4, height: 2 * high };
+    return { x: x - half - 6, y: y - radius - 36 * scale, width: 2 * half + 12, height: 2 * radius + 58 * scale };
   }
 
   drawLoss(block, { x, y }) {
-    const r = this.radius;
+    const r = Math.max(this.radius, 22 * this.scale);
     const item = this.items.get(`block:${block.name}`);
     item.shape = svg("rect", { class: "shape", x: x - r, y: y - r * 0.8, width: 2 * r, height: 1.6 * r, rx: r * 0.3 });
-    item.value = svg("text", { class: "value", x, y, "font-size": this.font(), dy: "0.35em" });
+    item.value = svg("text", { class: "value", x, y, "font-size": Math.max(11 * this.scale, this.font()), dy: "0.35em" });
     item.mark = svg("path", { class: "mark" });
     Object.assign(item, { x, y, radius: r });
     item.element.prepend(item.shape, item.value, item.mark);
@@ -133,8 +147,8 @@ class Network {
   }
 
   /** Draw what is neither a unit nor a line: biases, and the weights of layers that aren't dense. */
-  drawOther(block, box, middle) {
-    const { scale, upright } = this;
+  drawOther(block, box, middle, aside) {
+    const { scale } = this;
     const frame = this.story.frames[0];
     const squares = block.weights
       .filter((name) => name !== this.kernelOf(block))
@@ -142,14 +156,14 @@ class Network {
         const shape = this.story.quantity(frame, "before", name)?.shape ?? [];
         return indices(shape).map((index) => ({ name, index }));
       });
-    const room = upright ? 78 * scale : box.width * 0.94;
+    const room = aside ? 78 * scale : box.width * 0.94;
     const pitch = Math.min(42 * scale, room / Math.max(1, squares.length));
     const side = Math.min(16 * scale, pitch * 0.8);
     squares.forEach(({ name, index }, i) => {
-      const x = upright
+      const x = aside
         ? box.x + 6 * scale + (i + 0.5) * pitch - (pitch - side) / 2
         : middle.x + (i - (squares.length - 1) / 2) * pitch;
-      const y = upright ? middle.y + 22 * scale : box.y + box.height - 14 * scale;
+      const y = aside ? middle.y + 22 * scale : box.y + box.height - 14 * scale;
       const key = `weight:${name}[${index.join(",")}]`;
       const shape = svg("rect", { class: "shape", x: x - side / 2, y: y - side / 2, width: side, height: side });
       const mark = svg("path", { class: "mark" });
@@ -157,7 +171,7 @@ class Network {
       const symbol = this.story.symbol(name, index);
       if (symbol && pitch > 24 * scale) {
         const beside = { x: x + side * 0.65, y: y + 4 * scale, "text-anchor": "start" };
-        const place = upright ? beside : { x, y: y - side * 0.8 };
+        const place = aside ? beside : { x, y: y - side * 0.8 };
         element.append(svg("text", { class: "symbol", "font-size": 11.5 * scale, ...place }, symbol));
       }
       const item = { kind: "weight", square: true, block, name, index, key, shape, mark, radius: side / 2 };
@@ -205,7 +219,8 @@ class Network {
   drawLines(edge, kernel, starts, ends) {
     const { scale } = this;
     const share = 1 / (ends.length + 1); // so no two labels of equally spaced units meet
-    const labelled = this.space * share > (this.upright ? 30 : 15) * scale;
+    const apart = this.space * Math.min(share, 1 - share);
+    const labelled = apart > (this.upright ? 30 : 20) * scale;
     const few = starts.length * ends.length <= 24;
     starts.forEach((start, i) =>
       ends.forEach((end, j) => {

@@ -29,7 +29,7 @@ function brief(x, digits = 3) {
 /** Write a distance in units of rounding noise, as a report does. */
 function told(distance) {
   if (typeof distance !== "number") return distance === null ? "–" : String(distance);
-  return distance < 1000 ? general(distance, 2) : distance.toExponential(1);
+  return distance < 1000 ? general(distance, 2) : distance.toExponential(1).replace(/\+(\d)$/, "+0$1");
 }
 
 /** Give a JSON number as one to compute with. */

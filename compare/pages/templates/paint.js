@@ -85,8 +85,9 @@ class Painter {
     item.element.classList.toggle("later", value === null);
     item.element.classList.toggle("minus", real(value) < 0);
     if (item.line) {
+      const thick = Math.min(6, (0.07 * this.network.space) / this.network.scale);
       const share = largest.weight > 0 && value !== null ? Math.abs(real(value)) / largest.weight : 0;
-      const width = view.mode === "verdict" ? (verdict ? 5 : 2) : 1 + 6 * (Number.isFinite(share) ? share : 1);
+      const width = view.mode === "verdict" ? (verdict ? 4 : 2) : 1 + thick * (Number.isFinite(share) ? share : 1);
       item.shape.style.strokeWidth = `${width * this.network.scale}px`;
       const symbol = this.story.symbol(item.name, item.index);
       const text = [symbol, value === null ? "" : brief(value)].filter(Boolean).join(" ");

@@ -101,7 +101,7 @@ class Stage {
     const { first } = this.story;
     if (first) return this.find(first.step, first.phase, first.name, first.verdict.index);
     const items = [...this.network.items.values()];
-    const item = items.find((one) => one.kind === "weight") ?? items.find((one) => one.block.weights.length);
+    const item = items.find((one) => one.line) ?? items.find((one) => one.block.weights.length);
     return this.choose((item ?? items[0]).key);
   }
 

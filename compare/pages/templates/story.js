@@ -146,7 +146,7 @@ class Story {
         .map(([name, numbers]) => {
           const index = numbers.index;
           const short = name.startsWith(`${block.name}/`) ? name.slice(block.name.length + 1) : name;
-          const where = index.length ? `${short}[${index.join(",")}]` : short;
+          const where = index.length ? `${short}\u200b[${index.join(",")}]` : short; // may break there
           return { what: phase, phase, name, index, sign: where };
         }),
     );
