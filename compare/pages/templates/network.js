@@ -27,7 +27,7 @@ class Network {
   layOut() {
     const { upright, scale } = this;
     const [along, across] = upright ? [this.height, this.width] : [this.width, this.height];
-    const [head, foot] = upright ? [84, 26] : [62, 44];
+    const [head, foot] = upright ? [98, 26] : [62, 44];
     this.gap = Math.max(along / this.columns, (upright ? 112 : 96) * scale);
     const inColumn = Array.from({ length: this.columns }, (_, column) =>
       this.story.blocks.filter((block) => block.column === column),
@@ -82,7 +82,7 @@ class Network {
     const lens = svg("rect", { class: "lens", rx: 10 * scale, ...box });
     this.layers.lens.append(lens);
     const aside = upright && alone; // its name stands in the margin
-    const room = Math.floor((aside ? 80 * scale : box.width * 0.97) / (8.2 * scale));
+    const room = Math.floor((aside ? 98 * scale : box.width * 0.97) / (8.2 * scale));
     const at = aside
       ? { x: box.x + 6 * scale, y: middle.y - 6 * scale, "text-anchor": "start" }
       : { x: middle.x, y: box.y + (upright ? 13 : 20) * scale, "text-anchor": "middle" };
@@ -156,7 +156,7 @@ class Network {
         const shape = this.story.quantity(frame, "before", name)?.shape ?? [];
         return indices(shape).map((index) => ({ name, index }));
       });
-    const room = aside ? 78 * scale : box.width * 0.94;
+    const room = aside ? 88 * scale : box.width * 0.94;
     const pitch = Math.min(42 * scale, room / Math.max(1, squares.length));
     const side = Math.min(16 * scale, pitch * 0.8);
     squares.forEach(({ name, index }, i) => {
