@@ -84,6 +84,12 @@ def test_nothing_is_wider_than_a_phone(visit: Open, name: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_what_is_wider_would_be_noticed(visit: Open) -> None:
+    page = visit("mazur", width=360).page
+    page.evaluate("document.querySelector('h1').style.width = '400px'")
+    assert page.evaluate("document.documentElement.scrollWidth") > 360
+
+
 @pytest.mark.parametrize(("name", "width"), [("bug", 360), ("digits", 1280), ("hostile", 1920)])
 def test_nothing_moves(visit: Open, name: str, width: int) -> None:
     page = visit(name, width=width).page
@@ -136,6 +142,11 @@ def luminance(colour: str) -> float:
 def contrast(one: str, other: str) -> float:
     light, dark = sorted([luminance(one), luminance(other)], reverse=True)
     return (light + 0.05) / (dark + 0.05)
+
+
+def test_the_measure_of_contrast() -> None:
+    assert contrast("rgb(0, 0, 0)", "rgb(255, 255, 255)") == pytest.approx(21)
+    assert contrast("rgb(119, 119, 119)", "rgb(255, 255, 255)") == pytest.approx(4.48, abs=0.005)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
