@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from compare.callback import Lockstep
     from compare.engine import lockstep
     from compare.errors import BadInput, Disagreement
+    from compare.pages.film import Film
     from compare.records import Difference, Record, diff
     from compare.report import Finding, Report
     from compare.reproduction import reproduce
@@ -26,6 +27,7 @@ _WITHOUT_TENSORFLOW = {
 _HOMES = _WITHOUT_TENSORFLOW | {
     "Lockstep": "compare.callback",
     "lockstep": "compare.engine",
+    "Film": "compare.pages.film",
     "Finding": "compare.report",
     "Report": "compare.report",
     "check_gradients": "compare.submissions",
@@ -37,6 +39,7 @@ __all__ = [
     "BadInput",
     "Difference",
     "Disagreement",
+    "Film",
     "Finding",
     "Lockstep",
     "Record",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import keras
 
 from compare.cases.base import Case, Goal, Number, Run, Settings, reproduces
 from compare.engine import lockstep
+from compare.following import Witness
 from compare.halves import KerasHalf, ManualHalf, Progress, advance, built
 from compare.report import Report
 from keras_models.callbacks import EpochLoss, StopWhenClose
@@ -59,6 +61,8 @@ class CaseResult:
     reports: list[Report] = field(default_factory=list)
     numbers: list[NumberResult] = field(default_factory=list)
     goals: list[GoalResult] = field(default_factory=list)
+    witnesses: list[Any] = field(default_factory=list)
+    """Who was shown each lock-step, if anybody was."""
 
     @property
     def ok(self) -> bool:
@@ -111,6 +115,7 @@ def run_case(
     out: Any = None,
     on_report: Callable[[Report], None] | None = None,
     progress: Progress | None = None,
+    witness: Callable[[int], Witness] | None = None,
 ) -> CaseResult:
     """Run a case and return what came out.
 
@@ -128,6 +133,8 @@ def run_case(
         Receives the report of each run as soon as there is one.
     progress : callable, optional
         Called again and again with what is going on, how many steps are done, and of how many.
+    witness : callable, optional
+        Makes, of the number of a run's steps, who is shown what is compared.
     """
     settings = settings or Settings()
     result = CaseResult(case) if result is None else result
@@ -146,7 +153,28 @@ def run_case(
             report = Report(run.label or case.name, run.dtype, reproduce=command)
             result.reports.append(report)
             start = network.get_weights()
-            _follow(run, model, network, stepper, report, settings.steps, out, progress)
+            total = run.epochs * -(-len(run.x) // run.batch_size)
+            shown = witness and witness(min(settings.steps or total, total))
+            if shown is not None:
+                result.witnesses.append(shown)
+            lockstep(
+                model,
+                run.x,
+                run.y,
+                batch_size=run.batch_size,
+                epochs=run.epochs,
+                steps=settings.steps,
+                shuffle=run.shuffle,
+                validation_split=run.validation_split,
+                network=network,
+                stepper=stepper,
+                other_ways={n: getattr(other_ways, way) for n, way in run.other_ways.items()},
+                callbacks=_callbacks(run, report, out),
+                on_step=progress and partial(_told, progress, total),
+                label=run.label or None,
+                report=report,
+                witness=shown,
+            )
             if on_report is not None:
                 on_report(report)
             if settings.leave_the_case_as_it_is:
@@ -167,17 +195,7 @@ def run_case(
     return result
 
 
-def _follow(
-    run: Run,
-    model: keras.Model,
-    network: Network,
-    stepper: Stepper,
-    report: Report,
-    steps: int | None,
-    out: Any,
-    progress: Progress | None,
-) -> None:
-    total = run.epochs * -(-len(run.x) // run.batch_size)
+def _callbacks(run: Run, report: Report, out: Any) -> list[keras.callbacks.Callback]:
     callbacks: list[keras.callbacks.Callback] = []
     if run.stop_when_close is not None:
         callbacks.append(StopWhenClose(run.x, run.y, run.stop_when_close))
@@ -191,23 +209,11 @@ def _follow(
                 file=out,
             )
         )
-    lockstep(
-        model,
-        run.x,
-        run.y,
-        batch_size=run.batch_size,
-        epochs=run.epochs,
-        steps=steps,
-        shuffle=run.shuffle,
-        validation_split=run.validation_split,
-        network=network,
-        stepper=stepper,
-        other_ways={name: getattr(other_ways, way) for name, way in run.other_ways.items()},
-        callbacks=callbacks,
-        on_step=progress and (lambda grown: progress(grown.status, grown.steps, total)),
-        label=run.label or None,
-        report=report,
-    )
+    return callbacks
+
+
+def _told(progress: Progress, total: int, report: Report) -> None:
+    progress(report.status, report.steps, total)
 
 
 # ---------------------------------------------------------------------- published numbers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from compare.derivations import Derivation
 from compare.diagnosis import TOLD, Diagnosis, judged
 from compare.judge import Verdict, judge, judge_all, judge_at_kinks
 from compare.noise import Noisy
+from compare.patterns import Pattern, pattern_in
 from compare.places import Places
 from compare.referee import BY_HAND, Ruling, gradient_ruling, undecided, value_ruling
 from compare.surroundings import Inputs
@@ -46,6 +48,8 @@ class Comparison:
         Finds out which side is wrong and why, where the numbers disagree.
     inputs : float, optional
         Where they disagree: the largest distance among the numbers that the map took.
+    apart : callable, optional
+        Finds out which elements disagree, where some do.
     """
 
     phase: str
@@ -55,6 +59,22 @@ class Comparison:
     verdict: Verdict
     diagnose: Callable[[], Diagnosis] | None = field(default=None, compare=False, repr=False)
     inputs: float | None = None
+    apart: Callable[[], Pattern] | None = field(default=None, compare=False, repr=False)
+
+
+def compared(
+    network: Network,
+    quantity: tuple[str, str, str],
+    by: Derivation,
+    actual: Any,
+    expected: Noisy,
+    diagnose: Callable[[], Diagnosis] | None = None,
+) -> Comparison:
+    """Compare a quantity (phase, name, source) by itself, outside of a step."""
+    verdict, apart = judge(actual, expected), None
+    if not verdict.agrees:
+        apart = partial(pattern_in, network, quantity, actual, expected)
+    return Comparison(*quantity, by, verdict, diagnose, apart=apart)
 
 
 @dataclass(frozen=True)
@@ -166,8 +186,12 @@ class Collector:
                         return Diagnosis(BY_HAND, tuple(diagnose_place(place, theirs)[:TOLD]), None)
                     return judged(place, theirs, ruling)
 
-        distance = None if verdict.agrees else self.distance(origin.takes)
-        self.found.append(Comparison(phase, name, source, origin.by, verdict, diagnose, distance))
+        distance, apart = None, None
+        if not verdict.agrees:
+            distance, quantity = self.distance(origin.takes), (phase, name, source)
+            apart = partial(pattern_in, self.network, quantity, actual, expected, self.found)
+        told = verdict, diagnose, distance, apart
+        self.found.append(Comparison(phase, name, source, origin.by, *told))
 
     def sound_slots(self, phase: str, name: str, source: str) -> list[str]:
         """Return the slots of a weight that were compared and agree."""

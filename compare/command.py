@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import signal
 import stat
 import tempfile
@@ -92,6 +93,11 @@ def load_tensorflow(*, any_backend: bool = False) -> None:
     if asked:
         raise KeyboardInterrupt
     gc.freeze()
+
+
+def command_line() -> str:
+    """Return the command that is running, as it can be given again."""
+    return shlex.join(["python", "-m", "compare", *click.get_current_context().find_root().obj])
 
 
 class InputError(click.ClickException):

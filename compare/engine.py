@@ -100,7 +100,7 @@ def lockstep(
     on_step : callable, optional
         Called with the growing report after every step.
     witness : Witness, optional
-        Is shown all that was compared; ``python -m compare record`` writes it down.
+        Is shown all that was compared: a `Film`, say, which makes a page of it.
     label : str, optional
         What the report is called; the model's name by default.
     report : Report, optional
@@ -174,6 +174,8 @@ def lockstep(
     full = min(batch_size or DEFAULT_BATCH_SIZE, source.samples) if source.samples else 0
     follower = Follower(pair, report, stepper=stepper, batch_size=full, other_ways=other_ways)
     follower.steps, follower.on_step, follower.witness = steps, on_step, witness
+    if witness is not None:
+        witness.begin(report, pair.network)
     follower.look = look if source.unseen else None
     follower.look_held_out = look if held_out is not None and held_out.unseen else None
     recorder = Recorder(

@@ -13,7 +13,7 @@ import numpy as np
 from compare.causes import Cause, Facts, Place, diagnose
 from compare.causes.inference import changing
 from compare.causes.metrics import right_values
-from compare.collecting import Comparison
+from compare.collecting import Comparison, compared
 from compare.derivations import Derivation, location_of
 from compare.diagnosis import TOLD, Diagnosis, judged
 from compare.judge import judge
@@ -168,11 +168,9 @@ class EpochCheck:
                 expected, actual = mean.result, np.asarray(logs[name], np.float64)
                 if not isinstance(expected, Noisy):
                     expected = self.reference.exact(expected)
-                by, verdict = self._derivation(name), judge(actual, expected)
-                told = None
-                if not verdict.agrees:
-                    told = partial(self._diagnosis, record, name, actual, mean)
-                found.append(Comparison("metric", name, "model.fit", by, verdict, told))
+                key, by = ("metric", name, "model.fit"), self._derivation(name)
+                told = partial(self._diagnosis, record, name, actual, mean)
+                found.append(compared(self.network, key, by, actual, expected, told))
         return found
 
     def _diagnosis(

@@ -11,13 +11,12 @@ import numpy as np
 
 from compare.causes import Facts, Place
 from compare.checks import compare_step, is_alike
-from compare.collecting import Comparison, Trace
+from compare.collecting import Comparison, Trace, compared
 from compare.derivations import Derivation, location_of
 from compare.diagnosis import judged
 from compare.drift import OwnSteps, first_non_finite
 from compare.epochs import EpochCheck, Seen, samples_in, seen_in
 from compare.errors import BadInput
-from compare.judge import judge
 from compare.noise import Noisy
 from compare.pairing import Pair
 from compare.recorded_check import Quantity
@@ -41,6 +40,9 @@ OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
 class Witness(Protocol):
     """Is shown what was compared."""
 
+    def begin(self, report: Report, network: Network) -> None:
+        """Take in the report that is going to be filled, and the hand-written half, to look at."""
+
     def wants(self, step: int) -> bool:
         """Say whether a step is to be shown whole; of others, where all agrees, only distances."""
 
@@ -59,6 +61,32 @@ class Witness(Protocol):
 
     def epoch(self, found: Sequence[Comparison]) -> None:
         """Take in what ``fit`` prints of an epoch."""
+
+
+class Together:
+    """Several witnesses of one lock-step."""
+
+    def __init__(self, *witnesses: Witness) -> None:
+        self.witnesses = witnesses
+
+    def begin(self, report: Report, network: Network) -> None:
+        for one in self.witnesses:
+            one.begin(report, network)
+
+    def wants(self, step: int) -> bool:
+        return any(one.wants(step) for one in self.witnesses)
+
+    def step(self, *shown: Any) -> None:
+        for one in self.witnesses:
+            one.step(*shown)
+
+    def passed(self, *shown: Any) -> None:
+        for one in self.witnesses:
+            one.passed(*shown)
+
+    def epoch(self, found: Sequence[Comparison]) -> None:
+        for one in self.witnesses:
+            one.epoch(found)
 
 
 class EpochEnd(keras.callbacks.Callback):
@@ -292,12 +320,12 @@ class Follower:
         self.own.start(record)
         here = Derivation("the initial weights", "w₀, the same on both sides", "manual/networks.py")
         weights = [
-            Comparison(
-                "input",
-                name,
-                "model.fit",
+            compared(
+                self.own.free,
+                ("input", name, "model.fit"),
                 here,
-                judge(record.before[name], self.reference.exact(parameter.value)),
+                record.before[name],
+                self.reference.exact(parameter.value),
             )
             for name, parameter in self.own.free.parameters.items()
         ]
@@ -332,11 +360,11 @@ class Follower:
                 name = f"{tensor.name}/{slot}"
                 actual = record.slots_before[slot][tensor.name]
                 expected = self.reference.exact(array[tensor.place].reshape(tensor.shape))
-                verdict = judge(actual, expected)
                 inputs = {"w_first": self.reference.exact(record.before.get(tensor.name, 0.0))}
                 place = Place("optimizer slot", name, expected, optimizer, inputs, facts)
                 diagnose = partial(judged, place, actual, None)
-                found.append(Comparison("optimizer slot", name, "model.fit", by, verdict, diagnose))
+                key = "optimizer slot", name, "model.fit"
+                found.append(compared(network, key, by, actual, expected, diagnose))
         return found
 
     def _other_ways(self, record: StepRecord) -> list[Comparison]:
@@ -347,8 +375,8 @@ class Follower:
             about = (gradients.__doc__ or way).strip().splitlines()[0]
             by = Derivation(way, about, location_of(gradients))
             for name, one in expected.items():
-                verdict = judge(record.gradients[name], one)
-                found.append(Comparison("weight gradient", name, way, by, verdict))
+                key, actual = ("weight gradient", name, way), record.gradients[name]
+                found.append(compared(self.reference.network, key, by, actual, one))
         return found
 
     def _both_burst(self, record: StepRecord) -> bool:

@@ -89,6 +89,29 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
         raise ValueError(f"The shapes differ: {actual.shape} and {expected.shape}.")
     if actual.size == 0:
         return Verdict(True, 0.0, BOUND, (), 0.0, 0.0, 0.0, 0)
+    distance, reference, noise = distances_of(actual, expected)
+    index = np.unravel_index(int(distance.argmax()), distance.shape)
+    return Verdict(
+        agrees=bool(distance[index] <= BOUND),
+        distance=float(distance[index]),
+        bound=BOUND,
+        index=tuple(int(i) for i in index),
+        actual=float(actual[index]),
+        expected=float(reference[index]),
+        noise=float(noise[index]),
+        size=actual.size,
+    )
+
+
+def distances_of(actual: np.ndarray, expected: Noisy) -> tuple[Any, Any, Any]:
+    """Return how far each element is from its reference, that reference, and its noise.
+
+    Parameters
+    ----------
+    actual : array of float64, not empty
+    expected : Noisy
+        The reference, of the same shape; what is beyond the working precision's range is infinite.
+    """
     reference: Any = expected.value
     with np.errstate(all="ignore"):
         noise = noise_of(expected)
@@ -102,17 +125,7 @@ def judge(actual: Any, expected: Noisy) -> Verdict:
                 # and what it was multiplied by 0 afterwards may be NaN or 0
                 unknown = np.isposinf(noise) | (np.isnan(noise) & np.isfinite(reference))
                 distance = np.where(unknown, 0.0, distance)
-    index = np.unravel_index(int(distance.argmax()), distance.shape)
-    return Verdict(
-        agrees=bool(distance[index] <= BOUND),
-        distance=float(distance[index]),
-        bound=BOUND,
-        index=tuple(int(i) for i in index),
-        actual=float(actual[index]),
-        expected=float(reference[index]),
-        noise=float(noise[index]),
-        size=actual.size,
-    )
+    return distance, reference, noise
 
 
 def noise_of(expected: Noisy) -> Any:

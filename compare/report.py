@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from compare.collecting import OWN, Comparison
@@ -14,6 +14,7 @@ from compare.diagnosis import SUBMISSION, Diagnosis
 from compare.drift import Drift
 from compare.errors import Disagreement
 from compare.judge import Verdict
+from compare.patterns import Pattern
 from compare.strict_json import as_json
 
 KEPT_FINDINGS = 20
@@ -53,6 +54,8 @@ class Finding:
         The largest distance among the numbers that the map took.
     reproduce : str
         How to come here again.
+    pattern : Pattern or None
+        Which elements disagree, in words and as a small map.
     """
 
     epoch: int
@@ -65,6 +68,7 @@ class Finding:
     diagnosis: Diagnosis | None = None
     inputs: float | None = None
     reproduce: str = ""
+    pattern: Pattern | None = None
 
     @property
     def distance(self) -> float:
@@ -87,7 +91,9 @@ class Finding:
             head = [title, f"  {outcome}"]
         where = ""
         if verdict.size > 1:
-            where = f"worst element {list(verdict.index)} of {verdict.size}; "
+            index = f"{list(verdict.index)} of {verdict.size}"
+            alone = self.pattern is not None and self.pattern.wrong == 1
+            where = f"only {index} differs; " if alone else f"worst element {index}; "
         submitted = self.source == SUBMISSION
         who, whose = f"{self.source} has", "by hand it is"
         if submitted or self.source == OWN:
@@ -102,10 +108,12 @@ class Finding:
             local = _OF_A_STEP
         if self.source == OWN:
             local = "  every map agrees by itself: the fault is in how the step is put together"
+        which = str(self.pattern or "")
         lines = [
             *head,
             f"  {who} {verdict.actual:.10g}, {whose} {verdict.expected:.10g}",
             f"  {where}bound {verdict.bound:g} × noise, one noise is {verdict.noise:.1e} here",
+            *([f"  where: {which}"] if which else []),
             f"  a relative tolerance of {_short(verdict.tolerance)} would have passed",
             *([] if submitted else [local]),
             *(f"  {line}" for line in (self.diagnosis.lines() if self.diagnosis else ())),
@@ -268,10 +276,18 @@ class Report:
         largest.disagreed += 1
         self.disagreements += 1
         if len(self.findings) < KEPT_FINDINGS:
-            diagnosis = comparison.diagnose() if comparison.diagnose is not None else None
-            reproduce = self.reproduce.format(step=max(step, 1))
-            finding = Finding(epoch, step, *key, comparison.derivation, verdict, diagnosis)
-            finding = replace(finding, inputs=comparison.inputs, reproduce=reproduce)
+            diagnose, apart = comparison.diagnose, comparison.apart
+            finding = Finding(
+                epoch,
+                step,
+                *key,
+                comparison.derivation,
+                verdict,
+                diagnosis=None if diagnose is None else diagnose(),
+                inputs=comparison.inputs,
+                reproduce=self.reproduce.format(step=max(step, 1)),
+                pattern=None if apart is None else apart(),
+            )
             self.findings.append(finding)
 
     def agree(self, step: int, distances: Iterable[tuple[tuple[str, str, str], float]]) -> None:
@@ -293,6 +309,12 @@ class Report:
             raise Disagreement(f"{self.first}{also}")
         if not self.ok:
             raise Disagreement("Nothing was compared.")
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from compare.pages.fragment import of_report
+
+        return of_report(self)
 
     def to_json(self) -> str:
         """Return everything as JSON text; numbers that are not finite become strings."""

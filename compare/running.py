@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from compare.cases import load
-from compare.command import load_tensorflow, progress_bar, stopping_on_ctrl_c, write_whole
+from compare.command import (
+    command_line,
+    load_tensorflow,
+    progress_bar,
+    stopping_on_ctrl_c,
+    write_whole,
+)
 
 if TYPE_CHECKING:
     from compare.cases.base import Settings
@@ -15,9 +21,15 @@ if TYPE_CHECKING:
 
 
 def run_all(
-    names: tuple[str, ...], settings: Settings, full: bool
+    names: tuple[str, ...],
+    settings: Settings,
+    full: bool,
+    report_file: Path | None = None,
 ) -> tuple[list[CaseResult], bool]:
-    """Run the cases one after the other; on Ctrl-C, return what there is."""
+    """Run the cases one after the other; on Ctrl-C, return what there is.
+
+    With ``report_file`` a page of them is written.
+    """
     from compare.terminal import Terminal
 
     console = Terminal(highlight=False)
@@ -28,6 +40,8 @@ def run_all(
             load_tensorflow()
             from compare.casework import CaseResult, run_case
             from compare.console import LEGEND, Lines, print_numbers, print_report, say, summary
+            from compare.explain import Names
+            from compare.pages.film import Film
 
             chosen = [load(name) for name in names]
             for case in chosen:
@@ -36,6 +50,7 @@ def run_all(
             for case in chosen:
                 name = case.name
                 result = CaseResult(case)
+                film = partial(Film, names=Names.of_case(case, 1))
                 console.print(f"[bold]{name}[/]: {case.title}")
 
                 def show(what: str, done: int, total: int, name: str = name) -> None:
@@ -52,6 +67,7 @@ def run_all(
                     out=Lines(console),
                     on_report=partial(print_report, console),
                     progress=show,
+                    witness=None if report_file is None else film,
                 )
                 print_numbers(console, result)
                 console.print()
@@ -62,6 +78,10 @@ def run_all(
     if results:
         console.print(summary(results))
         say(console, LEGEND)
+        if report_file is not None:
+            from compare.pages.writing import write_cases
+
+            write_cases(report_file, results, command_line())
     return results, interrupted
 
 

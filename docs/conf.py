@@ -7,19 +7,22 @@ from pathlib import Path
 
 import keras_models  # noqa: F401  (loads TensorFlow without its chatter)
 
-sys.path.insert(0, str(Path(__file__).parent))  # `entries`, which stands beside this file
+sys.path.insert(0, str(Path(__file__).parent))  # `entries` and `reports`, beside this file
 
 project = "Keras Lockstep"
 html_title = project
 extensions = [
-    "myst_parser",
+    "myst_nb",  # pages in Markdown, and the notebook
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "entries",
+    "reports",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "jupyter_execute"]
 myst_heading_anchors = 3
+myst_enable_extensions = ["dollarmath"]
+nb_execution_mode = "off"  # its outputs are kept with it, and tests/docs/test_tutorial.py runs it
 highlight_language = "text"  # a block without a language is output
 pygments_dark_style = "github-dark"
 smartquotes = False  # it makes a dash of the two hyphens of an option

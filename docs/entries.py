@@ -44,7 +44,7 @@ def navigation(text: str) -> Iterator[str]:
     """Give a table of contents for each heading of a page: the pages that are linked below it."""
     for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
         title, *lines = part.splitlines()
-        pages = re.findall(r"\]\(([\w/]+)\.md\)", "\n".join(lines))
+        pages = re.findall(r"\]\(([\w/]+)\.(?:md|ipynb)\)", "\n".join(lines))
         yield from ("```{toctree}", ":hidden:", f":caption: {title}", "", *pages, "```", "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import keras
@@ -20,9 +21,6 @@ _Layout = dict[str, list[tuple[_Key, tuple[int, ...], int | None]]]
 """Of each flat tensor, what it holds: keys, shapes and sizes, one after the other."""
 Beside = Callable[[Any, Any, Any, Sequence[Any], Sequence[Any]], Any]
 """Takes, as tensors, weights and slots in one, iterations, learning rate, seeds and a batch."""
-
-BEFORE = "before "
-"""Stands before what an array is, if it is what a step began with."""
 
 
 class Recorder(keras.callbacks.Callback):
@@ -45,7 +43,7 @@ class Recorder(keras.callbacks.Callback):
         taken as ``fit`` alone would take them.
     beside : callable, optional
         Is given what a step begins with, and its batch, inside the graph of that step, so that
-        TensorFlow can do both at once. What it returns is the record's `beside`.
+        TensorFlow can do both at once. What it returns comes in ``StepRecord.beside``.
     """
 
     def __init__(
@@ -67,12 +65,18 @@ class Recorder(keras.callbacks.Callback):
         model = self.model
         own_train_step, self._own_train_function = model.train_step, model.train_function
 
-        def train_step(data: Any) -> Any:
+        def recorded(data: Any) -> Any:
             return self._recorded(own_train_step, data)
 
-        model.train_step = train_step
+        def whole(step: Callable[[Any], Any], data: Any) -> Any:
+            before = self._begun()
+            return self._whole(step(data), data, before)
+
+        model.train_step = recorded if self._by_xla else partial(whole, recorded)
         model.make_train_function(force=True)
-        self._recording_function = self._returning_batch(train_step, model.train_function)
+        self._recording_function = (
+            self._around(recorded, whole) if self._by_xla else model.train_function
+        )
         model.train_function = self._train
         if self.on_validation is not None:
             self._watch_validation()
@@ -129,6 +133,7 @@ class Recorder(keras.callbacks.Callback):
 
     def _record(self, data: Any, returned: Mapping[str, Any]) -> StepRecord:
         """Return the record of the step that was just taken."""
+        before = _unpacked(returned["before"], self._layout_before)
         arrays = _unpacked(returned["packed"], self._layout)
         x, y, sample_weight = in_numpy(data)
         return StepRecord(
@@ -137,13 +142,13 @@ class Recorder(keras.callbacks.Callback):
             x=x,
             y=y,
             sample_weight=sample_weight,
-            before=self._weights_among(arrays, BEFORE),
+            before=self._weights_among(before),
             after=self._weights_among(arrays),
-            slots_before=self._slots_among(arrays, BEFORE),
+            slots_before=self._slots_among(before),
             slots_after=self._slots_among(arrays),
-            iterations=int(arrays[f"{BEFORE}iterations", ""]),
-            learning_rate=as_rate(arrays["learning rate", ""]),
-            seeds=[arrays[f"{BEFORE}seed", str(index)] for index in range(len(self._seeds))],
+            iterations=int(before["iterations", ""]),
+            learning_rate=as_rate(before["learning rate", ""]),
+            seeds=[before["seed", str(index)] for index in range(len(self._seeds))],
             gradients={key[1]: one for key, one in arrays.items() if key[0] == "gradient"},
             loss=arrays["loss", "total"],
             rows={
@@ -153,25 +158,26 @@ class Recorder(keras.callbacks.Callback):
             beside=returned.get("beside"),
         )
 
-    def _weights_among(self, arrays: Mapping[_Key, Any], when: str = "") -> dict[str, Any]:
-        return {name: arrays[f"{when}weight", name] for name in self._weights}
+    def _weights_among(self, arrays: Mapping[_Key, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: arrays["weight", name] for name in self._weights}
 
-    def _slots_among(
-        self, arrays: Mapping[_Key, Any], when: str = ""
-    ) -> dict[str, dict[str, np.ndarray]]:
+    def _slots_among(self, arrays: Mapping[_Key, Any]) -> dict[str, dict[str, np.ndarray]]:
         return {
-            slot: {name: arrays[f"{when}slot {slot}", name] for name in named}
+            slot: {name: arrays[f"slot {slot}", name] for name in named}
             for slot, named in self._slots.items()
         }
 
-    def _returning_batch(self, step: Callable[[Any], Any], function: Callable[[Any], Any]) -> Any:
-        """Return what takes a step, given Keras's function of it, and returns the batch as well.
+    @property
+    def _by_xla(self) -> bool:
+        return bool(self.model.jit_compile) and not self.model.run_eagerly
 
-        From inside what XLA compiles a batch can't be returned: there it is from around it, where
-        Keras too has the next batch come from.
+    def _around(self, step: Callable[[Any], Any], whole: Callable[[Any, Any], Any]) -> Any:
+        """Return what takes a step that XLA compiles, and adds to what it returns.
+
+        From inside a batch can't be returned, and to return the weights as they were may change the
+        last bits of the others. So that is done around it, where Keras too has the next batch come
+        from: ``whole`` is given the batch and what takes the step.
         """
-        if self.model.run_eagerly or not self.model.jit_compile:
-            return function
         compiled = tf.function(step, reduce_retracing=True, jit_compile=True)
 
         @tf.function(reduce_retracing=True)
@@ -180,7 +186,7 @@ class Recorder(keras.callbacks.Callback):
                 lambda one: None if isinstance(one, tf.experimental.Optional) else one,
                 iterator.get_next(),
             )
-            return self._with_batch(compiled(batch), batch)
+            return whole(compiled, batch)
 
         return around
 
@@ -198,12 +204,15 @@ class Recorder(keras.callbacks.Callback):
         own_test_step = model.test_step
 
         def test_step(data: Any) -> Any:
-            returned = {"logs": own_test_step(data)}
-            return self._with_batch(returned, data) if self._is_inside else returned
+            return {"logs": own_test_step(data)}
 
-        model.test_step = test_step
+        def whole(step: Callable[[Any], Any], data: Any) -> Any:
+            returned = step(data)
+            return returned if model.run_eagerly else {**returned, "batch": data}
+
+        model.test_step = test_step if self._by_xla else partial(whole, test_step)
         model.make_test_function(force=True)
-        own_test_function = self._returning_batch(test_step, model.test_function)
+        own_test_function = self._around(test_step, whole) if self._by_xla else model.test_function
 
         def test_function(iterator: Any) -> Any:
             batch, returned = self._fed(own_test_function, iterator)
@@ -249,12 +258,17 @@ class Recorder(keras.callbacks.Callback):
             **{("seed", str(index)): seed for index, seed in enumerate(self._seeds)},
         }
 
-    def _values(self, when: str = "") -> dict[_Key, tuple[Any, Any]]:
+    def _values(self) -> dict[_Key, tuple[Any, Any]]:
         """Return what they hold now, with their shapes."""
         return {
-            (when + what, name): (tf.convert_to_tensor(variable.value), variable.shape)
-            for (what, name), variable in self._variables().items()
+            key: (tf.convert_to_tensor(variable.value), variable.shape)
+            for key, variable in self._variables().items()
         }
+
+    def _begun(self) -> dict[_Key, tuple[Any, Any]]:
+        """Return what a step begins with: callbacks may have changed the learning rate, too."""
+        rate = learning_rate(self.graph or self.model)
+        return {**self._values(), ("learning rate", ""): (rate, rate.shape)}
 
     # ------------------------------------------------------------------ inside the traced step
 
@@ -262,8 +276,6 @@ class Recorder(keras.callbacks.Callback):
         """Run the model's own training step; return what passes through it beside its logs."""
         model, optimizer = self.model, self.model.optimizer
         own_apply, own_compute_loss = optimizer.apply, model.compute_loss
-        rate = learning_rate(self.graph or model)  # callbacks may have changed it
-        before = self._values(BEFORE)
         seen: dict[_Key, tuple[Any, Any]] = {}
         rows: dict[str, tuple[Any, Any]] = {}
 
@@ -287,31 +299,25 @@ class Recorder(keras.callbacks.Callback):
             logs = train_step(data)
         finally:
             del optimizer.apply, model.compute_loss
-        seen = {**before, **self._values(), **seen, ("learning rate", ""): (rate, rate.shape)}
-        packed, self._layout = _packed(seen)
-        returned = {"logs": logs, "packed": packed, "rows": rows}
-        if self.beside is not None:
-            seeds = [before[f"{BEFORE}seed", str(index)][0] for index in range(len(self._seeds))]
-            returned["start"] = before[f"{BEFORE}iterations", ""][0], rate, seeds
-        return self._with_batch(returned, data) if self._is_inside else returned
+        packed, self._layout = _packed({**self._values(), **seen})
+        return {"logs": logs, "packed": packed, "rows": rows}
 
-    @property
-    def _is_inside(self) -> bool:
-        """Say whether the batch can be returned from inside a step."""
-        return not (self.model.jit_compile or self.model.run_eagerly)
-
-    def _with_batch(self, returned: Mapping[str, Any], data: Any) -> dict[str, Any]:
-        """Have the batch returned, too, and what is computed beside a step."""
-        whole = {**returned, "batch": data}
-        start = whole.pop("start", None)
-        if start is not None and self.beside is not None:
-            iterations, rate, seeds = start
-            state = [one for group, one in whole["packed"].items() if group.startswith(BEFORE)]
+    def _whole(
+        self, returned: dict[str, Any], data: Any, before: Mapping[_Key, tuple[Any, Any]]
+    ) -> dict[str, Any]:
+        """Add to what a step returns its batch, what it began with, and what is done beside it."""
+        packed, self._layout_before = _packed(before)
+        whole = {**returned, "before": packed}
+        if self.model.run_eagerly:
+            return whole
+        state = [flat for group, flat in packed.items() if group.startswith("state")]
+        if self.beside is not None and len(state) == 1:
+            iterations, rate = (before[what, ""][0] for what in ("iterations", "learning rate"))
+            seeds = [before["seed", str(index)][0] for index in range(len(self._seeds))]
             parts = keras.utils.unpack_x_y_sample_weight(data)
-            if len(state) == 1:
-                batch = [part for part in parts if part is not None]
-                whole["beside"] = self.beside(state[0], iterations, rate, seeds, batch)
-        return whole
+            batch = [part for part in parts if part is not None]
+            whole["beside"] = self.beside(state[0], iterations, rate, seeds, batch)
+        return {**whole, "batch": data}
 
 
 def _packed(seen: Mapping[_Key, tuple[Any, Any]]) -> tuple[dict[str, Any], _Layout]:
@@ -320,11 +326,10 @@ def _packed(seen: Mapping[_Key, tuple[Any, Any]]) -> tuple[dict[str, Any], _Layo
     layout: _Layout = {}
     for key, (value, shape) in seen.items():
         tensor = tf.convert_to_tensor(value)
-        is_state = key[0].startswith((f"{BEFORE}weight", f"{BEFORE}slot "))
-        kind = BEFORE if is_state else "step "
+        kind = "state" if key[0] == "weight" or key[0].startswith("slot ") else "step"
         if None in shape:  # only a loss that isn't reduced is as long as the batch
             kind, shape = key[0], (-1,)
-        group = f"{kind}{tensor.dtype.name}"
+        group = f"{kind} {tensor.dtype.name}"
         parts.setdefault(group, []).append(tf.reshape(tensor, [-1]))
         place = key, tuple(shape), None if -1 in shape else math.prod(shape)
         layout.setdefault(group, []).append(place)

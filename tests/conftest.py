@@ -16,7 +16,7 @@ import keras
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--record", action="store_true", help="keep how far apart the halves were found"
+        "--record", action="store_true", help="keep what is found: distances, a notebook's outputs"
     )
 
 

@@ -6,10 +6,11 @@ from compare.commands.exercise import exercise
 from compare.commands.explain import explain
 from compare.commands.model import model
 from compare.commands.record import diff, record
+from compare.commands.report import report
 from compare.commands.run import list_cases, run
 from compare.commands.score import score
 
-COMMANDS = (list_cases, run, explain, check, exercise, model, record, diff, score, coverage)
+COMMANDS = (list_cases, run, explain, check, exercise, model, record, diff, report, score, coverage)
 """In the order of the help page."""
 
 __all__ = ["COMMANDS", "run"]

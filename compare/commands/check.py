@@ -9,8 +9,14 @@ from typing import Any
 import click
 
 from compare.cases import load
-from compare.command import check_writable, errors_for_people, load_tensorflow, write_whole
-from compare.commands.parameters import JSON, CaseName
+from compare.command import (
+    check_writable,
+    command_line,
+    errors_for_people,
+    load_tensorflow,
+    write_whole,
+)
+from compare.commands.parameters import JSON, REPORT, CaseName
 
 
 @click.command()
@@ -28,6 +34,7 @@ from compare.commands.parameters import JSON, CaseName
 @click.option("--weight", metavar="NAME=NUMBER", help="Ask about a weight: w5=0.3589.")
 @click.option("--hint", type=click.IntRange(1, 5), help="About an exercise: 5 tells all.")
 @JSON
+@REPORT
 def check(
     submission: str | None,
     case: str | None,
@@ -37,6 +44,7 @@ def check(
     weight: str | None,
     hint: int | None,
     json_file: str | None,
+    report_file: Path | None,
 ) -> None:
     """Check your own backward pass, an exercise, or a single number.
 
@@ -61,6 +69,8 @@ def check(
         raise click.UsageError("--hint goes with a file of `python -m compare exercise`.")
     if json_file is not None:
         check_writable(Path(json_file))
+    if report_file is not None:
+        check_writable(report_file, "--report")
     from compare.terminal import Terminal
 
     with errors_for_people(), Terminal(stderr=True).status("checking"):
@@ -79,6 +89,8 @@ def check(
     result.print(Terminal(highlight=False))
     if json_file is not None:
         write_whole(Path(json_file), result.to_json())
+    if report_file is not None:
+        result.write_page(report_file, command_line())
     sys.exit(0 if result.ok else 1)
 
 

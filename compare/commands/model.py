@@ -12,13 +12,14 @@ import click
 from compare.command import (
     INTERRUPTED,
     check_writable,
+    command_line,
     errors_for_people,
     load_tensorflow,
     progress_bar,
     stopping_on_ctrl_c,
     write_whole,
 )
-from compare.commands.parameters import DATA, DTYPE, JSON, REPRODUCE
+from compare.commands.parameters import DATA, DTYPE, JSON, REPORT, REPRODUCE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,8 +44,13 @@ if TYPE_CHECKING:
 @JSON
 @click.option("--junit", "junit_file", type=click.Path(dir_okay=False), help="Write JUnit's XML.")
 @REPRODUCE
+@REPORT
 def model(
-    json_file: str | None, junit_file: str | None, reproduce_file: str | None, **options: Any
+    json_file: str | None,
+    junit_file: str | None,
+    reproduce_file: str | None,
+    report_file: Path | None,
+    **options: Any,
 ) -> None:
     """Train a saved model and its twin, and compare every step.
 
@@ -52,14 +58,14 @@ def model(
     shapes. Exit status: 0 when all agrees, 1 when anything differs, 2 for bad usage or input.
     """
     files = {"--json": json_file, "--junit": junit_file, "--reproduce": reproduce_file}
-    for option, file in files.items():
+    for option, file in {**files, "--report": report_file}.items():
         if file is not None:
             check_writable(Path(file), option)
     from compare.terminal import Terminal
 
     console = Terminal(highlight=False)
     with errors_for_people():
-        report, interrupted = _compared(console, **options)
+        report, interrupted = compared(console, report_file=report_file, **options)
     if json_file is not None:
         write_whole(Path(json_file), report.to_json())
     if junit_file is not None:
@@ -86,8 +92,10 @@ def _reproduce(file: Path, report: Report, *, strict: bool, **options: Any) -> N
         reproduce_and_tell(file, training.model, training.x, training.y, **training.options)
 
 
-def _compared(
+def compared(
     console: Console,
+    *,
+    report_file: Path | None,
     path: Path,
     data: tuple[Path, ...],
     batch_size: int,
@@ -96,7 +104,7 @@ def _compared(
     seed: int,
     strict: bool,
 ) -> tuple[Report, bool]:
-    """Load, train and compare; on Ctrl-C, return what there is."""
+    """Load, train and compare; on Ctrl-C, return what there is. Write a page if one is wanted."""
     told = ["python -m compare model", shlex.quote(str(path))]
     told += [f"--data {shlex.quote(str(one))}" for one in data]
     told += [f"--dtype {dtype}"] if dtype else []
@@ -111,7 +119,11 @@ def _compared(
 
         braces = str.maketrans({"{": "{{", "}": "}}"})
         report = Report("", "", reproduce=f"{command.translate(braces)} --steps {{step}}")
-        interrupted = False
+        interrupted, film = False, None
+        if report_file is not None:
+            from compare.pages.film import Film
+
+            film = Film(steps)
 
         def show(report: Report) -> None:
             look()
@@ -123,9 +135,13 @@ def _compared(
                 weights = training.model.count_params()
                 console.print(f"{training.label}, {weights:,} weights", markup=False)
                 update(description=training.model.name[:40], completed=0, total=steps)
-                training.follow(report, strict=strict, on_step=show)
+                training.follow(report, strict=strict, on_step=show, witness=film)
         except KeyboardInterrupt:
             interrupted = True
             console.print("Interrupted. Compared so far:")
     print_report(console, report)
+    if report_file is not None:
+        from compare.pages.writing import write_report
+
+        write_report(report_file, report, film, command_line())
     return report, interrupted

@@ -43,3 +43,10 @@ REPRODUCE = click.option(
     metavar="FILE.py",
     help="Write the first disagreement, made small, as a script of Keras and NumPy alone.",
 )
+REPORT = click.option(
+    "--report",
+    "report_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE.html",
+    help="Write a page to look at: one file, without a server.",
+)

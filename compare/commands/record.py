@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,14 @@ import click
 from compare.cases import HOMES
 from compare.command import (
     check_writable,
+    command_line,
     errors_for_people,
     load_tensorflow,
     progress_bar,
     stopping_on_ctrl_c,
     write_whole,
 )
-from compare.commands.parameters import DATA, DTYPE, JSON
+from compare.commands.parameters import DATA, DTYPE, JSON, REPORT
 from compare.printable import echo
 
 if TYPE_CHECKING:
@@ -52,6 +54,7 @@ class Steps(click.ParamType):
 @click.option("--at", type=Steps(), metavar="1,10,…", help="Only these of the steps; else all.")
 @DTYPE
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="For what is drawn.")
+@REPORT
 def record(
     target: str,
     out: Path,
@@ -61,6 +64,7 @@ def record(
     at: frozenset[int] | None,
     dtype: str | None,
     seed: int | None,
+    report_file: Path | None,
 ) -> None:
     """Train, and write down all that each step computed, with its rounding noise.
 
@@ -72,6 +76,8 @@ def record(
         raise click.UsageError(f"--at names step {max(at)}, but --steps is {steps}.")
     if target in HOMES and data:
         raise click.UsageError("A worked example has data of its own: leave out --data.")
+    if report_file is not None:
+        check_writable(report_file, "--report")
     from compare.terminal import Terminal
 
     console = Terminal(highlight=False)
@@ -110,9 +116,19 @@ def record(
             with training as taken:
                 on_tensorflow = keras.backend.backend() == "tensorflow"
                 write = written if on_tensorflow else written_elsewhere
+                film = None
+                if report_file is not None and on_tensorflow:
+                    from compare.pages.film import Film
+
+                    film = Film(steps)
+                    write = partial(written, beside=[film])
                 write(taken, report, out, at, seed or 0, show)
     print_report(console, report)
     console.print(f"written: {out}", markup=False, soft_wrap=True)
+    if report_file is not None:
+        from compare.pages.writing import write_report
+
+        write_report(report_file, report, film, command_line())
     sys.exit(0 if report.ok else 1)
 
 
@@ -120,13 +136,16 @@ def record(
 @click.argument("a", type=click.Path(path_type=Path))
 @click.argument("b", type=click.Path(path_type=Path))
 @JSON
-def diff(a: Path, b: Path, json_file: str | None) -> None:
+@REPORT
+def diff(a: Path, b: Path, json_file: str | None, report_file: Path | None) -> None:
     """Compare two records. Needs neither the model nor TensorFlow.
 
     Exit status: 0 when they agree within rounding, 1 where they diverge, 2 for bad input.
     """
     if json_file is not None:
         check_writable(Path(json_file))
+    if report_file is not None:
+        check_writable(report_file, "--report")
     with errors_for_people():
         from compare.records import diff as compared
         from compare.strict_json import as_json
@@ -136,4 +155,8 @@ def diff(a: Path, b: Path, json_file: str | None) -> None:
         echo(line)
     if json_file is not None:
         write_whole(Path(json_file), as_json(result.as_dict()))
+    if report_file is not None:
+        from compare.pages.writing import write_said
+
+        write_said(report_file, f"{a} and {b}", str(result), command_line(), ok=result.ok)
     sys.exit(0 if result.ok else 1)

@@ -10,7 +10,7 @@ import click
 
 from compare.cases import HOMES, load
 from compare.command import INTERRUPTED, check_writable, errors_for_people
-from compare.commands.parameters import DTYPE, JSON, REPRODUCE, CaseName
+from compare.commands.parameters import DTYPE, JSON, REPORT, REPRODUCE, CaseName
 from compare.printable import echo
 from compare.running import reproduce_first, run_all, write_results
 
@@ -34,11 +34,13 @@ def list_cases() -> None:
 @click.option("--full", is_flag=True, help="Go to the tutorial's full length; takes minutes.")
 @JSON
 @REPRODUCE
+@REPORT
 def run(
     cases: tuple[str, ...],
     full: bool = False,
     json_file: str | None = None,
     reproduce_file: str | None = None,
+    report_file: Path | None = None,
     **options: Any,
 ) -> None:
     """Run one or more worked examples.
@@ -49,11 +51,13 @@ def run(
         check_writable(Path(json_file))
     if reproduce_file is not None:
         check_writable(Path(reproduce_file), "--reproduce")
+    if report_file is not None:
+        check_writable(report_file, "--report")
     with errors_for_people():
         from compare.cases.base import Settings
 
         settings = Settings(**options)
-        results, interrupted = run_all(cases, settings, full)
+        results, interrupted = run_all(cases, settings, full, report_file)
     if json_file is not None:
         write_results(Path(json_file), results, interrupted)
     if interrupted:

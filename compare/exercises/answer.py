@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,7 @@ from rich.console import Console
 from compare.exercises.attempt import Attempt
 from compare.exercises.exercise import FUNCTIONS
 from compare.exercises.hints import LEVELS, hints, listed
+from compare.pages.writing import write_said
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,10 @@ class Answer:
         """Print the lines."""
         for line in self.lines():
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def write_page(self, path: Path, command: str) -> None:
+        """Write them as a page to look at, made by a command."""
+        write_said(path, self.attempt.file, "\n".join(self.lines()), command, ok=self.ok)
 
     def to_json(self) -> str:
         """Return the same as JSON: what wasn't asked for isn't in it."""

@@ -30,7 +30,10 @@ def exercises(folder: Path = OWN_FOLDER) -> dict[str, Exercise]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*.py") if path.is_file())  # no pipe, say
+    try:
+        return sorted(path for path in folder.glob("*.py") if path.is_file())  # no pipe, say
+    except OSError as error:  # too long a name, say
+        raise BadInput(f"{str(folder)!r} can't be read: {error.strerror}.") from None
 
 
 def named(name: str, folder: Path = OWN_FOLDER) -> Exercise:

@@ -7,11 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from compare.explain.page import MOST_SAMPLES, Page
+from compare.explain.page import LARGEST_WRITTEN_OUT, MOST_SAMPLES, Page
 from manual.layers import Dense
-
-LARGEST_WRITTEN_OUT = 60
-"""A network with more weights than this is shown by layers, not by elements."""
 
 
 class NetworkPage(Page):
@@ -20,7 +17,7 @@ class NetworkPage(Page):
     def whole(self) -> Iterator[str]:
         yield from self.title()
         small = sum(w.size for w in self.step.weights.values()) <= LARGEST_WRITTEN_OUT
-        samples = range(min(len(self.step.record.x), MOST_SAMPLES)) if small else range(0)
+        samples = range(min(self.step.samples, MOST_SAMPLES)) if small else range(0)
         if not small:
             yield (
                 f"{sum(w.size for w in self.step.weights.values())} weights are too many to write "
@@ -48,8 +45,8 @@ class NetworkPage(Page):
             node = self.network.nodes[index]
             if isinstance(node.layer, Dense):
                 yield from self.layer(index, samples, small)
-        if len(self.step.record.x) > MOST_SAMPLES and small:
-            yield f"(the first {MOST_SAMPLES} of {len(self.step.record.x)} samples)"
+        if self.step.samples > MOST_SAMPLES and small:
+            yield f"(the first {MOST_SAMPLES} of {self.step.samples} samples)"
 
     def layer(self, index: int, samples: range, small: bool) -> Iterator[str]:
         """Write one layer backwards: from the right, local, to the weights, to the left."""

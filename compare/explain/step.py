@@ -1,4 +1,4 @@
-"""One training step of a case, as both halves take it."""
+"""One training step, as both halves take it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 
 from compare.cases.base import Case, Run, Settings
+from compare.collecting import Trace
+from compare.drift import take_over
 from compare.errors import BadInput
 from compare.halves import KerasHalf, ManualHalf, advance, built
+from compare.reference import replay
 from keras_models import naming
 from keras_models.callbacks import StopWhenClose
 from keras_models.precision import precision
@@ -17,7 +20,7 @@ from keras_models.recorder import Recorder
 from keras_models.step_record import StepRecord
 from keras_models.stepper import Stepper
 from manual.backpropagation import Pass
-from manual.network import Network
+from manual.network import Network, one_number
 
 
 @dataclass
@@ -25,7 +28,7 @@ class Step:
     """Both halves at one training step.
 
     ``weights`` and ``new_weights`` are the hand-written half's, before and after; ``tape`` and
-    ``record`` are Keras's.
+    ``record`` are Keras's. ``network`` is as the step left it.
     """
 
     network: Network
@@ -35,10 +38,39 @@ class Step:
     weight_gradients: dict[str, np.ndarray]
     new_weights: dict[str, np.ndarray]
     record: StepRecord
-    tape: dict[str, dict[str, np.ndarray]]
+    tape: Trace
+
+    @property
+    def samples(self) -> int:
+        """How many samples the batch has."""
+        return len(self.run.values[self.network.inputs[0]])
 
 
-def take_step(case: Case, number: int, settings: Settings | None = None) -> tuple[Run, Step]:
+def step_by_hand(network: Network, record: StepRecord, tape: Trace) -> Step:
+    """Let the hand-written half take a step of Keras's, from the very state that Keras had.
+
+    Parameters
+    ----------
+    network : manual.Network
+        The twin, compiled. It stays as it is: a copy takes the step, with the weights, the
+        optimizer's memory, the learning rate and the random numbers of the record and the tape.
+    record : StepRecord
+        What ``fit`` did, the batch laid out as the twin takes it: what a lock-step's witness is
+        shown.
+    tape : Trace
+        What the tape saw of the same step.
+    """
+    twin = network.copy()
+    assert twin.optimizer is not None, "compile the network first"
+    twin.set_weights(record.before)
+    take_over(twin, record)
+    replay(twin, tape.get("draw", {}))
+    twin.optimizer.schedule = None  # the record tells the rate
+    twin.optimizer.learning_rate = record.learning_rate
+    return _by_hand(twin, record, tape)
+
+
+def take_step(case: Case, number: int, settings: Settings | None = None) -> Step:
     """Train both halves of a case up to a step and return what that step computed."""
     run = (settings or Settings()).applied(case.runs[0])
     steps_per_epoch = -(-len(run.x) // run.batch_size)
@@ -91,7 +123,7 @@ def take_step(case: Case, number: int, settings: Settings | None = None) -> tupl
             recorder.restore()
     if not found:
         raise BadInput(f"The training of {case.name} ends before step {number}.")
-    return run, found[0]
+    return found[0]
 
 
 def _runs_through_the_rows(run: Run, network: Network) -> bool:
@@ -105,11 +137,11 @@ def _runs_through_the_rows(run: Run, network: Network) -> bool:
     )
 
 
-def _by_hand(network: Network, record: StepRecord, tape: Any) -> Step:
+def _by_hand(network: Network, record: StepRecord, tape: Trace) -> Step:
     """Let the hand-written half take the step, and keep what it computed on the way."""
     weights = {name: p.value.copy() for name, p in network.parameters.items()}
     run = network.forward(record.x, training=True)
-    loss, upstream = network.loss(run, record.y)
+    loss, upstream = network.loss(run, record.y, record.sample_weight)
     network.clear_gradients()
     network.backward(run, upstream)
     gradients = {name: p.gradient.copy() for name, p in network.parameters.items()}
@@ -117,7 +149,7 @@ def _by_hand(network: Network, record: StepRecord, tape: Any) -> Step:
     return Step(
         network=network,
         run=run,
-        loss=float(loss),
+        loss=one_number(loss),
         weights=weights,
         weight_gradients=gradients,
         new_weights={name: p.value.copy() for name, p in network.parameters.items()},

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from compare.derivations import location_of
+from compare.pages.owners import owner_of
 from keras_models.step_record import StepRecord
 from manual.graph import Node
 from manual.layers import Activation
@@ -87,12 +87,6 @@ def blocks_of(
     found = [*blocks.values(), _loss(network, blocks)]
     _lay_out(found)
     return found
-
-
-def owner_of(name: str, blocks: Iterable[str]) -> str | None:
-    """Return the block that a quantity belongs to, by its name; None if it is nobody's."""
-    fitting = (one for one in blocks if re.match(f"{re.escape(one)}(/|@|\\[|$)", name))
-    return max(fitting, key=len, default=None)
 
 
 def _kind(node: Node) -> str:

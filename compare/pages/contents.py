@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from compare.pages.film import Film
 from compare.report import Report
+
+if TYPE_CHECKING:
+    from compare.pages.film import Film
 
 SCHEMA = 1
 """The version of what `contents` returns."""
@@ -24,22 +26,27 @@ class Chapter:
     report : Report
     film : Film or None
         None where only the report is left.
-    settings : dict of str to object
-        How it was trained, in the reader's words.
-    symbols : dict of str to str
-        A tutorial's own names of weights and units.
-    error : str
-        The letter of what is differentiated.
+    numbers : list of dict
+        Published numbers, and what both halves say to them.
+    about : str
+        A sentence about what is trained.
     """
 
     report: Report
     film: Film | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    symbols: Mapping[str, str] = field(default_factory=dict)
-    error: str = "E"
+    numbers: Sequence[Mapping[str, Any]] = ()
+    about: str = ""
 
 
-def contents(title: str, about: str, command: str, chapters: Sequence[Chapter]) -> dict[str, Any]:
+def contents(
+    title: str,
+    about: str,
+    command: str,
+    chapters: Sequence[Chapter],
+    *,
+    said: str = "",
+    ok: bool = True,
+) -> dict[str, Any]:
     """Return what a page shows.
 
     Parameters
@@ -49,13 +56,18 @@ def contents(title: str, about: str, command: str, chapters: Sequence[Chapter]) 
     command : str
         What makes it again; empty if no command does.
     chapters : sequence of Chapter
+    said : str
+        What the command line says, where it compares without a lock-step.
+    ok : bool
+        Whether all agrees beside the chapters.
     """
     return {
         "schema": SCHEMA,
         "title": title,
         "about": about,
         "command": command,
-        "ok": all(chapter.report.ok for chapter in chapters),
+        "ok": ok and all(chapter.report.ok for chapter in chapters),
+        "said": said,
         "versions": versions(),
         "chapters": [_chapter(one) for one in chapters],
     }
@@ -75,9 +87,11 @@ def _chapter(chapter: Chapter) -> dict[str, Any]:
     report, film = chapter.report, chapter.film
     told: dict[str, Any] = {
         "label": report.label,
-        "settings": dict(chapter.settings),
-        "symbols": dict(chapter.symbols),
-        "error": chapter.error,
+        "about": chapter.about,
+        "settings": _settings(report, film),
+        "symbols": {} if film is None else dict(film.names.symbols),
+        "error": "E" if film is None else film.names.error,
+        "numbers": [dict(number) for number in chapter.numbers],
         "report": report.as_dict(),
         "messages": [str(finding) for finding in report.findings],
         "film": None,
@@ -94,4 +108,17 @@ def _chapter(chapter: Chapter) -> dict[str, Any]:
             "columns": [asdict(column) for column in film.columns],
             "points": [asdict(point) for point in film.points],
         }
+    return told
+
+
+def _settings(report: Report, film: Film | None) -> dict[str, str]:
+    """Return how it was trained, in the reader's words."""
+    told = {"steps": f"{report.steps:,} in {report.epochs:,} epochs", "precision": report.dtype}
+    if film is not None and film.network is not None and film.frames:
+        frame, network = film.frames[0], film.network
+        told["samples in a batch"] = f"{frame.samples:,}"
+        told["loss"] = ", ".join(type(head.loss).__name__ for head in network.heads)
+        told["optimizer"] = type(network.optimizer).__name__
+        told["learning rate"] = f"{frame.learning_rate:g}"
+        told["weights"] = f"{network.values.size:,}"
     return told

@@ -5,14 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
 
 import numpy as np
 
 from compare.collecting import Comparison, Trace
+from compare.command import write_whole
+from compare.explain import Names, chains, is_written_out, step_by_hand
 from compare.judge import BOUND
 from compare.noise import careful
-from compare.pages.blocks import Block, blocks_of, owner_of
+from compare.pages.blocks import Block, blocks_of
+from compare.pages.contents import Chapter, contents
 from compare.pages.frame import Frame, frame_of
+from compare.pages.owners import owner_of
+from compare.pages.render import page
 from compare.records.taking import derived
 from compare.reference import Reference
 from compare.report import Report
@@ -91,13 +98,15 @@ class Film:
 
     Parameters
     ----------
-    report : Report
-        Of the same lock-step.
     last : int, optional
-        The number of the last step, where it is known.
+        The number of the last step, where it is known: it is kept whole, too.
+    names : Names, optional
+        What a tutorial calls weights and units.
 
     Attributes
     ----------
+    report : Report
+        Of the lock-step.
     network : manual.Network or None
         The hand-written half; None before the first step.
     blocks : list of Block
@@ -106,10 +115,17 @@ class Film:
         The steps that are kept whole, in their order.
     columns : list of Column
     points : list of Point
+
+    Examples
+    --------
+    >>> film = compare.Film()  # doctest: +SKIP
+    >>> compare.lockstep(model, x, y, witness=film)  # doctest: +SKIP
+    >>> film.write("report.html")  # doctest: +SKIP
     """
 
-    def __init__(self, report: Report, last: int | None = None) -> None:
-        self.report, self.last = report, last
+    def __init__(self, last: int | None = None, names: Names | None = None) -> None:
+        self.last, self.names = last, names or Names()
+        self.report = Report("", "")
         self.network: Network | None = None
         self.blocks: list[Block] = []
         self.frames: list[Frame] = []
@@ -117,11 +133,30 @@ class Film:
         self.points: list[Point] = []
         self._owners: dict[str, str | None] = {}
         self._next = FIRST
-        self._disagreed = False
+        self._disagreed = self._written_out = False
         self._per_column = self._per_point = 1
         self._noise = self._squares = self._sum = 0.0
 
+    def to_html(self) -> str:
+        """Return the page: one file that needs nothing else."""
+        return page(contents(self.report.label, "", "", [Chapter(self.report, self)]))
+
+    def write(self, path: Path | str) -> None:
+        """Write the page to a file, whole or not at all."""
+        write_whole(Path(path), self.to_html())
+
+    def _repr_html_(self) -> str:
+        """Show the page in a notebook, in a frame of its own."""
+        told = escape(self.to_html())
+        style = "width: 100%; height: 48rem; border: 0"
+        title = escape(f"lock-step: {self.report.label}")
+        return f'<iframe srcdoc="{told}" style="{style}" title="{title}"></iframe>'
+
     # ------------------------------------------------------------------ what the lock-step tells
+
+    def begin(self, report: Report, network: Network) -> None:
+        self.report, self.network = report, network
+        self._written_out = is_written_out(network)
 
     def wants(self, step: int) -> bool:
         return step <= FIRST or step >= self._next or step == self.last
@@ -129,15 +164,17 @@ class Film:
     def step(
         self, record: StepRecord, tape: Trace, found: Sequence[Comparison], reference: Reference
     ) -> None:
-        if self.network is None:
-            self.network = reference.network
+        assert self.network is not None
         disagrees = not all(one.verdict.agrees for one in found)
         if self.wants(record.step) or (disagrees and not self._disagreed):
             with np.errstate(all="ignore"), careful():
                 by_hand = dict(derived(reference, record, tape))
             if not self.blocks:
                 self.blocks = blocks_of(self.network, record, by_hand)
-            self.frames.append(frame_of(record, tape, found, by_hand))
+            frame = frame_of(record, tape, found, by_hand)
+            if self._written_out:
+                frame.explained = chains(step_by_hand(self.network, record, tape), self.names)
+            self.frames.append(frame)
             if record.step >= self._next:
                 self._next = math.ceil(record.step * GROWTH)
         self._disagreed |= disagrees

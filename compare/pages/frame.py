@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.collecting import Comparison, Trace
+from compare.collecting import FIT, TAPE, Comparison, Trace
 from compare.noise import Noisy
 from keras_models.step_record import StepRecord
 
@@ -88,11 +88,11 @@ def frame_of(
         The step derived by hand from the same weights and batch.
     """
     frame = Frame(record.step, record.epoch, _samples(record), record.rate)
-    worst: dict[tuple[str, str], Comparison] = {}
+    told: dict[tuple[str, str], Comparison] = {}
     for one in found:
         key = one.phase, one.name
-        if key not in worst or not one.verdict.distance <= worst[key].verdict.distance:
-            worst[key] = one
+        if one.source in (FIT, TAPE) and (key not in told or _rank(one) > _rank(told[key])):
+            told[key] = one
     for phase, name, keras in _keras(record, tape):
         expected = by_hand.get((phase, name))
         other = expected.value if isinstance(expected, Noisy) else None
@@ -100,9 +100,14 @@ def frame_of(
             other = keras
         if other is None or np.shape(other) != np.shape(keras) or not np.size(keras):
             continue
-        numbers = _numbers(phase, np.asarray(keras), np.asarray(other), worst.get((phase, name)))
+        numbers = _numbers(phase, np.asarray(keras), np.asarray(other), told.get((phase, name)))
         frame.quantities.setdefault(phase, {})[name] = numbers
     return frame
+
+
+def _rank(one: Comparison) -> tuple[bool, bool]:
+    """Say what is told rather: what disagrees, and what ``fit`` itself has computed."""
+    return not one.verdict.agrees, one.source == FIT
 
 
 def _samples(record: StepRecord) -> int:

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from compare.pages.charts import drift, heat_map, loss_curves, matrix
+from compare.pages.charts.markup import plain
 from compare.pages.words import plain_summary
 from compare.strict_json import finite
 
@@ -46,7 +47,7 @@ def page(contents: Mapping[str, Any]) -> str:
     shown = finite(contents)
     environment = _environment()
     script = _joined(environment, SCRIPTS)
-    html = environment.get_template("page.html.j2").render(
+    return environment.get_template("page.html.j2").render(
         shown=shown,
         title=shown["title"] or "A comparison",
         verdict=verdict(shown),
@@ -56,7 +57,6 @@ def page(contents: Mapping[str, Any]) -> str:
         script=script,
         policy=_policy(script),
     )
-    return html.encode("utf-8", "backslashreplace").decode("utf-8")  # names may hold anything
 
 
 def verdict(contents: Mapping[str, Any]) -> str:
@@ -77,7 +77,8 @@ def verdict(contents: Mapping[str, Any]) -> str:
                 else f"{first['phase']} of {first['name']}"
             )
             return f"differs: first at step {first['step']}, {what}"
-    return "nothing was compared"
+    compared = all(chapter["report"]["compared"] for chapter in contents["chapters"])
+    return "does not agree" if compared else "nothing was compared"
 
 
 def is_small(film: Mapping[str, Any]) -> bool:
@@ -90,9 +91,7 @@ def is_small(film: Mapping[str, Any]) -> bool:
 def _pictures(chapter: Mapping[str, Any]) -> dict[str, Any]:
     """Return a chapter's static pictures, and how its network is drawn."""
     heat_maps = [
-        heat_map(finding["pattern"], finding["verdict"]["bound"])
-        if finding.get("pattern")
-        else None
+        _heat_map(finding) if finding.get("pattern") else None
         for finding in chapter["report"]["findings"]
     ]
     film = chapter["film"]
@@ -105,9 +104,15 @@ def _pictures(chapter: Mapping[str, Any]) -> dict[str, Any]:
         "rows": 1 + max(block["row"] for block in film["blocks"]),
         "samples": _samples(film),
         "losses": loss_curves(film["points"]),
-        "drift": drift(film["points"]),
+        "drift": drift(film["points"], chapter["report"]["drift"]),
         "matrix": matrix(film["columns"], film["blocks"]),
     }
+
+
+def _heat_map(finding: Mapping[str, Any]) -> Markup:
+    pattern = finding["pattern"]
+    caption = f"Where {finding['name']} differs: {pattern['told']}."
+    return heat_map(pattern, finding["verdict"]["bound"], caption)
 
 
 def _samples(film: Mapping[str, Any]) -> int:
@@ -129,6 +134,7 @@ def _environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=lambda value: value if isinstance(value, Markup) else plain(value),
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.filters["script_file"] = _script_file

@@ -103,6 +103,12 @@ class Difference:
                 what = "quantity diverges" if more == 1 else "quantities diverge"
                 yield f"{more:,} more {what} after it"
 
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        from compare.pages.fragment import of_difference
+
+        return of_difference(self)
+
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain dictionaries and lists."""
         return {

@@ -14,10 +14,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.collecting import Comparison
+from compare.collecting import Comparison, compared
 from compare.derivations import Derivation
 from compare.errors import BadInput
-from compare.judge import judge
 from compare.noise import Noisy, careful
 from compare.pairing import Pair
 from compare.records.taking import about, computed, derived, quantity
@@ -26,6 +25,7 @@ from compare.reference import Reference
 from compare.report import Report
 from compare.saved.training import Training
 from keras_models.eager_step import DrawsRandomNumbers, EagerStepper
+from manual.network import Network
 
 UNSEEN = "activation gradient", "processed gradient", "metric"
 
@@ -68,7 +68,8 @@ def written_elsewhere(
             for key, _, value in computed(reference, record, tape):
                 one = quantity(key, backend, value, expected.get(key))
                 if one.deviation is not None:
-                    report.add(1, record.step, _comparison(key, backend, value, expected[key]))
+                    of_step = _comparison(pair.network, key, backend, value, expected[key])
+                    report.add(1, record.step, of_step)
                 found.append(one)
             if steps is None or record.step in steps:
                 writer.step(record.step, 1, found)
@@ -77,9 +78,11 @@ def written_elsewhere(
                 on_step(report)
 
 
-def _comparison(key: tuple[str, str], backend: str, value: Any, expected: Noisy) -> Comparison:
+def _comparison(
+    network: Network, key: tuple[str, str], backend: str, value: Any, expected: Noisy
+) -> Comparison:
     by = Derivation("", "the whole step, from the batch and the weights", "manual/network.py")
-    return Comparison(*key, backend, by, judge(value, expected))
+    return compared(network, (*key, backend), by, value, expected)
 
 
 def _batches(training: Training) -> Iterator[tuple[Any, Any, Any]]:

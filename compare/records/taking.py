@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from compare.collecting import FIT, TAPE, Comparison, Trace
+from compare.following import Together, Witness
 from compare.gathered import Gathered
 from compare.judge import noise_of
 from compare.noise import Noisy, careful
@@ -24,6 +25,7 @@ from compare.reference import Reference
 from compare.report import Finding, Report
 from compare.saved.training import Training
 from keras_models.step_record import StepRecord
+from manual.network import Network
 
 Key = tuple[str, str]
 
@@ -61,12 +63,16 @@ def written(
     steps: Container[int] | None,
     seed: int,
     on_step: Callable[[Report], None] | None = None,
+    beside: Sequence[Witness] = (),
 ) -> None:
-    """Train in lock-step, the data in its order, and write a record of it."""
+    """Train in lock-step, the data in its order, and write a record of it.
+
+    Others may be shown what is compared ``beside`` the record.
+    """
     training.shuffle = False
     with RecordWriter(folder, about(training, seed)) as writer:
-        taker = Taker(writer, report, steps)
-        training.follow(report, witness=taker, on_step=on_step)
+        taker = Taker(writer, steps)
+        training.follow(report, witness=Together(taker, *beside), on_step=on_step)
         taker.finish()
 
 
@@ -76,17 +82,16 @@ class Taker:
     Parameters
     ----------
     writer : RecordWriter
-    report : Report
-        Of the same lock-step.
     steps : container of int, optional
         Which steps; all by default.
     """
 
-    def __init__(
-        self, writer: RecordWriter, report: Report, steps: Container[int] | None = None
-    ) -> None:
-        self.writer, self.report, self.steps = writer, report, steps
+    def __init__(self, writer: RecordWriter, steps: Container[int] | None = None) -> None:
+        self.writer, self.steps = writer, steps
         self._last: tuple[int, int, list[Quantity]] | None = None
+
+    def begin(self, report: Report, network: Network) -> None:
+        self.report = report
 
     def wants(self, step: int) -> bool:
         return self.steps is None or step in self.steps

@@ -17,6 +17,7 @@ from compare.console import print_finding, say
 from compare.errors import BadInput, check_is_file
 from compare.explain import weight_place
 from compare.halves import built
+from compare.pages.writing import write_report, write_said
 from compare.report import Report
 from compare.submissions.asked import Answer, ask
 from compare.submissions.returned import Returns, Step, told
@@ -38,6 +39,13 @@ class Checked:
         if isinstance(self.result, Report):
             return self.result.to_json()
         return json.dumps({**asdict(self.result), "ok": self.ok}, indent=2, ensure_ascii=False)
+
+    def write_page(self, path: Path, command: str) -> None:
+        """Write the same as a page to look at, made by a command."""
+        if isinstance(self.result, Report):
+            write_report(path, self.result, None, command)
+        else:
+            write_said(path, self.result.what, str(self.result), command, ok=self.ok)
 
     def print(self, console: Console) -> None:
         """Print what was found."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -18,6 +19,7 @@ from compare.derivations import Derivation
 from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
 from compare.judge import judge, judge_at_kinks
 from compare.noise import Noisy, resolved
+from compare.patterns import pattern_in
 from compare.places import Places
 from compare.referee import gradient_ruling
 from compare.reference import Reference
@@ -149,7 +151,8 @@ class RightStep:
             return Diagnosis(SUBMISSION, causes(), ruling)
 
         phase = "weight gradient" if returns == "gradients" else "weight"
-        found, as_asked = [], []
+        found: list[Comparison] = []
+        as_asked = []
         for name in reversed(list(submitted)):
             verdict = judge(submitted[name], right[name])
             if not verdict.agrees:
@@ -160,7 +163,13 @@ class RightStep:
                 verdict = judge(submitted[name], right_too[name])
                 as_asked.append(name)
             by, diagnose = self._derivation(name, returns), partial(diagnosis, name)
-            found.append(Comparison(phase, name, SUBMISSION, by, verdict, diagnose))
+            one = Comparison(phase, name, SUBMISSION, by, verdict, diagnose)
+            if not verdict.agrees:
+                pair = submitted[name], right[name]
+                key = phase, name, SUBMISSION
+                apart = partial(pattern_in, reference.network, key, *pair, found)
+                one = replace(one, apart=apart)
+            found.append(one)
         return found, as_asked
 
     def _derivation(self, name: str, returns: Returns) -> Derivation:

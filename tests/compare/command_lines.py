@@ -45,13 +45,14 @@ TO_WRITE += [
     "n" * 250,
     "🙂" * 60,
 ]
-WRITES = {"json_file", "junit_file", "out"}
+WRITES = {"json_file", "junit_file", "report_file", "out"}
 WEIGHTS = ["w5=0.3589", "w5", "w5=", "hidden/kernel[0,1]=1", "w99=1", "hidden/kernel[9,9]=1", "=1"]
 SUBMISSIONS = ["good.py", "good.py:step", "two.py:step", "solution.py", "gaps.py"]
 OWN = {  # what a parameter without a type of its own takes
     "target": [*HOMES, "good.keras"],
     "name": ["list", "mazur_gaps", "mazur_fault_1", "mazur_fault_99", "mazr_gaps"],
     "weight": [*WEIGHTS, *(one.partition("=")[0] for one in WEIGHTS)],
+    "unit": ["h1", "i2", "hidden[0]", "hidden[9]", "nowhere[0]", "w5", "hidden[]"],
     "loss": [*NUMBERS, *ABSURD_NUMBERS],
     "submission": [*SUBMISSIONS * 4, *(one for one in FILES if one.endswith((".py", "step")))],
     "only": ["", "transpose", "nothing at all"],

@@ -126,6 +126,8 @@ def test_a_difference_is_told_and_ends_with_1(
         (["run", "mazur", "--reproduce", "no/such/x.py"], "for --reproduce doesn't exist"),
         (["explain", "mazur", "--weight", "w99"], "A weight is written like hidden/kernel[0,1]"),
         (["explain", "mazur", "--weight", "hidden/kernel[5,0]"], "has the shape (2, 2)"),
+        (["explain", "mazur", "--unit", "h9"], "A unit is written like hidden[0]"),
+        (["explain", "mazur", "--unit", "h1", "--weight", "w5"], "--weight or --unit: one of them"),
         (["explain", "mazur", "--step", "0"], "0 is not in the range x>=1"),
     ],
 )
@@ -262,3 +264,69 @@ def test_check_refuses(tmp_path: Path, arguments: list[str], message: str) -> No
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
     assert "Traceback" not in result.output
+
+
+# ---------------------------------------------------------------------- pages
+
+
+def embedded(page: Path) -> Any:
+    """Return the numbers that a page holds."""
+    told = re.search(r'<script type="application/json"[^>]*>(.*?)</script>', page.read_text(), re.S)
+    assert told is not None
+    return strict(told[1])
+
+
+def test_a_report_is_a_page_of_a_run(tmp_path: Path) -> None:
+    page, file = tmp_path / "mazur.html", tmp_path / "mazur.json"
+    result = invoke("report", "mazur", "--steps", "3", "--out", str(page))
+    assert result.exit_code == 0, result.output
+    assert invoke("run", "mazur", "--steps", "3", "--json", str(file)).exit_code == 0
+    told, case = embedded(page), strict(file.read_text())["cases"][0]
+    assert [one["report"] for one in told["chapters"]] == case["reports"]
+    assert [n for one in told["chapters"] for n in one["numbers"]] == case["numbers"]
+    assert told["command"] == f"python -m compare report mazur --steps 3 --out {page}"
+    frames = told["chapters"][0]["film"]["frames"]
+    assert [frame["step"] for frame in frames] == [1, 2, 3]
+    assert "w5" in frames[0]["explained"]["output/kernel[0,0]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["check", "--case", "mazur", "--weight", "w5=0.35891648"], 0, "w5 after 1 update"),
+        (["check", "--case", "mazur", "--weight", "w5=0.3588"], 1, "w5 after 1 update"),
+        (["run", "single_neuron", "--steps", "2"], 0, None),
+    ],
+)
+def test_every_command_that_compares_writes_a_page(
+    words: list[str], status: int, said: str | None, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    result = invoke(*words, "--report", str(page))
+    assert result.exit_code == status, result.output
+    told = embedded(page)
+    assert told["ok"] == (status == 0)
+    assert said is None or said in told["said"]
+    assert bool(told["chapters"]) == (said is None)
+
+
+def test_records_and_their_difference_as_pages(tmp_path: Path) -> None:
+    pages = [tmp_path / f"{name}.html" for name in "abc"]
+    for name, page, dtype in (("a", pages[0], "float64"), ("b", pages[1], "float32")):
+        words = ["record", "mazur", "--steps", "2", "--dtype", dtype, "--at", "2"]
+        result = invoke(*words, "--out", str(tmp_path / name), "--report", str(page))
+        assert result.exit_code == 0, result.output
+        frames = embedded(page)["chapters"][0]["film"]["frames"]
+        assert [frame["step"] for frame in frames] == [1, 2]
+    records = str(tmp_path / "a"), str(tmp_path / "b")
+    result = invoke("diff", *records, "--report", str(pages[2]))
+    assert result.exit_code == 0, result.output
+    assert embedded(pages[2])["said"] == result.stdout.strip()
+
+
+def test_a_page_needs_a_case_or_a_saved_model(tmp_path: Path) -> None:
+    result = invoke("report", "mazurr", "--out", str(tmp_path / "x.html"))
+    assert result.exit_code == 2 and "neither a .keras file nor a worked example" in result.stderr
+    result = invoke("report", "mazur", "--data", "x.npz", "--out", str(tmp_path / "x.html"))
+    assert result.exit_code == 2 and "leave out --data" in result.stderr
+    assert not [*tmp_path.iterdir()]

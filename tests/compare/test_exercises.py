@@ -288,6 +288,11 @@ def test_a_folder_without_exercises(tmp_path: Path) -> None:
         named("mazur_gap")
 
 
+def test_a_folder_whose_name_is_too_long() -> None:
+    with pytest.raises(BadInput, match="can't be read: File name too long"):
+        named("mazur_gaps", Path("9" * 5000))
+
+
 def test_list() -> None:
     result = invoke("exercise")
     lines = result.output.splitlines()

@@ -66,6 +66,39 @@ def test_the_samples_of_a_batch_add_up() -> None:
     assert f"{sum(shares):.8g}" == f"{total[0]:.8g}"
 
 
+@pytest.mark.parametrize("unit", ["h1", "out_h1", "net_h1", "hidden[0]"])
+def test_a_unit_forward_and_backward(unit: str) -> None:
+    text = explain(load("mazur"), unit=unit)
+    assert rows(text) == {
+        "net_h1": (0.3775, 0.3775),
+        "out_h1": (0.5932699921, 0.5932699921),
+        "∂E/∂out_h1": (0.03635030639, 0.03635030639),
+        "∂out_h1/∂net_h1": (0.2413007086, 0.2413007086),
+        "∂E/∂net_h1, their product": (0.008771354689, 0.008771354689),
+    }
+    assert "net_h1 = w1 · i1 + w2 · i2 + b1\n    = 0.15 · 0.05 + 0.2 · 0.1 + 0.35\n" in text
+    assert "∂E/∂out_h1 = ∂E/∂net_o1 · w5 + ∂E/∂net_o2 · w7" in text
+    assert "= 0.138498562 · 0.4 + (-0.0380982365) · 0.5" in text
+    assert "= 0.0363503064 · 0.241300709" in text
+
+
+def test_an_output_and_an_input() -> None:
+    assert "  target 0.99\n" in explain(load("mazur"), unit="o2")
+    text = explain(load("mazur"), unit="i2")
+    assert rows(text) == {"i2": (0.1, 0.1)}
+    assert "no gradient comes back to it" in text
+
+
+def test_a_unit_of_a_large_network() -> None:
+    text = explain(load("digits"), unit="hidden_1[0]")
+    counted = "the sum of 64 products, one for each number that it takes, and hidden_1/bias[0]:"
+    assert counted in " ".join(text.split())
+    assert "sample 3 of 32" in text
+    assert "sample 4" not in text
+    assert text.count("… and so on for 29 more samples") == 2
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
 @pytest.mark.parametrize("name", ["mazur", "single_neuron", "four_layer", "study_hours"])
 def test_all_of_a_small_network(name: str) -> None:
     text = explain(load(name))
@@ -100,6 +133,12 @@ def test_softmax_and_cross_entropy_are_taken_together() -> None:
         ({"weight": "nowhere/kernel[0,0]"}, "mazur has no weight 'nowhere/kernel'"),
         ({"weight": "hidden/kernel[5,0]"}, "has the shape (2, 2)"),
         ({"weight": "hidden/kernel[0]"}, "give 2 indices"),
+        ({"weight": f"hidden/kernel[0,{'9' * 5000}]"}, "A weight is written like"),
+        ({"unit": "h9"}, "or one of h1, h2, i1, i2, net_h1"),
+        ({"unit": "w5"}, "A unit is written like hidden[0]"),
+        ({"unit": "nowhere[0]"}, "mazur has no units 'nowhere'. Its units: input, hidden"),
+        ({"unit": "hidden[2]"}, "hidden has 2 units, counted from 0, as in hidden[1]"),
+        ({"unit": "h1", "weight": "w5"}, "for one weight or for one unit, not for both"),
     ],
 )
 def test_what_cannot_be_explained(options: dict[str, str], message: str) -> None:

@@ -32,6 +32,13 @@ WRITING = {
     "score": ["score", "--only", "sigmoid: a", "--jobs", "1", "--dtype", "float64", "--json"],
     "coverage": ["coverage", "--json"],
     "the page": ["coverage", "--out"],
+    "report": ["report", "single_neuron", "--steps", "1", "--out"],
+    "run's report": ["run", "single_neuron", "--steps", "1", "--report"],
+    "check's report": ["check", "good.py", "--case", "study_hours", "--report"],
+    "a number's report": ["check", "--case", "mazur", "--weight", "w5=0.35891648", "--report"],
+    "model's report": ["model", "good.keras", "--steps", "1", "--batch-size", "4", "--report"],
+    "diff's report": ["diff", "record", "record", "--report"],
+    "record's report": ["record", "good.keras", "--steps", "1", "--out", "taken", "--report"],
 }
 """Every option of every command that names something to write, to be followed by a name."""
 
@@ -101,7 +108,7 @@ def test_every_option_that_writes_is_here() -> None:
         for name, parameters in named.items()
         for one in parameters
         for option in one.opts
-        if option in ("--json", "--junit", "--out")
+        if option in ("--json", "--junit", "--out", "--report")
     }
     assert writes == {(words[0], words[-1]) for words in WRITING.values()}
 

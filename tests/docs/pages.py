@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import shlex
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts),
+    *sorted(DOCS.glob("*.ipynb")),
 ]
 COMMANDS: dict[str, click.Command] = {"compare": compare, "benchmarks": benchmarks}
 
@@ -51,6 +53,15 @@ class Block:
     def tests(self) -> int:
         """How many tests it has, which pytest has to run."""
         return len(re.findall(r"^def test_", self.code, re.MULTILINE))
+
+
+def text_of(page: Path) -> str:
+    """Return the Markdown of a page, or that of a notebook without its code."""
+    written = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return written
+    cells = json.loads(written)["cells"]
+    return "\n\n".join("".join(one["source"]) for one in cells if one["cell_type"] == "markdown")
 
 
 def blocks_of(text: str) -> list[Block]:
@@ -178,7 +189,7 @@ def known_options() -> set[str]:
 
 def dead_links(page: Path) -> list[str]:
     """Return a page's links to files, pictures and headings that aren't there."""
-    text = page.read_text(encoding="utf-8")
+    text = text_of(page)
     children = (child for token in _tokens(text) for child in token.children or ())
     addresses = (child.attrGet("href") or child.attrGet("src") for child in children)
     return [
@@ -193,7 +204,7 @@ def _leads(page: Path, address: str) -> bool:
     target = page.parent / path if path else page
     if not target.exists():
         return False
-    return not heading or heading in headings_of(target.read_text(encoding="utf-8"))
+    return not heading or heading in headings_of(text_of(target))
 
 
 def headings_of(text: str) -> set[str]:

@@ -26,7 +26,7 @@ with_code = pytest.mark.parametrize(
     [
         page
         for page in pages.PAGES
-        if page.name != "CONTRIBUTING.md" and pages.blocks_of(page.read_text(encoding="utf-8"))
+        if page.name != "CONTRIBUTING.md" and pages.blocks_of(pages.text_of(page))
     ],
     ids=name_of,
 )
@@ -52,7 +52,7 @@ def patched_at_will(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("patched_at_will")
 def test_the_code_of_a_page_prints_what_it_promises(page: Path, pytester: pytest.Pytester) -> None:
     names: dict[str, object] = {"__name__": "page"}
-    for block in pages.blocks_of(page.read_text(encoding="utf-8")):
+    for block in pages.blocks_of(pages.text_of(page)):
         if block.tests:
             pytester.makepyfile(block.code)
             run = pytester.runpytest("-p", "no:xdist", "-p", "no:cacheprovider")
@@ -75,12 +75,12 @@ def test_the_code_of_a_page_prints_what_it_promises(page: Path, pytester: pytest
 @every_page
 def test_the_commands_of_a_page_are_accepted(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(pages.ROOT)
-    assert pages.wrong_commands(page.read_text(encoding="utf-8")) == []
+    assert pages.wrong_commands(pages.text_of(page)) == []
 
 
 @every_page
 def test_the_options_that_a_page_names_exist(page: Path, pytestconfig: pytest.Config) -> None:
-    for option in pages.options_of(page.read_text(encoding="utf-8")) - pages.known_options():
+    for option in pages.options_of(pages.text_of(page)) - pages.known_options():
         pytestconfig.getoption(option)
 
 

@@ -172,7 +172,7 @@ def test_batches_of_any_size() -> None:
 
 def test_samples_of_any_length() -> None:
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((None, 3)), keras.layers.SimpleRNN(2)])
+    model = keras.Sequential([keras.Input((None, 3)), keras.layers.SimpleRNN(2, name="rnn")])
     model.compile("sgd", "mse", jit_compile=False)
     stepper = Stepper(model)
     weights = {name: variable.numpy() for name, variable in naming.weights(model).items()}
@@ -182,7 +182,7 @@ def test_samples_of_any_length() -> None:
         x, y = draw.normal(size=(4, length, 3)), draw.normal(size=(4, 2))
         x, y = x.astype(np.float32), y.astype(np.float32)
         trace = stepper.step(weights, {}, 0, 0.1, x, y, seeds=seeds)
-        np.testing.assert_array_equal(trace["activation"]["simple_rnn"], model(x))
+        np.testing.assert_array_equal(trace["activation"]["rnn"], model(x))
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

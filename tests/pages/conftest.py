@@ -15,6 +15,7 @@ import pytest
 
 from compare import lockstep
 from compare.cases import load
+from compare.explain import Names
 from compare.pages.contents import Chapter, contents
 from compare.pages.film import Film
 from compare.pages.render import page
@@ -69,11 +70,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Made]:
 def _of_case(name: str, steps: int) -> tuple[Report, dict[str, Any]]:
     case = load(name)
     report = Report("", "", reproduce=f"python -m compare run {name} --steps {{step}}")
+    names = Names.of_case(case, steps)
     with of_case(name, None, steps, None, None) as training:
-        film = Film(report, last=steps)
+        film = Film(steps, names)
         training.follow(report, witness=film)
-    chapter = Chapter(report, film, {"steps": steps}, case.symbols, case.error)
-    return report, contents(name, case.title, f"python -m compare report {name}", [chapter])
+    command = f"python -m compare report {name}"
+    return report, contents(name, case.title, command, [Chapter(report, film)])
 
 
 def _with_a_bug(case: str, layer: str, steps: int) -> tuple[Report, dict[str, Any]]:
@@ -101,11 +103,14 @@ def _hostile() -> tuple[Report, dict[str, Any]]:
     generator = np.random.default_rng(0)
     x, y = generator.normal(size=(8, 2)), generator.normal(size=(8, 2))
     report = Report("", "", reproduce="echo '</script><script>alert(2)</script>' {step}")
-    film = Film(report, last=2)
+    film = Film(2)
     lockstep(model, x, y, batch_size=4, report=report, witness=film, label="</script>\u2028&")
     title = "</title><script>alert(3)</script>"
-    chapter = Chapter(report, film, {"<b>": "</dd><script>alert(4)</script>"}, {}, "E")
-    return report, contents(title, "<!--", "echo </code>", [chapter])
+    number = {"what": "<b>", "printed": "</td>", "keras": 1.0, "by_hand": 1.0}
+    number |= {"why": "<b>", "status": "wrong in print"}
+    chapter = Chapter(report, film, [number], "<b>")
+    said = "</pre><script>alert(4)</script>"
+    return report, contents(title, "<!--", "echo </code>", [chapter], said=said)
 
 
 MAKERS: dict[str, Callable[[], tuple[Report, dict[str, Any]]]] = {

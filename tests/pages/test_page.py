@@ -126,7 +126,9 @@ def test_what_a_page_says_first(made: Make) -> None:
     assert verdict(made("mazur").contents) == "agrees"
     expected = "differs: first at step 1, weight gradient of output/kernel"
     assert verdict(made("bug").contents) == expected
-    assert verdict({"ok": False, "chapters": []}) == "nothing was compared"
+    nothing = {"report": {"compared": 0, "findings": []}}
+    assert verdict({"ok": False, "chapters": [nothing]}) == "nothing was compared"
+    assert verdict({"ok": False, "chapters": []}) == "does not agree"
 
 
 def test_a_report_without_pictures(made: Make) -> None:

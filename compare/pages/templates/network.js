@@ -281,7 +281,7 @@ class Network {
   drawArrow(edge) {
     const { scale, upright } = this;
     const [from, to] = [this.centre(edge.from), this.centre(edge.to)];
-    const short = 0.3 * this.gap;
+    const short = 0.36 * this.gap;
     const lane = upright ? { x: this.width - 12 * scale } : { y: 52 * scale };
     const start = upright ? { ...lane, y: from.y + short } : { ...lane, x: from.x + short };
     const end = upright ? { ...lane, y: to.y - short } : { ...lane, x: to.x - short };

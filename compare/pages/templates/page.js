@@ -31,10 +31,27 @@ document.addEventListener("click", (event) => {
 });
 document.addEventListener("keydown", (event) => {
   const from = event.target.closest(LEADS);
-  if (!from || from.matches("button, a") || !["Enter", " "].includes(event.key)) return;
+  if (!from || from.matches("button, a")) return;
+  if (event.key === "Enter" || event.key === " ") lead(from);
+  else if (event.key.startsWith("Arrow")) walk(from, event.key);
+  else return;
   event.preventDefault();
-  lead(from);
 });
+
+/** Walk from a cell of a matrix to the one beside it. */
+function walk(from, key) {
+  const cells = (row) => [...(row?.querySelectorAll("td[data-step]") ?? [])];
+  const row = from.closest("tr");
+  const place = cells(row).indexOf(from);
+  const to = {
+    ArrowLeft: () => cells(row)[place - 1], ArrowRight: () => cells(row)[place + 1],
+    ArrowUp: () => cells(row.previousElementSibling)[place], ArrowDown: () => cells(row.nextElementSibling)[place],
+  }[key]();
+  if (!to) return;
+  from.tabIndex = -1;
+  to.tabIndex = 0;
+  to.focus();
+}
 
 /** Copy what stands beside a button; where that is forbidden, select it. */
 async function copy(button) {

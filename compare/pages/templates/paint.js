@@ -101,7 +101,8 @@ class Painter {
 
   /** Give the length that a label may have, so that those of crossing lines don't meet. */
   room({ start, end }) {
-    return 0.62 * (Math.hypot(end.x - start.x, end.y - start.y) - 2 * this.network.radius);
+    const share = start.y === end.y ? 0.85 : 0.5;
+    return share * (Math.hypot(end.x - start.x, end.y - start.y) - 2 * this.network.radius);
   }
 
   paintBlock(item, frame, view) {
