@@ -49,6 +49,17 @@ def test_with_the_keyboard_alone(visit: Open) -> None:
     assert told(page) == "step 1 of 3 · forward through hidden"
 
 
+def test_a_matrix_is_walked_with_arrow_keys(visit: Open) -> None:
+    page = visit("bug").page
+    page.locator('td[data-step="1"][data-block="output"]').focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowUp")
+    focused = "[document.activeElement.dataset.step, document.activeElement.dataset.block]"
+    assert page.evaluate(focused) == ["2", "hidden"]
+    page.keyboard.press("Enter")
+    assert told(page) == "step 2 of 3 · backward through hidden"
+
+
 def test_pointing_shows_and_a_click_keeps(visit: Open) -> None:
     page = visit("mazur").page
     symbol = page.locator(".details h4 .symbol")

@@ -136,13 +136,15 @@ class Network {
     const element = svg("g", { role: "button" }, shape, value, mark);
     const symbol = this.story.symbol(block.nodes.at(-1), index);
     const inside = this.upright && r > 24 * scale;
+    let low = 0;
     if (symbol && (inside || (!this.upright && r > 15 * scale))) {
       const at = inside ? { y: y - r * 0.3, "font-size": 10.5 * scale } : { y: y - r - 5 * scale, "font-size": 12.5 * scale };
       element.append(svg("text", { class: "symbol", x, ...at }, shortened(symbol, inside ? 7 : 12)));
       if (inside) value.setAttribute("y", y + r * 0.18);
+      low = inside ? r * 0.25 : 0;
     }
     const node = block.nodes.at(-1);
-    const item = { kind: "unit", block, name: node, index, key, shape, value, mark, radius: r };
+    const item = { kind: "unit", block, name: node, index, key, shape, value, mark, radius: r, marked: { x, y: y + low } };
     this.layers.units.append(this.add(item, element, x, y));
   }
 
@@ -233,7 +235,8 @@ class Network {
         const mark = svg("path", { class: "mark" });
         element.append(mark);
         const item = { kind: "weight", block: edge.to, name: kernel, index: [i, j], key, shape, mark };
-        const more = { line: { start, end }, radius: 5 * scale, ...(labelled ? { label } : {}) };
+        const marked = { x: start.x + (end.x - start.x) * 0.74, y: start.y + (end.y - start.y) * 0.74 };
+        const more = { line: { start, end }, marked, radius: 8 * scale, ...(labelled ? { label } : {}) };
         this.layers.edges.append(this.add({ ...item, ...more }, element, x, y));
         this.edges.push({ ...edge, path: shape, few });
       }),

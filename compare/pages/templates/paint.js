@@ -124,7 +124,8 @@ class Painter {
     item.element.classList.toggle("agrees", marked && !verdict);
     const drawn = marked && (!item.line || verdict);
     const size = Math.min(item.radius * 0.55, 12 * this.network.scale);
-    item.mark.setAttribute("d", drawn ? markOf(verdict, item.x, item.y, size) : "");
+    const { x, y } = item.marked ?? item;
+    item.mark.setAttribute("d", drawn ? markOf(verdict, x, y, size) : "");
     return verdict;
   }
 
