@@ -106,7 +106,7 @@ def _hostile() -> tuple[Report, dict[str, Any]]:
     film = Film(2)
     lockstep(model, x, y, batch_size=4, report=report, witness=film, label="</script>\u2028&")
     title = "</title><script>alert(3)</script>"
-    number = {"what": "<b>", "printed": "</td>", "keras": 1.0, "by_hand": 1.0}
+    number = {"what": "<b>", "digits": "</td>", "printed": True, "keras": 1.0, "by_hand": 1.0}
     number |= {"why": "<b>", "status": "wrong in print"}
     chapter = Chapter(report, film, [number], "<b>")
     said = "</pre><script>alert(4)</script>"

@@ -140,6 +140,17 @@ def test_a_report_without_pictures(made: Make) -> None:
     assert "weight gradient · output/kernel" in outline.texts["pre"]
 
 
+def test_published_numbers_stand_beside_both_halves(made: Make) -> None:
+    told = copy.deepcopy(made("mazur").contents)
+    number = {"what": "E", "digits": "0.2984", "printed": True, "why": "a slip"}
+    number |= {"keras": 0.29837, "by_hand": 0.29838, "status": "wrong in print"}
+    told["chapters"][0]["numbers"] = [number, {**number, "printed": False, "status": "reproduced"}]
+    text = re.sub(r"<[^>]+>", " ", page(told).split('class="printed"')[1].split("</table>")[0])
+    words = " ".join(text.split())
+    assert "E 0.2984 0.29837 0.29838 wrong in print: a slip" in words
+    assert words.endswith("E not printed 0.29837 0.29838 reproduced")
+
+
 def test_several_chapters_have_a_table_of_contents(made: Make) -> None:
     told = copy.deepcopy(made("mazur").contents)
     told["chapters"] *= 2
