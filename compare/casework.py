@@ -171,7 +171,7 @@ def run_case(
                 other_ways={n: getattr(other_ways, way) for n, way in run.other_ways.items()},
                 callbacks=_callbacks(run, report, out),
                 on_step=progress and partial(_told, progress, total),
-                label=run.label or None,
+                label=run.label or case.name,
                 report=report,
                 witness=shown,
             )

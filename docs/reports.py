@@ -45,7 +45,7 @@ def frames() -> Iterator[str]:
         file = f"{FOLDER}/{name}.html"
         yield from ("```{raw} html", f'<figure class="report"><figcaption>{sentence}')
         yield f'<a href="{file}">On a page of its own</a></figcaption>'
-        yield f'<iframe src="{file}" title="{sentence}" loading="lazy"></iframe></figure>'
+        yield f'<iframe src="{file}" title="{sentence}"></iframe></figure>'
         yield from ("```", "")
 
 
