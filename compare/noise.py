@@ -14,6 +14,8 @@ The rules, in units of the roundoff u of the working precision:
 - errors of the operands pass through the operation's derivative;
 - a sum of k terms rounds its k partial sums, whose mean square lies between k/2 times that of the
   terms (random signs) and a third of the squared sum (equal signs): u √(k/6 (Σtᵢ² + y²));
+- where terms of one sign follow each other, as those of one sample do, the partial sums are larger
+  than either: then they are taken as they come, u √(Σ Sₖ² / 3) (`careful`);
 - where terms of a sum are alike, their roundings are too, and g equal errors add up to g, not √g:
   the variance grows by the mean size of such groups (`careful`);
 - a constant such as 0.1 is off by what rounding it to the working precision costs;
@@ -46,7 +48,7 @@ from compare.working_precision import (
     added,
     careful,
     may_overflow,
-    mean_group_size,
+    of_ordered_sums,
     representation_error,
     resolved,
     within_range,
@@ -166,21 +168,20 @@ class Noisy(NDArrayOperatorsMixin):
             squares = np.square(self.value).sum(axis=axis, keepdims=keepdims)
             own = (squares + np.square(value)) * (terms / 6)
             if CAREFUL.get():
-                own = own * self._alike(axis, value)
+                own = self._carefully(axis, value, own)
                 sizes = np.abs(self.value).sum(axis=axis, keepdims=keepdims)
                 own = np.where(may_overflow(sizes, self.unit), np.inf, own)
             variance = added(variance, own)
         return self._like(value, variance)
 
-    def _alike(self, axis: Any, value: Numbers) -> Numbers:
-        """Return the mean size of groups of equal terms, for each sum."""
-        if axis is None:
-            return mean_group_size(self.value.reshape(-1, 1), value, self.unit).reshape(value.shape)
-        axes = axis if isinstance(axis, tuple) else (axis,)
+    def _carefully(self, axis: Any, value: Numbers, variance: Numbers) -> Numbers:
+        """Return the variance of each sum's own rounding, given what it is for terms at random."""
+        axes = tuple(range(self.ndim)) if axis is None else axis
+        axes = axes if isinstance(axes, tuple) else (axes,)
         terms = np.moveaxis(self.value, axes, range(len(axes)))
         count = math.prod(terms.shape[: len(axes)])
-        groups = mean_group_size(terms.reshape(count, -1), value, self.unit)
-        return groups.reshape(value.shape)
+        own = of_ordered_sums(terms.reshape(count, -1), value.ravel(), variance.ravel(), self.unit)
+        return own.reshape(value.shape)
 
     def mean(self, axis: Any = None, keepdims: bool = False) -> Noisy:
         total = self.sum(axis=axis, keepdims=keepdims)

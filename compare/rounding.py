@@ -23,7 +23,7 @@ from compare.working_precision import (
     Variance,
     added,
     may_overflow,
-    mean_group_size,
+    of_ordered_sums,
 )
 from manual.activations.functions import ERF, ERFC, erf, erfc
 
@@ -95,7 +95,7 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
     a2, b2 = np.square(a), np.square(b)
     variance = (a2 @ b2 + np.square(y)) * (a.shape[-1] / 6)
     if CAREFUL.get():
-        variance = variance * _alike_in_products(u, a, b, y)
+        variance = _of_products(u, a, b, y, variance)
         lost = (SMALLEST[u] / u) ** 2  # by each product that is too small to be held
         variance += np.where(y != 0, a.shape[-1] * lost, 0.0)
         variance = np.where(may_overflow(np.abs(a) @ np.abs(b), u), np.inf, variance)
@@ -112,21 +112,19 @@ def _matmul(u: float, a: Any, va: Any, b: Any, vb: Any) -> tuple[Numbers, Varian
     return y, variance
 
 
-def _alike_in_products(u: float, a: Any, b: Any, y: Any) -> Numbers:
-    """Return the mean size of groups of equal products, for each sum of a matrix product."""
+def _of_products(u: float, a: Any, b: Any, y: Any, variance: Any) -> Numbers:
+    """Return the variance of each sum's own rounding in a matrix product; see `of_ordered_sums`."""
     if b.ndim > 2:  # a matrix product for each place in the batch
         batch = y.shape[:-2]
         several = [
             np.broadcast_to(matrix, (*batch, *matrix.shape[-2:])).reshape(-1, *matrix.shape[-2:])
-            for matrix in (a, b, y)
+            for matrix in (a, b, y, variance)
         ]
-        groups = [_alike_in_products(u, *each) for each in zip(*several, strict=True)]
-        return np.reshape(groups, y.shape)
-    rows, sums = a.reshape(-1, a.shape[-1]), y.reshape(-1, y.shape[-1])
-    groups = [
-        mean_group_size(row[:, None] * b, its, u) for row, its in zip(rows, sums, strict=True)
-    ]
-    return np.reshape(groups, y.shape)
+        found = [_of_products(u, *each) for each in zip(*several, strict=True)]
+        return np.reshape(found, y.shape)
+    rows = zip(*(one.reshape(-1, one.shape[-1]) for one in (a, y, variance)), strict=True)
+    found = [of_ordered_sums(row[:, None] * b, sums, own, u) for row, sums, own in rows]
+    return np.reshape(found, y.shape)
 
 
 def _square(u: float, a: Any, va: Any) -> tuple[Numbers, Variance]:

@@ -111,6 +111,20 @@ def may_overflow(sizes: Numbers, unit: float) -> Numbers:
     return (sizes > LARGEST[unit]) & (unit > 2.0**-53)
 
 
+def of_ordered_sums(terms: Numbers, sums: Numbers, variance: Numbers, unit: float) -> Numbers:
+    """Return the variance of rounding terms to their sums, where they come in this order.
+
+    Parameters
+    ----------
+    terms : array, shape (k, n)
+    sums, variance : arrays of n elements
+        And what the variance is of terms that come at random.
+    unit : float
+    """
+    as_they_come = np.square(np.cumsum(terms, axis=0)).sum(axis=0) / 3
+    return np.maximum(variance, as_they_come) * mean_group_size(terms, sums, unit)
+
+
 def mean_group_size(terms: Numbers, sums: Numbers, unit: float) -> Numbers:
     """Return how many terms of each column are alike, on average over the terms.
 

@@ -102,9 +102,12 @@ def _verdict(reports: Sequence[Mapping[str, Any]]) -> str:
         if empty := sum(not one["compared"] for one in reports):
             return f"They agree {where}, but of {plural(empty, 'training')} nothing was compared."
         return f"They agree {where}: no difference is larger than rounding explains."
-    report, finding = next((one, one["findings"][0]) for one in reports if one["findings"])
     differs = "They differ" if count == 1 else f"In {differ:,} of these they differ"
     differs = "In all of these they differ" if 1 < count == differ else differs
+    found = [(one, finding) for one in reports for finding in one["findings"]]
+    if not found:
+        return f"{differs}, by more than rounding explains."
+    report, finding = found[0]
     where = f" of {_named(report['label'])}" if len(reports) > 1 else ""
     what = _WHAT.get(finding["phase"], "{}").format(_named(finding["name"]))
     return (

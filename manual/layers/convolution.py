@@ -210,9 +210,7 @@ class Convolution(SlidingKernel):
         rows, W = in_rows(dz), self.kernel.value
         self.kernel.gradient += kernel_gradient(taken, rows, W.shape, self.groups)
         if self.use_bias:
-            misplaced = self.is_misplaced(dz.shape)
-            db = self.bias_gradient(dz) if misplaced else rows.sum(axis=(0, 2))
-            self.bias.gradient += db
+            self.bias.gradient += self.bias_gradient(dz)
         return self._in_format(correlate_back(self.windows, rows, space, W, self.groups))
 
 

@@ -40,6 +40,7 @@ TOLD_AT_0 = {
     "model": r"agrees: ",
     "record": r"^written: ",
     "diff": r"^agree: ",
+    "report": r"^written: ",
     "score": r"^caught +1 ",
     "coverage": r"have a twin|^written: |\"entries\"|^$",
 }

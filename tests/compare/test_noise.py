@@ -367,6 +367,30 @@ def test_a_careful_sum_over_two_axes() -> None:
     np.testing.assert_array_equal(both.noise, one.noise)
 
 
+@pytest.mark.parametrize("as_product", [False, True])
+def test_a_careful_sum_takes_its_partial_sums_as_they_come(as_product: bool) -> None:
+    """Samples of either sign, a row after the other, as a bias's gradient adds them up.
+
+    The root mean square of what float32 loses, over many draws, is what the noise says. Without
+    care the partial sums are taken for smaller than they are.
+    """
+    draw, ones = np.random.default_rng(0), Noisy(np.ones((1, 512)), unit=2.0**-24)
+    signs = np.repeat([1.0, 1.0, -1.0, -1.0], 128)[:, None]
+    terms = signs * draw.uniform(0.5, 1.5, size=(512, 300)).astype(np.float32).astype(np.float64)
+    lost = np.cumsum(terms.astype(np.float32), axis=0)[-1] - terms.sum(axis=0)
+
+    def noise() -> np.ndarray:
+        exact = Noisy(terms, unit=2.0**-24)
+        total = (ones @ exact).reshape(300) if as_product else exact.sum(axis=0)
+        return total.noise * 2.0**-24
+
+    plain = np.sqrt(np.mean(np.square(lost / noise())))
+    with careful():
+        taken = np.sqrt(np.mean(np.square(lost / noise())))
+    assert plain > 4.0
+    assert 0.5 < taken < 2.0
+
+
 def test_a_yes_or_no_is_as_uncertain_as_those_it_is_made_of() -> None:
     unit = 2.0**-24
     near = Noisy(np.array([0.0, 5.0]), np.array([4.0, 4.0]), unit=unit) > 0.0
