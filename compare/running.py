@@ -81,7 +81,7 @@ def run_all(
         if report_file is not None:
             from compare.pages.writing import write_cases
 
-            write_cases(report_file, results, command_line())
+            write_cases(report_file, results, command_line(), interrupted=interrupted)
     return results, interrupted
 
 

@@ -65,6 +65,8 @@ class Stepper:
         """Of each output, whether Keras knows logits behind it; empty before the first step."""
         self._layout: list[tuple[str, str, int]] = []
         """Phase, name and number of axes of everything that a step returns."""
+        self._cut_by = b""
+        self._cuts: list[tuple[str, str, slice, tuple[int, ...]]] = []
 
     def step(
         self,
@@ -112,17 +114,25 @@ class Stepper:
             if beside is None
             else beside,
         )
+        key = shapes.tobytes()
+        if key != self._cut_by:  # batches of one shape are cut alike
+            self._cut_by, self._cuts = key, list(self._parts(shapes.tolist()))
         trace: Trace = {}
-        start = sizes = 0
-        for phase, name, rank in self._layout:
-            shape = shapes[sizes : sizes + rank]
-            stop = start + math.prod(shape.tolist())
-            trace.setdefault(phase, {})[name] = packed[start:stop].reshape(shape)
-            start, sizes = stop, sizes + rank
+        for phase, name, part, shape in self._cuts:
+            trace.setdefault(phase, {})[name] = packed[part].reshape(shape)
         loss = trace["loss"]
         if loss["total"].size == 1:  # a single value is a number, whatever its axes
             loss["total"] = loss["total"].reshape(())
         return trace
+
+    def _parts(self, shapes: list[int]) -> Iterator[tuple[str, str, slice, tuple[int, ...]]]:
+        """Say where each number of a step lies in the flat array, given all shapes in a row."""
+        start = sizes = 0
+        for phase, name, rank in self._layout:
+            shape = tuple(shapes[sizes : sizes + rank])
+            stop = start + math.prod(shape)
+            yield phase, name, slice(start, stop), shape
+            start, sizes = stop, sizes + rank
 
     def traced(
         self, state: Any, iterations: Any, learning_rate: Any, seeds: Sequence[Any], batch: Any

@@ -143,5 +143,5 @@ def compared(
     if report_file is not None:
         from compare.pages.writing import write_report
 
-        write_report(report_file, report, film, command_line())
+        write_report(report_file, report, film, command_line(), interrupted=interrupted)
     return report, interrupted

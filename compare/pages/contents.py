@@ -46,6 +46,7 @@ def contents(
     *,
     said: str = "",
     ok: bool = True,
+    interrupted: bool = False,
 ) -> dict[str, Any]:
     """Return what a page shows.
 
@@ -60,6 +61,8 @@ def contents(
         What the command line says, where it compares without a lock-step.
     ok : bool
         Whether all agrees beside the chapters.
+    interrupted : bool
+        Whether somebody stopped it.
     """
     return {
         "schema": SCHEMA,
@@ -67,6 +70,7 @@ def contents(
         "about": about,
         "command": command,
         "ok": ok and all(chapter.report.ok for chapter in chapters),
+        "interrupted": interrupted,
         "said": said,
         "versions": versions(),
         "chapters": [_chapter(one) for one in chapters],

@@ -37,8 +37,7 @@ def plain_summary(contents: Mapping[str, Any]) -> list[str]:
     Parameters
     ----------
     contents : mapping
-        As `compare.pages.contents.contents` returns it; true under ``"interrupted"`` if the
-        comparison was stopped before its end.
+        As `compare.pages.contents.contents` returns it.
     """
     if not contents["chapters"]:
         agrees = "agrees" if contents["ok"] else "does not agree"
@@ -47,7 +46,7 @@ def plain_summary(contents: Mapping[str, Any]) -> list[str]:
             f"It {agrees}: what was found stands below, in the words of the command line.",
         ]
     reports = [chapter["report"] for chapter in contents["chapters"]]
-    sentences = summary(reports, interrupted=bool(contents.get("interrupted")))
+    sentences = summary(reports, interrupted=contents.get("interrupted", False))
     if not any(one["findings"] for one in reports):
         sentences[2:2] = _in_print(contents["chapters"])
     return sentences

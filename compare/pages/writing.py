@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from compare.casework import CaseResult
 
 
-def write_cases(path: Path, results: Sequence[CaseResult], command: str) -> None:
+def write_cases(
+    path: Path, results: Sequence[CaseResult], command: str, *, interrupted: bool = False
+) -> None:
     """Write a page of worked examples, a chapter for each of their lock-steps."""
     chapters = []
     for result in results:
@@ -27,12 +29,15 @@ def write_cases(path: Path, results: Sequence[CaseResult], command: str) -> None
             chapters.append(Chapter(report, film, own, result.case.title))
     names = ", ".join(result.case.name for result in results)
     about = results[0].case.title if len(results) == 1 else f"{len(results)} worked examples"
-    write_whole(path, page(contents(names, about, command, chapters)))
+    write_whole(path, page(contents(names, about, command, chapters, interrupted=interrupted)))
 
 
-def write_report(path: Path, report: Report, film: Film | None, command: str) -> None:
+def write_report(
+    path: Path, report: Report, film: Film | None, command: str, *, interrupted: bool = False
+) -> None:
     """Write a page of one lock-step, or of what else gave a report."""
-    write_whole(path, page(contents(report.label, "", command, [Chapter(report, film)])))
+    chapters = [Chapter(report, film)]
+    write_whole(path, page(contents(report.label, "", command, chapters, interrupted=interrupted)))
 
 
 def write_said(path: Path, title: str, said: str, command: str, *, ok: bool) -> None:

@@ -169,9 +169,10 @@ def test_a_backend_that_is_not_there(tmp_path: Path) -> None:
 
 def test_an_interruption_tells_what_was_found(tmp_path: Path) -> None:
     """Ctrl-C after the first epoch of the digits: exit status 130, a summary, a whole file."""
-    file = tmp_path / "report.json"
+    file, page = tmp_path / "report.json", tmp_path / "report.html"
+    words = ["run", "digits", "--json", str(file), "--report", str(page)]
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "compare", "run", "digits", "--json", str(file)],
+        [sys.executable, "-u", "-m", "compare", *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -192,6 +193,8 @@ def test_an_interruption_tells_what_was_found(tmp_path: Path) -> None:
     assert report["interrupted"] is True
     assert report["ok"] is False
     assert report["cases"][0]["reports"][0]["steps"] >= 45
+    assert "Left open: the comparison was stopped before its end." in page.read_text()
+    assert embedded(page)["chapters"][0]["report"] == report["cases"][0]["reports"][0]
 
 
 MINE = """
