@@ -117,7 +117,8 @@ def _chapter(chapter: Chapter) -> dict[str, Any]:
 
 def _settings(report: Report, film: Film | None) -> dict[str, str]:
     """Return how it was trained, in the reader's words."""
-    told = {"steps": f"{report.steps:,} in {report.epochs:,} epochs", "precision": report.dtype}
+    epochs = f"{report.epochs:,} epoch{'s' * (report.epochs != 1)}"
+    told = {"steps": f"{report.steps:,} in {epochs}", "precision": report.dtype}
     if film is not None and film.network is not None and film.frames:
         frame, network = film.frames[0], film.network
         told["samples in a batch"] = f"{frame.samples:,}"
