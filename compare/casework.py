@@ -11,9 +11,9 @@ import keras
 
 from compare.cases.base import Case, Goal, Number, Run, Settings, reproduces
 from compare.engine import lockstep
-from compare.following import Witness
 from compare.halves import KerasHalf, ManualHalf, Progress, advance, built
 from compare.report import Report
+from compare.witness import Witness
 from keras_models.callbacks import EpochLoss, StopWhenClose
 from keras_models.precision import precision
 from keras_models.stepper import Stepper

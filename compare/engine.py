@@ -13,12 +13,13 @@ import numpy as np
 from compare.data import check_class_weight
 from compare.errors import BadInput, check_backend
 from compare.fitting import one_step_at_a_time, told_in_a_sentence
-from compare.following import EpochEnd, Follower, OtherWay, Witness
+from compare.following import EpochEnd, Follower, OtherWay
 from compare.pairing import Pair, build
 from compare.report import Report
 from compare.sources import Batch, Source, Whole, check_batch
 from compare.streams import source_of
 from compare.twins import array_dtype, check_model
+from compare.witness import Witness
 from keras_models.recorder import Recorder
 from keras_models.stepper import Stepper
 from manual.network import Network

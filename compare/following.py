@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,13 +19,13 @@ from compare.epochs import EpochCheck, Seen, samples_in, seen_in
 from compare.errors import BadInput
 from compare.noise import Noisy
 from compare.pairing import Pair
-from compare.recorded_check import Quantity
 from compare.recorded_steps import Agreement, RecordedSteps
 from compare.reference import Reference
 from compare.report import EpochPair, Report
 from compare.trace import PHASES
 from compare.twin_metrics import loss_names, twin_metrics
 from compare.twins import loss_weights
+from compare.witness import Witness
 from keras_models.alone import Alone
 from keras_models.step_record import Batch, StepRecord
 from keras_models.stepper import Stepper
@@ -35,58 +35,6 @@ from manual.network import Network
 
 OtherWay = Callable[[Mapping[str, Noisy], Noisy, Any], dict[str, Noisy]]
 """Another way of computing the weights' gradients by name, from the weights, x and y."""
-
-
-class Witness(Protocol):
-    """Is shown what was compared."""
-
-    def begin(self, report: Report, network: Network) -> None:
-        """Take in the report that is going to be filled, and the hand-written half, to look at."""
-
-    def wants(self, step: int) -> bool:
-        """Say whether a step is to be shown whole; of others, where all agrees, only distances."""
-
-    def step(
-        self, record: StepRecord, tape: Trace, found: Sequence[Comparison], reference: Reference
-    ) -> None:
-        """Take in a step: what ``fit`` did, what the tape saw, and what was found."""
-
-    def passed(
-        self, record: StepRecord, distances: Iterable[tuple[Quantity, float]], by_hand: float
-    ) -> None:
-        """Take in, of every step, how far off each quantity is.
-
-        And the loss of the hand-written half, which has gone its own way since the first step.
-        """
-
-    def epoch(self, found: Sequence[Comparison]) -> None:
-        """Take in what ``fit`` prints of an epoch."""
-
-
-class Together:
-    """Several witnesses of one lock-step."""
-
-    def __init__(self, *witnesses: Witness) -> None:
-        self.witnesses = witnesses
-
-    def begin(self, report: Report, network: Network) -> None:
-        for one in self.witnesses:
-            one.begin(report, network)
-
-    def wants(self, step: int) -> bool:
-        return any(one.wants(step) for one in self.witnesses)
-
-    def step(self, *shown: Any) -> None:
-        for one in self.witnesses:
-            one.step(*shown)
-
-    def passed(self, *shown: Any) -> None:
-        for one in self.witnesses:
-            one.passed(*shown)
-
-    def epoch(self, found: Sequence[Comparison]) -> None:
-        for one in self.witnesses:
-            one.epoch(found)
 
 
 class EpochEnd(keras.callbacks.Callback):

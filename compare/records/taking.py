@@ -15,7 +15,6 @@ import numpy as np
 import tensorflow as tf
 
 from compare.collecting import FIT, TAPE, Comparison, Trace
-from compare.following import Together, Witness
 from compare.gathered import Gathered
 from compare.judge import noise_of
 from compare.noise import Noisy, careful
@@ -24,6 +23,7 @@ from compare.records.writing import RecordWriter
 from compare.reference import Reference
 from compare.report import Finding, Report
 from compare.saved.training import Training
+from compare.witness import Together, Witness
 from keras_models.step_record import StepRecord
 from manual.network import Network
 
