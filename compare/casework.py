@@ -153,7 +153,7 @@ def run_case(
             report = Report(run.label or case.name, run.dtype, reproduce=command)
             result.reports.append(report)
             start = network.get_weights()
-            total = run.epochs * -(-len(run.x) // run.batch_size)
+            total = run.epochs * run.steps_per_epoch
             shown = witness and witness(min(settings.steps or total, total))
             if shown is not None:
                 result.witnesses.append(shown)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,8 +17,9 @@ from compare.command import (
 )
 
 if TYPE_CHECKING:
-    from compare.cases.base import Settings
+    from compare.cases.base import Case, Settings
     from compare.casework import CaseResult
+    from compare.pages.film import Film
 
 
 def run_all(
@@ -40,8 +42,6 @@ def run_all(
             load_tensorflow()
             from compare.casework import CaseResult, run_case
             from compare.console import LEGEND, Lines, print_numbers, print_report, say, summary
-            from compare.explain import Names
-            from compare.pages.film import Film
 
             chosen = [load(name) for name in names]
             for case in chosen:
@@ -50,7 +50,6 @@ def run_all(
             for case in chosen:
                 name = case.name
                 result = CaseResult(case)
-                film = partial(Film, names=Names.of_case(case, 1))
                 console.print(f"[bold]{name}[/]: {case.title}")
 
                 def show(what: str, done: int, total: int, name: str = name) -> None:
@@ -67,7 +66,7 @@ def run_all(
                     out=Lines(console),
                     on_report=partial(print_report, console),
                     progress=show,
-                    witness=None if report_file is None else film,
+                    witness=None if report_file is None else _film_of(case),
                 )
                 print_numbers(console, result)
                 console.print()
@@ -83,6 +82,14 @@ def run_all(
 
             write_cases(report_file, results, command_line(), interrupted=interrupted)
     return results, interrupted
+
+
+def _film_of(case: Case) -> Callable[[int], Film]:
+    """Return what makes a film of a run, in the words of its tutorial."""
+    from compare.explain import Names
+    from compare.pages.film import Film
+
+    return partial(Film, names=Names.of_case(case, 1))
 
 
 def reproduce_first(path: Path, results: list[CaseResult], settings: Settings) -> None:

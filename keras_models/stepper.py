@@ -108,12 +108,23 @@ class Stepper:
             accumulated: there it is made inside a branch of the graph, which can't be read from
             outside, but the accumulators are slots and tell as much.
         """
-        packed, shapes = map(
-            np.asarray,
-            self._taken(weights, slots, iterations, learning_rate, x, y, sample_weight, seeds)
-            if beside is None
-            else beside,
-        )
+        if beside is None:
+            dtype = self._weights[0].dtype
+            arrays = [weights[name] for name in self.names]
+            arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
+            flat = np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False)
+            parts = [x, y] if sample_weight is None else [x, y, sample_weight]
+            batch = tf.nest.map_structure(self._as_tensor, parts)
+            state = (
+                tf.convert_to_tensor(flat),
+                tf.constant(iterations, rule_of(self.model.optimizer)._iterations.dtype),
+                self._constant(np.array(learning_rate, dtype)),
+                self._constant(np.array(seeds, np.int64).reshape(-1, 2)),
+            )
+            compiled = self._compiled_for(state, batch)
+            with _as_it_stands() if self._large else nullcontext():
+                beside = compiled(*state, batch)
+        packed, shapes = map(np.asarray, beside)
         key = shapes.tobytes()
         if key != self._cut_by:  # batches of one shape are cut alike
             self._cut_by, self._cuts = key, list(self._parts(shapes.tolist()))
@@ -164,33 +175,6 @@ class Stepper:
         compiled = self._compiled_for(start, batch)
         many = sum(math.prod(variable.shape) for variable in self._weights) > MANY_WEIGHTS
         return None if self._large or many else compiled(*start, batch)
-
-    def _taken(
-        self,
-        weights: Mapping[str, np.ndarray],
-        slots: Mapping[str, Mapping[str, np.ndarray]],
-        iterations: int,
-        learning_rate: float,
-        x: Any,
-        y: Any,
-        sample_weight: Any,
-        seeds: Sequence[np.ndarray],
-    ) -> Any:
-        dtype = self._weights[0].dtype
-        arrays = [weights[name] for name in self.names]
-        arrays += [slots[slot][name] for slot, named in self._slots.items() for name in named]
-        flat = np.concatenate([np.ravel(array) for array in arrays]).astype(dtype, copy=False)
-        parts = [x, y] if sample_weight is None else [x, y, sample_weight]
-        batch = tf.nest.map_structure(self._as_tensor, parts)
-        state = (
-            tf.convert_to_tensor(flat),
-            tf.constant(iterations, rule_of(self.model.optimizer)._iterations.dtype),
-            self._constant(np.array(learning_rate, dtype)),
-            self._constant(np.array(seeds, np.int64).reshape(-1, 2)),
-        )
-        compiled = self._compiled_for(state, batch)
-        with _as_it_stands() if self._large else nullcontext():
-            return compiled(*state, batch)
 
     def _as_tensor(self, array: np.ndarray) -> Any:
         """Return a tensor as ``fit`` feeds it: numbers in floatx, class numbers as they are."""

@@ -131,6 +131,15 @@ class Run:
     stop_when_close: float | None = None
     print_every: int = 1
 
+    @property
+    def rows(self) -> int:
+        """How many rows are trained on; those behind them are held out for validation."""
+        return int(np.floor(len(self.x) * (1.0 - self.validation_split)))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.rows // self.batch_size)
+
     def changed(self, **settings: Any) -> Run:
         """Return the run with some settings replaced; None leaves a setting as it is."""
         return replace(

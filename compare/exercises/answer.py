@@ -16,7 +16,6 @@ from rich.console import Console
 from compare.exercises.attempt import Attempt
 from compare.exercises.exercise import FUNCTIONS
 from compare.exercises.hints import LEVELS, hints, listed
-from compare.pages.writing import write_said
 
 
 @dataclass(frozen=True)
@@ -44,6 +43,8 @@ class Answer:
 
     def write_page(self, path: Path, command: str) -> None:
         """Write them as a page to look at, made by a command."""
+        from compare.pages.writing import write_said
+
         write_said(path, self.attempt.file, "\n".join(self.lines()), command, ok=self.ok)
 
     def to_json(self) -> str:

@@ -73,7 +73,7 @@ def step_by_hand(network: Network, record: StepRecord, tape: Trace) -> Step:
 def take_step(case: Case, number: int, settings: Settings | None = None) -> Step:
     """Train both halves of a case up to a step and return what that step computed."""
     run = (settings or Settings()).applied(case.runs[0])
-    steps_per_epoch = -(-len(run.x) // run.batch_size)
+    steps_per_epoch = run.steps_per_epoch
     found: list[Step] = []
     with precision(run.dtype):
         model, network = built(run)
@@ -108,11 +108,10 @@ def take_step(case: Case, number: int, settings: Settings | None = None) -> Step
         callbacks: list[Any] = [recorder]
         if run.stop_when_close is not None:
             callbacks.append(StopWhenClose(run.x, run.y, run.stop_when_close))
-        kept = int(np.floor(len(run.x) * (1.0 - run.validation_split)))
         try:
             model.fit(
-                run.x[:kept].astype(run.dtype),
-                run.y[:kept].astype(run.dtype),
+                run.x[: run.rows].astype(run.dtype),
+                run.y[: run.rows].astype(run.dtype),
                 batch_size=run.batch_size,
                 epochs=-(-(number - skipped) // steps_per_epoch) + 1,
                 shuffle=run.shuffle,

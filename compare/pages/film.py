@@ -94,7 +94,8 @@ class Film:
     """Takes down what a page shows of a lock-step; hand it over as ``witness``.
 
     All numbers are kept of the first steps, of some later ones (further and further apart), of the
-    first that disagrees, and of the last; of the others, how far each quantity was off.
+    first that disagrees, and of the last; of the others, how far each quantity was off. Handed to
+    another lock-step, it begins anew.
 
     Parameters
     ----------
@@ -127,6 +128,9 @@ class Film:
         self.last, self.names = last, names or Names()
         self.report = Report("", "")
         self.network: Network | None = None
+        self._clear()
+
+    def _clear(self) -> None:
         self.blocks: list[Block] = []
         self.frames: list[Frame] = []
         self.columns: list[Column] = []
@@ -155,6 +159,7 @@ class Film:
     # ------------------------------------------------------------------ what the lock-step tells
 
     def begin(self, report: Report, network: Network) -> None:
+        self._clear()
         self.report, self.network = report, network
         self._written_out = is_written_out(network)
 

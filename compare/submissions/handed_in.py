@@ -17,7 +17,6 @@ from compare.console import print_finding, say
 from compare.errors import BadInput, check_is_file
 from compare.explain import weight_place
 from compare.halves import built
-from compare.pages.writing import write_report, write_said
 from compare.report import Report
 from compare.submissions.asked import Answer, ask
 from compare.submissions.returned import Returns, Step, told
@@ -42,6 +41,8 @@ class Checked:
 
     def write_page(self, path: Path, command: str) -> None:
         """Write the same as a page to look at, made by a command."""
+        from compare.pages.writing import write_report, write_said
+
         if isinstance(self.result, Report):
             write_report(path, self.result, None, command)
         else:
