@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from compare.command import INTERRUPTED, InputError, check_writable, write_whole
+from compare.console.command import INTERRUPTED, InputError, check_writable, write_whole
 
 if TYPE_CHECKING:
     from benchmarks.plan import Asked

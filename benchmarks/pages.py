@@ -23,7 +23,7 @@ from benchmarks.tables import (
     verdict,
 )
 from benchmarks.targets import limit, targets
-from compare.command import write_whole
+from compare.console.command import write_whole
 
 BEGIN, END = "<!-- python -m benchmarks: begin -->", "<!-- python -m benchmarks: end -->"
 PAGE = f"""# Performance

@@ -26,9 +26,9 @@ from rich.table import Table
 
 import manual
 from compare import lockstep
-from compare.judge import judge, judge_at_kinks
-from compare.noise import Noisy, resolved
-from compare.twins import twin_network
+from compare.rounding.judge import judge, judge_at_kinks
+from compare.rounding.noise import Noisy, resolved
+from compare.twins.twin import twin_network
 from keras_models import Recorder
 
 import keras  # isort: skip  (behind keras_models, which loads TensorFlow quietly)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from compare.callback import Lockstep
-    from compare.engine import lockstep
     from compare.errors import BadInput, Disagreement
+    from compare.findings.report import Finding, Report
     from compare.pages.film import Film
     from compare.records import Difference, Record, diff
-    from compare.report import Finding, Report
     from compare.reproduction import reproduce
+    from compare.steps.engine import lockstep
     from compare.submissions import check_gradients, check_step
 
 _WITHOUT_TENSORFLOW = {
@@ -26,10 +26,10 @@ _WITHOUT_TENSORFLOW = {
 }
 _HOMES = _WITHOUT_TENSORFLOW | {
     "Lockstep": "compare.callback",
-    "lockstep": "compare.engine",
+    "lockstep": "compare.steps.engine",
     "Film": "compare.pages.film",
-    "Finding": "compare.report",
-    "Report": "compare.report",
+    "Finding": "compare.findings.report",
+    "Report": "compare.findings.report",
     "check_gradients": "compare.submissions",
     "check_step": "compare.submissions",
     "reproduce": "compare.reproduction",

@@ -9,14 +9,14 @@ from typing import Any, Literal, TextIO
 
 import keras
 
+from compare.data.streams import split, zeros_like
 from compare.errors import BadInput, Disagreement, check_backend
-from compare.following import Follower
-from compare.pairing import Pair
+from compare.findings.report import Report
 from compare.printable import printable
-from compare.report import Report
-from compare.streams import split, zeros_like
+from compare.steps.following import Follower
+from compare.steps.pairing import Pair
 from compare.trace import PHASES
-from compare.twins import check_model
+from compare.twins.twin import check_model
 from keras_models.recorder import Recorder
 
 OnDifference = Literal["raise", "warn", "record"]

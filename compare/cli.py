@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from compare.cases import HOMES
-from compare.command import INTERRUPTED
 from compare.commands import COMMANDS, run
+from compare.console.command import INTERRUPTED
 from compare.printable import printable
 
 TRACEBACK = "KERAS_LOCKSTEP_TRACEBACK"

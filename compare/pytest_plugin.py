@@ -15,7 +15,7 @@ import pytest
 from compare.errors import BadInput, Disagreement
 
 if TYPE_CHECKING:
-    from compare.report import Report
+    from compare.findings.report import Report
 
 MARKER = "lockstep(**options): what the fixture of this name hands to compare.lockstep by default"
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from compare.cases import load
 from compare.cases.base import Settings
-from compare.casework import run_case
+from compare.cases.casework import run_case
 from compare.explain import Names
 from compare.pages.film import Film
 from compare.pages.writing import write_cases

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from compare.causes.families import loaded
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, candidates, hypothesis
-from compare.judge import judge
+from compare.rounding.judge import judge
 
 
 @hypothesis("weight gradient")

@@ -16,7 +16,7 @@ from compare.causes.loss_rules import NUMBERS, Terms
 from compare.causes.penalties import penalty_of
 from compare.causes.shares import Around, other_shares, share
 from compare.causes.shares import plain as bare
-from compare.judge import judge
+from compare.rounding.judge import judge
 
 RULES = {**NUMBERS, **PROBABILITIES, **OTHERS, **PAIRS}
 LOGARITHMIC = {

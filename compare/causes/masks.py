@@ -10,7 +10,7 @@ import numpy as np
 from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.penalties import penalty_of
 from compare.causes.related import related
-from compare.judge import judge
+from compare.rounding.judge import judge
 from manual.layers import Embedding, Masking
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 
 Values = Callable[[Any, Any, Any], Any]
 """From targets, predictions and the metric's options to one value for each sample."""

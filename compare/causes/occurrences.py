@@ -12,8 +12,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
-from compare.gathered import Gathered
-from compare.noise import Noisy
+from compare.rounding.gathered import Gathered
+from compare.rounding.noise import Noisy
 
 TOGETHER = "the rows of a repeated index are added up first; Keras squares each by itself"
 

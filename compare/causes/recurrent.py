@@ -12,7 +12,7 @@ from compare.causes.recurrence import LATE, Setting, Share, forward, gradients, 
 from compare.causes.recurrent_backward import in_backward, often_together
 from compare.causes.recurrent_forward import in_forward
 from compare.causes.squashing import squash_of
-from compare.judge import judge
+from compare.rounding.judge import judge
 from manual.layers import GRU, LSTM, SimpleRNN
 from manual.layers.cells import Gated
 

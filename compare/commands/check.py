@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from compare.cases import load
-from compare.command import (
+from compare.commands.parameters import JSON, REPORT, CaseName
+from compare.console.command import (
     check_writable,
     command_line,
     errors_for_people,
     load_tensorflow,
     write_whole,
 )
-from compare.commands.parameters import JSON, REPORT, CaseName
 
 
 @click.command()
@@ -71,7 +71,7 @@ def check(
         check_writable(Path(json_file))
     if report_file is not None:
         check_writable(report_file, "--report")
-    from compare.terminal import Terminal
+    from compare.console.terminal import Terminal
 
     with errors_for_people(), Terminal(stderr=True).status("checking"):
         load_tensorflow()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from compare.command import check_writable, errors_for_people, load_tensorflow, write_whole
+from compare.console.command import check_writable, errors_for_people, load_tensorflow, write_whole
 from compare.printable import echo
 
 
@@ -36,10 +36,10 @@ def coverage(missing: bool, json_file: str | None, out: str | None) -> None:
         check_writable(Path(str(json_file)))
     with errors_for_people():
         load_tensorflow()
+        from compare.console.terminal import Terminal
         from compare.coverage import coverage as covered
         from compare.coverage import is_open, print_coverage, write_page
         from compare.strict_json import as_json
-        from compare.terminal import Terminal
 
         entries = covered()
     if out is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from compare.command import check_writable, errors_for_people, write_whole
+from compare.console.command import check_writable, errors_for_people, write_whole
 from compare.printable import echo
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from compare.cases import load
-from compare.command import errors_for_people, load_tensorflow
 from compare.commands.parameters import DTYPE, CaseName
+from compare.console.command import errors_for_people, load_tensorflow
 from compare.printable import echo
 
 
@@ -23,7 +23,7 @@ def explain(case: str, step: int, weight: str | None, unit: str | None, dtype: s
     """
     if weight is not None and unit is not None:
         raise click.UsageError("Give --weight or --unit: one of them.")
-    from compare.terminal import Terminal
+    from compare.console.terminal import Terminal
 
     with errors_for_people(), Terminal(stderr=True).status(f"training {case} up to step {step}"):
         load_tensorflow()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from compare.command import (
+from compare.commands.parameters import DATA, DTYPE, JSON, REPORT, REPRODUCE
+from compare.console.command import (
     INTERRUPTED,
     check_writable,
     command_line,
@@ -19,12 +20,11 @@ from compare.command import (
     stopping_on_ctrl_c,
     write_whole,
 )
-from compare.commands.parameters import DATA, DTYPE, JSON, REPORT, REPRODUCE
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from compare.report import Report
+    from compare.findings.report import Report
 
 
 @click.command()
@@ -61,7 +61,7 @@ def model(
     for option, file in {**files, "--report": report_file}.items():
         if file is not None:
             check_writable(Path(file), option)
-    from compare.terminal import Terminal
+    from compare.console.terminal import Terminal
 
     console = Terminal(highlight=False)
     with errors_for_people():
@@ -69,7 +69,7 @@ def model(
     if json_file is not None:
         write_whole(Path(json_file), report.to_json())
     if junit_file is not None:
-        from compare.junit import as_junit
+        from compare.commands.junit import as_junit
 
         write_whole(Path(junit_file), as_junit(report))
     if interrupted:
@@ -113,8 +113,8 @@ def compared(
     command = " ".join([*told, f"--batch-size {batch_size}"])
     with progress_bar(console) as update, stopping_on_ctrl_c() as look:
         load_tensorflow()
-        from compare.console import print_report
-        from compare.report import Report
+        from compare.console.printing import print_report
+        from compare.findings.report import Report
         from compare.saved.training import of_saved_model
 
         braces = str.maketrans({"{": "{{", "}": "}}"})

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from compare.cases import HOMES
-from compare.command import (
+from compare.commands.parameters import DATA, DTYPE, JSON, REPORT
+from compare.console.command import (
     check_writable,
     command_line,
     errors_for_people,
@@ -19,7 +20,6 @@ from compare.command import (
     stopping_on_ctrl_c,
     write_whole,
 )
-from compare.commands.parameters import DATA, DTYPE, JSON, REPORT
 from compare.printable import echo
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def record(
         raise click.UsageError("A worked example has data of its own: leave out --data.")
     if report_file is not None:
         check_writable(report_file, "--report")
-    from compare.terminal import Terminal
+    from compare.console.terminal import Terminal
 
     console = Terminal(highlight=False)
     with errors_for_people():
@@ -95,10 +95,10 @@ def record(
             load_tensorflow(any_backend=True)
             import keras
 
-            from compare.console import print_report
+            from compare.console.printing import print_report
+            from compare.findings.report import Report
             from compare.records.elsewhere import written_elsewhere
             from compare.records.taking import written
-            from compare.report import Report
             from compare.saved.training import of_case, of_saved_model
 
             training: AbstractContextManager[Training] = (

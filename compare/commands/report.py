@@ -9,11 +9,11 @@ from typing import Any
 import click
 
 from compare.cases import HOMES
-from compare.command import INTERRUPTED, check_writable, errors_for_people
 from compare.commands.model import compared
 from compare.commands.parameters import DATA, DTYPE
+from compare.commands.running import run_all
+from compare.console.command import INTERRUPTED, check_writable, errors_for_people
 from compare.printable import echo
-from compare.running import run_all
 
 
 @click.command()
@@ -62,8 +62,8 @@ def _model(
     seed: int | None,
     **options: Any,
 ) -> tuple[bool, bool]:
+    from compare.console.terminal import Terminal
     from compare.errors import BadInput
-    from compare.terminal import Terminal
 
     if path.suffix != ".keras":
         raise BadInput(

@@ -9,10 +9,10 @@ from typing import Any
 import click
 
 from compare.cases import HOMES, load
-from compare.command import INTERRUPTED, check_writable, errors_for_people
 from compare.commands.parameters import DTYPE, JSON, REPORT, REPRODUCE, CaseName
+from compare.commands.running import reproduce_first, run_all, write_results
+from compare.console.command import INTERRUPTED, check_writable, errors_for_people
 from compare.printable import echo
-from compare.running import reproduce_first, run_all, write_results
 
 
 @click.command("list")

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from compare.command import (
+from compare.console.command import (
     INTERRUPTED,
     check_writable,
     errors_for_people,
@@ -46,13 +46,13 @@ def score(
     """
     if json_file is not None:
         check_writable(Path(json_file))
-    from compare.terminal import Terminal
+    from compare.console.terminal import Terminal
 
     console = Terminal(highlight=False)
     interrupted = False
     with errors_for_people(), progress_bar(console) as update, stopping_on_ctrl_c() as look:
         load_tensorflow()
-        from compare.console import print_score
+        from compare.console.printing import print_score
         from compare.errors import BadInput
         from compare.score import Score, catalogue, measure, sensitivity
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from compare.command import write_whole
-from compare.console import say
+from compare.console.command import write_whole
+from compare.console.printing import say
 from compare.coverage.entries import Entry
 
 PAGE = "coverage.md"

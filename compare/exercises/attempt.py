@@ -16,18 +16,18 @@ from typing import Any
 import numpy as np
 
 from compare.cases.base import Case, Run
-from compare.collecting import OWN, Comparison, Origin
+from compare.cases.halves import built
 from compare.errors import BadInput
 from compare.exercises.exercise import FUNCTIONS
 from compare.exercises.parsed import Gap, open_gaps, parsed
-from compare.halves import built
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.findings.collecting import OWN, Comparison, Origin
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
+from compare.steps.updates import UpdateCheck
 from compare.submissions.handed_in import defined_in
 from compare.submissions.movers import exact_mover
 from compare.submissions.returned import called, checked_submission
 from compare.submissions.right import RightStep
-from compare.updates import UpdateCheck
 from keras_models.precision import precision
 
 FIRST_UPDATES = 2

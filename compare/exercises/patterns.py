@@ -7,8 +7,8 @@ from itertools import islice
 
 import numpy as np
 
-from compare.judge import judge, may_agree
-from compare.noise import Noisy
+from compare.rounding.judge import judge, may_agree
+from compare.rounding.noise import Noisy
 
 MOST = 4
 """So many rows or columns are listed."""

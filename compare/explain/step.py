@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from compare.cases.base import Case, Run, Settings
-from compare.collecting import Trace
-from compare.drift import take_over
+from compare.cases.halves import KerasHalf, ManualHalf, advance, built
 from compare.errors import BadInput
-from compare.halves import KerasHalf, ManualHalf, advance, built
-from compare.reference import replay
+from compare.findings.collecting import Trace
+from compare.rounding.reference import replay
+from compare.steps.own_steps import take_over
 from keras_models import naming
 from keras_models.callbacks import StopWhenClose
 from keras_models.precision import precision

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from compare.report import Report
+from compare.findings.report import Report
 
 if TYPE_CHECKING:
     from compare.pages.film import Film

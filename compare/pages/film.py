@@ -10,19 +10,19 @@ from pathlib import Path
 
 import numpy as np
 
-from compare.collecting import Comparison, Trace
-from compare.command import write_whole
+from compare.console.command import write_whole
 from compare.explain import Names, chains, is_written_out, step_by_hand
-from compare.judge import BOUND
-from compare.noise import careful
+from compare.findings.collecting import Comparison, Trace
+from compare.findings.report import Report
 from compare.pages.blocks import Block, blocks_of
 from compare.pages.contents import Chapter, contents
 from compare.pages.frame import Frame, frame_of
 from compare.pages.owners import owner_of
 from compare.pages.render import page
 from compare.records.taking import derived
-from compare.reference import Reference
-from compare.report import Report
+from compare.rounding.judge import BOUND
+from compare.rounding.noise import careful
+from compare.rounding.reference import Reference
 from keras_models.step_record import StepRecord
 from manual.network import Network
 

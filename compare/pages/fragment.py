@@ -15,8 +15,8 @@ from compare.pages.charts.phases import phases
 from compare.pages.words import summary
 
 if TYPE_CHECKING:
+    from compare.findings.report import Report
     from compare.records.difference import Difference
-    from compare.report import Report
 
 TEMPLATE = "fragment.html.j2"
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from compare.collecting import FIT, TAPE, Comparison, Trace
-from compare.noise import Noisy
+from compare.findings.collecting import FIT, TAPE, Comparison, Trace
+from compare.rounding.noise import Noisy
 from keras_models.step_record import StepRecord
 
 MOST_SAMPLES = 3

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from compare.command import write_whole
+from compare.console.command import write_whole
+from compare.findings.report import Report
 from compare.pages.contents import Chapter, contents
 from compare.pages.film import Film
 from compare.pages.render import page
-from compare.report import Report
 
 if TYPE_CHECKING:
-    from compare.casework import CaseResult
+    from compare.cases.casework import CaseResult
 
 
 def write_cases(

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 
 from compare.errors import BadInput
-from compare.judge import BOUND
 from compare.records.divergence import WIDTH, Divergence
 from compare.records.judging import judge
 from compare.records.record import Quantity, Record
+from compare.rounding.judge import BOUND
 
 KEPT = 20
 GIVEN = "x", "y", "sample_weight", "learning_rate", "iterations"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from dataclasses import dataclass
 
-from compare.judge import BOUND
+from compare.rounding.judge import BOUND
 
 WIDTH = 80
 

@@ -14,16 +14,16 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.collecting import Comparison, compared
 from compare.derivations import Derivation
 from compare.errors import BadInput
-from compare.noise import Noisy, careful
-from compare.pairing import Pair
+from compare.findings.collecting import Comparison, compared
+from compare.findings.report import Report
 from compare.records.taking import about, computed, derived, quantity
 from compare.records.writing import RecordWriter
-from compare.reference import Reference
-from compare.report import Report
+from compare.rounding.noise import Noisy, careful
+from compare.rounding.reference import Reference
 from compare.saved.training import Training
+from compare.steps.pairing import Pair
 from keras_models.eager_step import DrawsRandomNumbers, EagerStepper
 from manual.network import Network
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from compare.judge import BOUND
 from compare.records.divergence import Divergence
 from compare.records.record import Quantity
+from compare.rounding.judge import BOUND
 
 
 @dataclass(frozen=True)

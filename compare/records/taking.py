@@ -14,16 +14,16 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from compare.collecting import FIT, TAPE, Comparison, Trace
-from compare.gathered import Gathered
-from compare.judge import noise_of
-from compare.noise import Noisy, careful
+from compare.findings.collecting import FIT, TAPE, Comparison, Trace
+from compare.findings.report import Finding, Report
 from compare.records.record import Quantity
 from compare.records.writing import RecordWriter
-from compare.reference import Reference
-from compare.report import Finding, Report
+from compare.rounding.gathered import Gathered
+from compare.rounding.judge import noise_of
+from compare.rounding.noise import Noisy, careful
+from compare.rounding.reference import Reference
 from compare.saved.training import Training
-from compare.witness import Together, Witness
+from compare.steps.witness import Together, Witness
 from keras_models.step_record import StepRecord
 from manual.network import Network
 

@@ -8,11 +8,11 @@ from typing import Any
 import keras
 from rich.progress import Progress, TextColumn
 
-from compare.command import stopping_on_ctrl_c
-from compare.console import say
+from compare.console.command import stopping_on_ctrl_c
+from compare.console.printing import say
+from compare.console.terminal import Terminal
 from compare.errors import BadInput
 from compare.reproduction.reproduce import reproduce
-from compare.terminal import Terminal
 
 
 def reproduce_and_tell(path: Path, model: keras.Model, x: Any, y: Any, **options: Any) -> None:

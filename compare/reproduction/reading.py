@@ -14,7 +14,7 @@ import numpy as np
 from compare.errors import BadInput
 from compare.reproduction.building import CARRIED
 from compare.reproduction.draft import Arrays, Call, Draft, Part, Tensor
-from compare.twins import per_output
+from compare.twins.twin import per_output
 from keras_models import naming, own_functions
 from keras_models.losses import loss_config
 from keras_models.optimizers import config_of, is_multiple

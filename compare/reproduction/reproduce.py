@@ -11,15 +11,15 @@ import keras
 import numpy as np
 
 from compare.callback import Lockstep
-from compare.command import write_whole
+from compare.console.command import write_whole
 from compare.errors import BadInput, Disagreement, in_a_sentence
-from compare.report import Finding, Report
+from compare.findings.report import Finding, Report
 from compare.reproduction.draft import Draft
 from compare.reproduction.reading import data_of, read
 from compare.reproduction.script import Script
 from compare.reproduction.shrinking import Progress, Shrinker
 from compare.reproduction.trial import Trial, compared, same
-from compare.twins import check_model
+from compare.twins.twin import check_model
 from keras_models.step_record import StepRecord
 
 

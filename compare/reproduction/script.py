@@ -11,14 +11,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from compare.collecting import GRADIENTS
 from compare.errors import BadInput, in_a_sentence
-from compare.judge import BOUND
-from compare.referee import BY_HAND, KERAS
+from compare.findings.collecting import GRADIENTS
+from compare.findings.referee import BY_HAND, KERAS
 from compare.reproduction.building import built, model_lines
 from compare.reproduction.text import Writer, check_all_of_keras, number, numbers
 from compare.reproduction.trial import Trial
 from compare.reproduction.words import blame, comment, hand_number, keras_number, reasons
+from compare.rounding.judge import BOUND
 from keras_models import naming
 from keras_models.precision import precision
 

@@ -7,11 +7,11 @@ import warnings
 from dataclasses import dataclass
 from typing import Any
 
-from compare.collecting import Comparison
-from compare.engine import lockstep
-from compare.report import Finding, Report
+from compare.findings.collecting import Comparison
+from compare.findings.report import Finding, Report
 from compare.reproduction.building import Node, built
 from compare.reproduction.draft import Draft
+from compare.steps.engine import lockstep
 from keras_models.precision import precision
 
 

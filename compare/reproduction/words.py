@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import textwrap
 
-from compare.collecting import OWN
-from compare.referee import BY_HAND, KERAS
-from compare.report import Finding
+from compare.findings.collecting import OWN
+from compare.findings.referee import BY_HAND, KERAS
+from compare.findings.report import Finding
 
 WIDTH = 80
 

@@ -9,8 +9,8 @@ import keras
 import numpy as np
 
 from compare.errors import BadInput, in_a_sentence
-from compare.pairing import Pair
 from compare.saved.files import Data, nested, output_names
+from compare.steps.pairing import Pair
 from manual import losses
 from manual.heads import Head
 from manual.layers import CategoryEncoding, Embedding

@@ -17,8 +17,8 @@ from typing import Any
 import keras
 
 from compare.errors import BadInput, in_a_sentence
-from compare.twins import check_model
-from compare.working_precision import UNIT_ROUNDOFF
+from compare.rounding.working_precision import UNIT_ROUNDOFF
+from compare.twins.twin import check_model
 from keras_models.precision import precision
 
 CONFIG = "config.json"

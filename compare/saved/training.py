@@ -12,12 +12,12 @@ import keras
 
 from compare.cases import load
 from compare.cases.base import Settings
-from compare.engine import lockstep
-from compare.halves import built
-from compare.report import Report
+from compare.cases.halves import built
+from compare.findings.report import Report
 from compare.saved.drawn import drawn_data
 from compare.saved.files import read_data
 from compare.saved.models import loaded_model
+from compare.steps.engine import lockstep
 from keras_models.precision import precision
 from manual.network import Network
 

@@ -14,11 +14,11 @@ from typing import Any, Literal
 import keras
 import numpy as np
 
-from compare.engine import lockstep
-from compare.report import Finding, Report
+from compare.findings.report import Finding, Report
 from compare.score.bugs import Bug, catalogue
 from compare.score.networks import BATCH
 from compare.score.right import right_run
+from compare.steps.engine import lockstep
 from keras_models.precision import precision
 
 Progress = Callable[[str, int, int], None]

@@ -12,8 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from compare.engine import lockstep
-from compare.report import Report
+from compare.findings.report import Report
+from compare.steps.engine import lockstep
 from keras_models.precision import precision
 
 Generator = np.random.Generator

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from compare.judge import BOUND
+from compare.rounding.judge import BOUND
 from compare.score.bugs import Bug
 from compare.score.bugs.dense import changed_in
 from compare.score.measure import Smallest, run

@@ -13,11 +13,11 @@ from typing import Any, cast
 from rich.console import Console
 
 from compare.cases.base import Case
-from compare.console import print_finding, say
+from compare.cases.halves import built
+from compare.console.printing import print_finding, say
 from compare.errors import BadInput, check_is_file
 from compare.explain import weight_place
-from compare.halves import built
-from compare.report import Report
+from compare.findings.report import Report
 from compare.submissions.asked import Answer, ask
 from compare.submissions.returned import Returns, Step, told
 from compare.submissions.submission import check_step

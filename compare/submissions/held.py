@@ -12,8 +12,8 @@ import numpy as np
 from compare.causes import Cause, Facts, Place
 from compare.causes.base import fits, ranked
 from compare.causes.factors import constants
-from compare.judge import BOUND, judge, may_agree
-from compare.noise import Noisy, representation_error
+from compare.rounding.judge import BOUND, judge, may_agree
+from compare.rounding.noise import Noisy, representation_error
 from compare.submissions.movers import Mover, Unmoved
 from compare.submissions.slips import Gradients, Slip, Slips, at_places
 

@@ -11,10 +11,10 @@ import numpy as np
 from compare.causes.optimizers import State, exactly
 from compare.causes.optimizers.state import as_asked
 from compare.causes.regularizers import slope
-from compare.judge import judge
-from compare.noise import Noisy
-from compare.places import Places
-from compare.reference import Reference
+from compare.findings.places import Places
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
+from compare.rounding.reference import Reference
 from keras_models.step_record import StepRecord
 from manual.optimizers.base import OptimizerPerTensor
 from manual.regularizers import L1L2

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual.layers import BatchNormalization
 from manual.network import Network
 

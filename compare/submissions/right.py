@@ -12,23 +12,23 @@ import keras
 import numpy as np
 
 from compare.causes import Cause, Place
-from compare.checks import compare_step
-from compare.collecting import Comparison
-from compare.data import check_fit, check_lengths, checked_arrays
+from compare.data.arrays import check_fit, check_lengths, checked_arrays
 from compare.derivations import Derivation
-from compare.diagnosis import SUBMISSION, TOLD, Diagnosis
-from compare.judge import judge, judge_at_kinks
-from compare.noise import Noisy, resolved
-from compare.patterns import pattern_in
-from compare.places import Places
-from compare.referee import gradient_ruling
-from compare.reference import Reference
+from compare.findings.collecting import Comparison
+from compare.findings.diagnosis import SUBMISSION, TOLD, Diagnosis
+from compare.findings.patterns import pattern_in
+from compare.findings.places import Places
+from compare.findings.referee import gradient_ruling
+from compare.rounding.judge import judge, judge_at_kinks
+from compare.rounding.noise import Noisy, resolved
+from compare.rounding.reference import Reference
+from compare.steps.checks import compare_step
+from compare.steps.updates import rows_of
 from compare.submissions.held import explained
 from compare.submissions.movers import Mover, Unmoved, Updated, exact_mover
 from compare.submissions.returned import Returns
 from compare.submissions.slips import Slips
-from compare.twins import model_config, twin_network, working_dtype
-from compare.updates import rows_of
+from compare.twins.twin import model_config, twin_network, working_dtype
 from keras_models import naming
 from keras_models.optimizers import learning_rate as learning_rates
 from keras_models.optimizers import rule_of

@@ -16,10 +16,10 @@ import numpy as np
 
 from compare.causes import Candidate, Facts, Place, candidates
 from compare.causes.base import Hypothesis, hypotheses_about, proposed
-from compare.noise import Noisy
-from compare.reference import Reference
+from compare.findings.surroundings import Surroundings
+from compare.rounding.noise import Noisy
+from compare.rounding.reference import Reference
 from compare.submissions.otherwise import otherwise
-from compare.surroundings import Surroundings
 from manual.heads import of_each
 
 Gradients = dict[str, Noisy]

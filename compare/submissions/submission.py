@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from compare.errors import BadInput
-from compare.report import Report
+from compare.findings.report import Report
 from compare.submissions.returned import Arrays, Returns, Step, called, checked_submission
 from compare.submissions.right import RightStep
 

@@ -10,7 +10,7 @@ import numpy as np
 
 import manual.networks
 from compare.cases.base import HALF_SQUARED_SUM, Run
-from compare.casework import built, precision
+from compare.cases.casework import built, precision
 from manual.backpropagation import Pass
 from manual.constraints import Constant
 from manual.layers import Activation

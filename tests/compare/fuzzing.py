@@ -14,8 +14,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from compare.findings.report import Report
 from compare.records.taking import written
-from compare.report import Report
 from compare.saved.training import Training
 
 HOSTILE = [

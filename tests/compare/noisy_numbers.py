@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 FLUSHED = 2.0**-126

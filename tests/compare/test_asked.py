@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from compare.cases import load
-from compare.casework import built, precision
+from compare.cases.casework import built, precision
 from compare.errors import BadInput
 from compare.submissions.asked import ask
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import manual
 from compare import BadInput, lockstep
-from compare.twins import twin_network
+from compare.twins.twin import twin_network
 
 X, Y = np.arange(24.0).reshape(8, 3) / 24, np.arange(16.0).reshape(8, 2) / 16
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import compare
-from compare.checks import StepCheck
+from compare.steps.checks import StepCheck
 
 MODES = {
     "graph": {"jit_compile": False},

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 import compare
 import manual
-from compare.carried import carried_by_keras
-from compare.twins import twin_network
+from compare.twins.carried import carried_by_keras
+from compare.twins.twin import twin_network
 from manual.layers import Layer
 
 layers = keras.layers

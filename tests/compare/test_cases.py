@@ -10,7 +10,7 @@ import pytest
 import manual.networks
 from compare.cases import HOMES, load
 from compare.cases.base import Case, Goal, Number, Settings, loss, reproduces
-from compare.casework import CaseResult, run_case
+from compare.cases.casework import CaseResult, run_case
 
 WHOLE = (
     "mazur",

@@ -18,7 +18,7 @@ from compare.cases import load
 from compare.cases.base import reproduces
 from compare.explain import Names, Step, chains, explain, is_written_out, step_by_hand
 from compare.explain.step import take_step
-from compare.twins import twin_network
+from compare.twins.twin import twin_network
 from manual.activations import Tanh
 
 FLOAT32 = 2.0**-24

@@ -15,7 +15,7 @@ from compare.coverage import Entry, as_page, coverage
 from compare.coverage.entries import ROOT
 from compare.coverage.public import PLURALS, options
 from compare.coverage.record import swept
-from compare.judge import BOUND
+from compare.rounding.judge import BOUND
 from manual import registry
 from manual.layers import Layer
 from manual.registry import twins

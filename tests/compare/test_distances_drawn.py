@@ -11,12 +11,12 @@ import pytest
 from drawings import of_class, parsed, text
 from fuzzing import HOSTILE
 
-from compare.judge import BOUND
 from compare.pages.charts import drift, heat_map, matrix
 from compare.pages.charts.levels import level
 from compare.pages.charts.markup import plain, tag
 from compare.pages.charts.matrix import MOST_CELLS
 from compare.pages.charts.phases import phases
+from compare.rounding.judge import BOUND
 
 NAMES = [*HOSTILE, "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "\ufffe", "\0"]
 BLOCKS = [{"name": name} for name in ("input", "hidden", "the loss")]

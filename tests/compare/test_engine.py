@@ -12,7 +12,7 @@ from counting import compared
 
 from compare import Report, lockstep
 from compare.trace import PHASES
-from compare.twins import twin_network
+from compare.twins.twin import twin_network
 from keras_models import Stepper
 
 Model = Callable[..., keras.Model]

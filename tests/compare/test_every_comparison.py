@@ -13,9 +13,9 @@ import keras
 import numpy as np
 import pytest
 
-import compare.following
+import compare.steps.following
 from compare import lockstep
-from compare.checks import compare_step
+from compare.steps.checks import compare_step
 
 TAPE, FIT, OWN = "GradientTape", "model.fit", "manual.Network"
 Key = tuple[str, str, str]
@@ -45,7 +45,7 @@ def step_of_everything() -> tuple[Any, Any, Any, dict[str, Any]]:
         return compare_step(reference, record, tape, **more)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compare.following, "compare_step", looked_at)
+        patch.setattr(compare.steps.following, "compare_step", looked_at)
         lockstep(model, x, y, batch_size=6).raise_if_different()
     (step,) = seen
     return step

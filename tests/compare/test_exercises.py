@@ -20,7 +20,7 @@ from compare.exercises.exercise import FILL, FIND
 from compare.exercises.hints import LEVELS, hints
 from compare.exercises.patterns import pattern
 from compare.exercises.source import exercises_in
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 
 OWN = exercises()
 FAULTS = [name for name, one in OWN.items() if one.kind == FIND]

@@ -13,12 +13,12 @@ import pytest
 from compare import lockstep
 from compare.cases import load
 from compare.cases.base import Settings
-from compare.casework import run_case
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.cases.casework import run_case
+from compare.findings.report import Report
 from compare.pages.blocks import owner_of
 from compare.pages.film import MOST_COLUMNS, MOST_POINTS, Film
-from compare.report import Report
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 from keras_models.step_record import StepRecord
 from manual.layers import Dense
 

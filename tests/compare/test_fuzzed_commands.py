@@ -21,13 +21,13 @@ from fuzzing import furnish, tree, within
 from keras.config import floatx
 from sklearn.datasets import load_digits
 
+from compare.cases.halves import built
 from compare.cli import main
 from compare.coverage import coverage
 from compare.exercises import OWN_FOLDER, attempt
 from compare.exercises.source import exercises_in
 from compare.explain.step import take_step
-from compare.halves import built
-from compare.report import Report
+from compare.findings.report import Report
 from compare.saved import models
 
 LINES = 10_000
@@ -117,7 +117,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> Verdict:
     loaded = cached_by(lambda path, dtype, config: (path.name, dtype, floatx()), models._load)
     network = SimpleNamespace(train_on_batch=lambda *_: None)
     for place, instead in {
-        "compare.casework.run_case": run_case,
+        "compare.cases.casework.run_case": run_case,
         "compare.saved.training.Training.follow": follow,
         "compare.saved.training.built": cached_by(lambda run: (run.network, run.dtype), built),
         "compare.saved.models._load": loaded,

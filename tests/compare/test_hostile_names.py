@@ -20,15 +20,15 @@ from fuzzing import HOSTILE, small, tree
 import manual
 from compare import Lockstep
 from compare.cli import main
-from compare.command import progress_bar, write_whole
-from compare.console import print_report
+from compare.commands.junit import as_junit
+from compare.console.command import progress_bar, write_whole
+from compare.console.printing import print_report
+from compare.console.terminal import Terminal
 from compare.derivations import Derivation
-from compare.judge import Verdict
-from compare.junit import as_junit
+from compare.findings.report import Finding, Largest, Report
 from compare.records import Quantity
 from compare.records.writing import RecordWriter
-from compare.report import Finding, Largest, Report
-from compare.terminal import Terminal
+from compare.rounding.judge import Verdict
 
 STEERS = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 NAMES = [*HOSTILE, "half \ud800", "nul \0", "tab\t"]

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from fuzzing import small
 
-from compare.command import load_tensorflow
+from compare.console.command import load_tensorflow
 
 RECORD = ["record", "mazur", "--steps", "100000", "--out", "out"]
 MODEL = ["model", "m.keras", "--steps", "100000", "--batch-size", "1", "--json", "out"]

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare.judge import BOUND, judge
-from compare.noise import Noisy
+from compare.rounding.judge import BOUND, judge
+from compare.rounding.noise import Noisy
 
 UNIT = {"float32": 2.0**-24, "float64": 2.0**-53}
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from compare import Report, check_gradients, lockstep
-from compare.judge import judge_at_kinks
-from compare.noise import Noisy, resolved
+from compare.rounding.judge import judge_at_kinks
+from compare.rounding.noise import Noisy, resolved
 from manual import losses
 from manual.activations import ReLU
 

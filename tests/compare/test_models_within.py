@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import compare
-from compare.twins import twin_network
+from compare.twins.twin import twin_network
 
 layers = keras.layers
 

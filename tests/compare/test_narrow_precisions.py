@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import compare
-from compare.noise import Noisy
-from compare.reference import Reference
-from compare.twins import twin_network
-from compare.working_precision import SMALLEST, UNIT_ROUNDOFF, representation_error
+from compare.rounding.noise import Noisy
+from compare.rounding.reference import Reference
+from compare.rounding.working_precision import SMALLEST, UNIT_ROUNDOFF, representation_error
+from compare.twins.twin import twin_network
 
 layers = keras.layers
 POLICIES = ["mixed_bfloat16", "bfloat16", "float16"]

@@ -13,7 +13,7 @@ from counting import compared
 from fits import alike, forms, plain
 
 from compare import BadInput, lockstep
-from compare.ends import Ends
+from compare.twins.ends import Ends
 
 generator = np.random.default_rng(0)
 LEFT, RIGHT = generator.normal(size=(13, 3)), generator.normal(size=(13, 2))

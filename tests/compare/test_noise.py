@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from noisy_numbers import FLUSHED, UNIT, drawn, noisy
 
-from compare.judge import BOUND
-from compare.noise import Noisy, careful, representation_error
-from compare.plain_ways import PLAIN
+from compare.rounding.judge import BOUND
+from compare.rounding.noise import Noisy, careful, representation_error
+from compare.rounding.plain_ways import PLAIN
 from manual.activations import sigmoid, softmax, softplus
 from manual.activations.functions import erf, erfc
 from manual.arrays import in_single_precision

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from noisy_numbers import UNIT, noisy
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 
 
 def test_comparisons_within_the_noise_are_in_doubt() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from noisy_numbers import FLUSHED, UNIT, drawn, noisy
 
-from compare.judge import BOUND
-from compare.noise import LARGEST, careful
+from compare.rounding.judge import BOUND
+from compare.rounding.noise import LARGEST, careful
 from manual.activations import softmax
 
 

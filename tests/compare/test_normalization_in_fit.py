@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from compare.noise import Noisy
-from compare.referee import gradient_ruling
-from compare.twins import twin_network
+from compare.findings.referee import gradient_ruling
+from compare.rounding.noise import Noisy
+from compare.twins.twin import twin_network
 from manual.layers import BatchNormalization, Dropout
 from manual.layers.batch_normalization import BatchRenormalization
 from manual.metrics import MeanSquaredError

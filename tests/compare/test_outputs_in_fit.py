@@ -11,7 +11,7 @@ from counting import compared as counted
 
 from compare import lockstep
 from compare.errors import BadInput
-from compare.report import Report
+from compare.findings.report import Report
 from manual import losses, metrics
 
 GENERATOR = np.random.default_rng(3)

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from compare.axes import axes_of
-from compare.heat_maps import SIDE
-from compare.patterns import pattern_of
+from compare.findings.axes import axes_of
+from compare.findings.heat_maps import SIDE
+from compare.findings.patterns import pattern_of
 from manual import layers
 from manual.layers import Dense
 

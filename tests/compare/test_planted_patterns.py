@@ -11,11 +11,11 @@ import pytest
 
 import manual
 from compare import Report, lockstep
-from compare.collecting import Comparison
 from compare.derivations import Derivation
-from compare.judge import judge
-from compare.noise import Noisy
-from compare.patterns import Pattern, only_of_its_layer, pattern_of
+from compare.findings.collecting import Comparison
+from compare.findings.patterns import Pattern, only_of_its_layer, pattern_of
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 from manual.layers import Dense
 from manual.layers.convolution import Convolution
 from manual.operations.choices import Where

@@ -8,7 +8,7 @@ import pytest
 
 from compare.cases import load
 from compare.cases.base import HALF_SQUARED_SUM, reproduces
-from compare.halves import built
+from compare.cases.halves import built
 from keras_models.precision import precision
 
 

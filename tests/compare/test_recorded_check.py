@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from planting import Model, run
 
-import compare.engine
-import compare.following
+import compare.steps.engine
+import compare.steps.following
 from compare import Report, lockstep
-from compare.judge import BOUND
-from compare.recorded_check import GRADIENT_OF_OWN_STEP, RecordedCheck
-from compare.recorded_steps import RecordedSteps
+from compare.rounding.judge import BOUND
+from compare.steps.recorded_check import GRADIENT_OF_OWN_STEP, RecordedCheck
+from compare.steps.recorded_steps import RecordedSteps
 from manual.activations import Tanh
 from manual.layers import Dense
 from manual.optimizers import SGD
@@ -36,13 +36,13 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def counted(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
     """Return the steps that are judged by the ordinary check."""
     steps: list[int] = []
-    own = compare.following.compare_step
+    own = compare.steps.following.compare_step
 
     def compare_step(reference: Any, record: Any, tape: Any, **options: Any) -> Any:
         steps.append(record.step)
         return own(reference, record, tape, **options)
 
-    monkeypatch.setattr(compare.following, "compare_step", compare_step)
+    monkeypatch.setattr(compare.steps.following, "compare_step", compare_step)
     yield steps
 
 
@@ -313,7 +313,7 @@ def test_findings_are_the_same_with_recordings_and_without(
     reports = []
     for at in (0, 100):
         monkeypatch.setattr(RecordedSteps, "AT", at)
-        monkeypatch.setattr(compare.engine, "Recorder", _Distorting(where == "Dense"))
+        monkeypatch.setattr(compare.steps.engine, "Recorder", _Distorting(where == "Dense"))
         reports.append(long(small(optimizer=keras.optimizers.SGD(0.01, momentum=0.9))))
     recorded, ordinary = reports
     assert counted == [1, 2, 4, 6, 8, *range(1, 9)]
@@ -341,7 +341,7 @@ class _Distorting:
         return _Recorder(told, *others, **options)
 
 
-_Recorder = compare.engine.Recorder
+_Recorder = compare.steps.engine.Recorder
 
 
 def test_a_large_network_is_never_recorded(

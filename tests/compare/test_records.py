@@ -22,13 +22,13 @@ from keras import layers
 
 from compare.cli import main
 from compare.errors import BadInput
-from compare.judge import BOUND
+from compare.findings.report import Report
 from compare.records import Quantity, Record, diff
 from compare.records.elsewhere import written_elsewhere
 from compare.records.record import sealed
 from compare.records.taking import written
 from compare.records.writing import RecordWriter
-from compare.report import Report
+from compare.rounding.judge import BOUND
 from compare.saved.training import Training
 
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from compare import Report, lockstep
-from compare.noise import Noisy
-from compare.referee import Ruling, value_ruling
+from compare.findings.referee import Ruling, value_ruling
+from compare.rounding.noise import Noisy
 from keras_models.alone import Alone, CannotRun
 from keras_models.stepper import Stepper
 from manual import Dense, optimizers

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from compare import BadInput, Disagreement, Finding, Report
-from compare.collecting import Comparison
 from compare.derivations import Derivation
-from compare.judge import Verdict
-from compare.report import KEPT_FINDINGS, EpochPair
+from compare.findings.collecting import Comparison
+from compare.findings.report import KEPT_FINDINGS, EpochPair
+from compare.rounding.judge import Verdict
 
 DERIVATION = Derivation("hidden", "dW = xᵀ · dz", "manual/layers/core.py:41")
 AGREES = Verdict(True, 1.5, 8.0, (0,), 1.0, 1.0, 1e-7, 6)

@@ -19,10 +19,10 @@ import compare
 import manual
 from compare import Report
 from compare.derivations import Derivation
-from compare.judge import Verdict
+from compare.findings.report import EpochPair, Finding, Largest
 from compare.pages.charts.markup import plain
 from compare.pages.words import summary
-from compare.report import EpochPair, Finding, Largest
+from compare.rounding.judge import Verdict
 
 DIFFERS = Verdict(False, 4.1e6, 8.0, (2, 1), 0.01823, 0.5834, 1.4e-7, 6)
 

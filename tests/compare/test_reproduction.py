@@ -20,8 +20,8 @@ import compare
 import manual
 import manual.registry
 from compare.cli import main
-from compare.judge import BOUND
 from compare.reproduction.words import hand_number, keras_number
+from compare.rounding.judge import BOUND
 from compare.score.bugs import catalogue
 from keras_models.precision import precision
 from manual.optimizers.scattered import Scattered

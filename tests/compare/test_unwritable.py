@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from fuzzing import STEP, small, taken
 
 from compare.cli import main
-from compare.command import InputError, check_writable, write_whole
+from compare.console.command import InputError, check_writable, write_whole
 
 NOBODY = 65534
 WRITING = {

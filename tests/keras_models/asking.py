@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from compare.judge import BOUND
+from compare.rounding.judge import BOUND
 
 EXACT = BOUND * 2.0**-53
 """As far as a few roundings go."""

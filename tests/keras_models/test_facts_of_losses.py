@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 from asking import EXACT, fitted, rounded, slope
 
-from compare.judge import BOUND
+from compare.rounding.judge import BOUND
 
 layers, optimizers, ops = keras.layers, keras.optimizers, keras.ops
 pytestmark = pytest.mark.usefixtures("float64")

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-from compare.judge import judge
-from compare.reference import Reference
-from compare.twins import twin_network
+from compare.rounding.judge import judge
+from compare.rounding.reference import Reference
+from compare.twins.twin import twin_network
 from keras_models import Recorder, Stepper, StepRecord, naming
 
 NODES = ["hidden/pre_activation", "hidden", "class/pre_activation", "class"]

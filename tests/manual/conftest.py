@@ -15,9 +15,9 @@ import pytest
 import tensorflow as tf
 from found import Found
 
-from compare.judge import BOUND, judge
-from compare.noise import Noisy
-from compare.reference import UNIT_ROUNDOFF
+from compare.rounding.judge import BOUND, judge
+from compare.rounding.noise import Noisy
+from compare.rounding.reference import UNIT_ROUNDOFF
 from keras_models.losses import loss_config
 from manual import registry
 from manual.functions import OF_OPERATIONS

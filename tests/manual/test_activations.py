@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from compare.judge import judge
-from compare.noise import Noisy, careful, resolved
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy, careful, resolved
 from manual.registry import from_keras
 
 OPTIONS: dict[str, dict[str, Any]] = {

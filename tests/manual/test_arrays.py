@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual.arrays import lying_as, summed_products
 
 UNIT = 2.0**-24

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from keras_models import HalfSquaredSum
 from keras_models.losses import loss_config
 from manual.losses import CTC

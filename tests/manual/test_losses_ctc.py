@@ -9,8 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 from manual.losses import CTC, alignment
 
 

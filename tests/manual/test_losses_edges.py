@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual.registry import from_keras
 
 LOSSES = {

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 
-from compare.engine import lockstep
-from compare.judge import judge
-from compare.noise import Noisy
-from compare.reference import Reference
-from compare.twins import twin_network
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
+from compare.rounding.reference import Reference
+from compare.steps.engine import lockstep
+from compare.twins.twin import twin_network
 from manual.layers import Add, Concatenate, Dense, Input
 from manual.network import Network
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual.layers import Dense, Input
 
 FAULTS: dict[str, Callable[[np.ndarray, tuple[int, ...]], np.ndarray]] = {

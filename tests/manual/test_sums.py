@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare.noise import Noisy, careful
+from compare.rounding.noise import Noisy, careful
 from manual import sums
 
 SUMS: dict[str, tuple[Callable[[Any], Any], Callable[[Any], Any]]] = {

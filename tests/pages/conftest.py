@@ -16,10 +16,10 @@ import pytest
 from compare import lockstep
 from compare.cases import load
 from compare.explain import Names
+from compare.findings.report import Report
 from compare.pages.contents import Chapter, contents
 from compare.pages.film import Film
 from compare.pages.render import page
-from compare.report import Report
 from compare.saved.training import of_case
 from manual.layers import Dense
 

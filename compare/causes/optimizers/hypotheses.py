@@ -13,8 +13,8 @@ from compare.causes.constraints import constrained
 from compare.causes.optimizers.rules import rule_of
 from compare.causes.optimizers.state import Knobs, Rule, Slots, State, without_noise
 from compare.causes.optimizers.surroundings import one_step, surrounding_knobs
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 
 
 @hypothesis("optimizer slot", "weight")

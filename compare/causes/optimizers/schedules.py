@@ -10,7 +10,7 @@ import numpy as np
 
 from compare.causes.base import Candidate, Place, hypothesis
 from compare.causes.optimizers.state import Knobs
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 
 Settings = Mapping[str, Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 
 Slots = dict[str, Any]
 Knobs = Mapping[str, Any]

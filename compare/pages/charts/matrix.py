@@ -8,11 +8,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from compare.judge import BOUND
 from compare.pages.charts.axes import round_step
 from compare.pages.charts.levels import level, scale
 from compare.pages.charts.markup import tag
 from compare.pages.charts.numbers import number, short
+from compare.rounding.judge import BOUND
 
 MOST_CELLS = 6000
 """Where a table would have more, steps that follow each other are put together."""

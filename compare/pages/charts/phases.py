@@ -7,11 +7,11 @@ from typing import Any
 
 from markupsafe import Markup
 
-from compare.judge import BOUND
 from compare.pages.charts.levels import level, scale
 from compare.pages.charts.markup import tag
 from compare.pages.charts.numbers import number, short
 from compare.pages.owners import owner_of
+from compare.rounding.judge import BOUND
 from compare.trace import PHASES
 
 LABEL = "The largest distance of each layer's numbers, in units of rounding noise"

@@ -10,8 +10,8 @@ import pytest
 from compare.causes import Facts, Place, candidates, diagnose
 from compare.causes.activation import pair_of
 from compare.causes.base import fits
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 from manual import activations, registry
 from manual.layers import Activation, Input, PReLU
 

@@ -10,7 +10,7 @@ import pytest
 
 from compare.causes import Facts, Place, candidates, diagnose
 from compare.causes.base import fits
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual import layers
 from manual.layers import Input
 

@@ -13,7 +13,7 @@ from compare.causes import Candidate, Cause, Facts, Place, candidates, diagnose
 from compare.causes.base import fits, ranked
 from compare.causes.metrics import right_values
 from compare.causes.optimizers import RULES, State
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual import metrics
 from manual.layers import Activation, Dense
 from manual.losses import MeanSquaredError

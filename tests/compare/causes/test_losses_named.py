@@ -11,8 +11,8 @@ from compare.causes import Facts, Place, candidates, diagnose
 from compare.causes.base import fits
 from compare.causes.loss import RULES, at_prediction, letters_of, own_terms
 from compare.causes.shares import share
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 from manual import losses
 from manual.regularizers import L2
 

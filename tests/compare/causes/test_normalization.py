@@ -12,7 +12,7 @@ from in_turn import in_turn
 from compare.causes import Facts, Place, candidates, diagnose
 from compare.causes.base import fits, ranked
 from compare.causes.dropout import SCALING
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual.layers import (
     AlphaDropout,
     BatchNormalization,

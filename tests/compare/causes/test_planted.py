@@ -13,7 +13,7 @@ import pytest
 from compare import Report, lockstep
 from compare.cases import load
 from compare.cases.base import Settings
-from compare.casework import run_case
+from compare.cases.casework import run_case
 from manual.activations import ReLU, Sigmoid, Softmax, Tanh
 from manual.constraints import Constant
 from manual.layers import Dense

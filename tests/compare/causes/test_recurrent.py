@@ -13,8 +13,8 @@ from compare.causes.base import fits, ranked
 from compare.causes.masks import looked_up, masked_out, mean_over_all, table_gradient
 from compare.causes.recurrence import forward, gradients, shares_of
 from compare.causes.recurrent import back_through_time, setting_of, what_a_step_does
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 from manual.layers import GRU, LSTM, Embedding, Input, Masking, SimpleRNN
 from manual.losses import MeanSquaredError
 from manual.regularizers import L2

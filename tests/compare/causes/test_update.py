@@ -14,8 +14,8 @@ from compare.causes.optimizers import State, rule_of
 from compare.causes.optimizers.surroundings import one_step, surrounding_knobs
 from compare.causes.processing import clipped
 from compare.causes.regularizers import cost, slope
-from compare.judge import BOUND, judge
-from compare.noise import Noisy
+from compare.rounding.judge import BOUND, judge
+from compare.rounding.noise import Noisy
 from manual import constraints, optimizers, schedules
 from manual.optimizers import as_float32
 from manual.regularizers import L1L2

@@ -20,8 +20,8 @@ from compare.causes import (
     pooling,
 )
 from compare.causes.base import fits, ranked
-from compare.judge import judge
-from compare.noise import Noisy
+from compare.rounding.judge import judge
+from compare.rounding.noise import Noisy
 from manual import layers
 from manual.bias import as_added
 from manual.layers import Input

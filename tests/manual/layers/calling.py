@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual.activations import Linear
 
 Shape = tuple[int, ...]

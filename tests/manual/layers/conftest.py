@@ -26,8 +26,8 @@ from calling import (
     variables_of,
 )
 
-from compare.judge import BOUND
-from compare.noise import SINGLE, Noisy
+from compare.rounding.judge import BOUND
+from compare.rounding.noise import SINGLE, Noisy
 from keras_models.hooks import DRAWING, record_draws
 from manual.layers import InputLayer
 from manual.recorded import Recorded

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from compare import lockstep
-from compare.judge import BOUND
-from compare.noise import careful
+from compare.rounding.judge import BOUND
+from compare.rounding.noise import careful
 from manual.layers import GroupQueryAttention, Input, MultiHeadAttention
 from manual.registry import NoTwin
 

@@ -11,8 +11,8 @@ import pytest
 import tensorflow as tf
 
 import compare
-from compare.noise import Noisy
-from compare.plain_ways import PLAIN
+from compare.rounding.noise import Noisy
+from compare.rounding.plain_ways import PLAIN
 from keras_models.precision import precision
 from manual.layers import Conv2D, MaxPooling1D, MaxPooling2D
 from manual.layers.columns import columns, from_rows, in_rows

@@ -11,7 +11,7 @@ import pytest
 import tensorflow as tf
 
 from compare import lockstep
-from compare.noise import SINGLE, Noisy
+from compare.rounding.noise import SINGLE, Noisy
 from manual.interpolation import KERNELS, Resize, weights
 from manual.layers import CenterCrop, Resizing, UpSampling2D
 

@@ -18,7 +18,7 @@ from found import Found
 from sweep import ALL, Configuration
 
 from compare.coverage.public import options
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 
 ATTACHED: dict[str, list[Any]] = {
     "_regularizer": [keras.regularizers.L1L2(0.3, 0.07), keras.regularizers.L2(0.05)],

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from manual.network import Network
 from manual.recorded import Recorded
 from manual.recording import Tape

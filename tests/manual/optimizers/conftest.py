@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import pytest
 
-from compare.noise import Noisy
+from compare.rounding.noise import Noisy
 from keras_models import naming
 from manual.optimizers import Optimizer, Step, tensors_of
 from manual.registry import from_keras

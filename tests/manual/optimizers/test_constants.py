@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from compare.judge import judge
+from compare.rounding.judge import judge
 from manual.optimizers import as_float32
 
 ROUNDED: dict[str, tuple[str, dict[str, Any], float, str]] = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compare.judge import judge
+from compare.rounding.judge import judge
 from manual.optimizers import tensors_of
 from manual.registry import from_keras
 

@@ -1,0 +1,1 @@
+"""What all commands print through, and what they do beside their work."""

@@ -1,0 +1,1 @@
+"""Which number was wrong first, which side is wrong, and why."""

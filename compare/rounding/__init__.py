@@ -1,0 +1,1 @@
+"""What rounding does to a number, and the verdict that rests on it."""
