@@ -19,13 +19,31 @@ from compare.console.command import load_tensorflow
 
 RECORD = ["record", "mazur", "--steps", "100000", "--out", "out"]
 MODEL = ["model", "m.keras", "--steps", "100000", "--batch-size", "1", "--json", "out"]
+TELLING = """
+import sys
+from compare.cli import main
+from compare.steps.following import Follower
+
+own = Follower.step
+taken = []
+
+def step(self, *arguments):
+    own(self, *arguments)
+    taken.append(1)
+    if len(taken) == 3:
+        print("three steps", flush=True)
+
+Follower.step = step
+main(sys.argv[1:])
+"""
+"""Runs a command that says when three steps have been compared: then it can be stopped."""
 
 
-def started(folder: Path, arguments: list[str]) -> subprocess.Popen[str]:
+def started(folder: Path, arguments: list[str], telling: bool = False) -> subprocess.Popen[str]:
     folder.mkdir()
     small().save(folder / "m.keras")
     return subprocess.Popen(
-        [sys.executable, "-u", "-m", "compare", *arguments],
+        [sys.executable, "-u", *(["-c", TELLING] if telling else ["-m", "compare"]), *arguments],
         cwd=folder,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -48,13 +66,13 @@ def test_runs_that_are_stopped(tmp_path: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         folder = tmp_path / number.name
         ends[started(folder, RECORD)] = folder, number
-    model = started(tmp_path / "model", MODEL)
+    model = started(tmp_path / "model", MODEL, telling=True)
     for process, (folder, number) in ends.items():
         until(lambda folder=folder: has_begun(folder), process)
         process.send_signal(number)
     assert model.stdout is not None
     assert model.stdout.readline() == "m.keras: small, 43 weights\n"
-    time.sleep(0.5)
+    assert model.stdout.readline() == "three steps\n"
     model.send_signal(signal.SIGINT)
     for process in (*ends, model):
         out, err = process.communicate(timeout=120)
@@ -64,7 +82,7 @@ def test_runs_that_are_stopped(tmp_path: Path) -> None:
         if process is model:
             assert "Interrupted. Compared so far:" in out
             report = json.loads((folder / "out").read_bytes())
-            assert report["ok"] and 0 < report["steps"] < 100_000
+            assert report["ok"] and 3 <= report["steps"] < 100_000
             assert listed(folder) == ["out"]
         elif number == signal.SIGKILL:
             (left,) = listed(folder)
