@@ -15,6 +15,7 @@ from markupsafe import Markup
 from compare.pages.charts import drift, heat_map, loss_curves, matrix
 from compare.pages.charts.markup import plain
 from compare.pages.words import plain_summary
+from compare.rounding.judge import BOUND
 from compare.strict_json import finite
 
 STYLES = "page.css", "stage.css", "charts.css"
@@ -53,6 +54,7 @@ def page(contents: Mapping[str, Any]) -> str:
         verdict=verdict(shown),
         summary=plain_summary(shown),
         pictures=[_pictures(chapter) for chapter in shown["chapters"]],
+        bound=f"{BOUND:g}",
         styles=_joined(environment, STYLES),
         script=script,
         policy=_policy(script),

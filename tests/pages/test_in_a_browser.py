@@ -27,6 +27,7 @@ def test_every_stage_of_every_step_can_be_scrubbed_to(visit: Open) -> None:
 
 def test_the_buttons_move_by_stages_and_by_steps(visit: Open) -> None:
     page = visit("mazur").page
+    scrub(page, 0)
     assert told(page) == "step 1 of 3 · the input"
     for label, expected in {
         "next stage": "step 1 of 3 · forward through hidden",
@@ -46,6 +47,22 @@ def test_it_plays_to_the_end_and_stops(visit: Open) -> None:
     assert page.get_by_role("button", name="Pause").is_visible()
     page.get_by_role("button", name="Play").wait_for(timeout=5000)
     assert told(page) == "step 3 of 3 · the update"
+    page.get_by_role("button", name="Play").click()
+    assert told(page) == "step 1 of 3 · the input"
+
+
+def test_a_page_that_agrees_shows_the_whole_first_step_and_plays_it_from_its_beginning(
+    visit: Open,
+) -> None:
+    page = visit("mazur").page
+    assert told(page) == "step 1 of 3 · the update"
+    assert page.locator(".item.later").count() == 0
+    page.get_by_role("button", name="Play").click()
+    assert told(page) == "step 1 of 3 · the input"
+    page.get_by_role("button", name="Pause").click()
+    page.get_by_role("button", name="next stage", exact=True).click()
+    page.get_by_role("button", name="Play").click()
+    assert told(page) == "step 1 of 3 · forward through hidden"
 
 
 def test_what_is_not_reached_yet_has_no_colour(visit: Open) -> None:

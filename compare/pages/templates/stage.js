@@ -96,16 +96,19 @@ class Stage {
 
   // ------------------------------------------------------------------ moving
 
-  /** Begin where something is first wrong; else at the beginning. */
+  /** Begin where something is first wrong; else with the whole first step, which is played on demand. */
   begin() {
-    const { first } = this.story;
+    const { first, stages } = this.story;
     if (first) return this.find(first.step, first.phase, first.name, first.verdict.index);
+    this.view.stage = stages.length - 1;
+    this.moved = false;
     const items = [...this.network.items.values()];
     const item = items.find((one) => one.line) ?? items.find((one) => one.block.weights.length);
     return this.choose((item ?? items[0]).key);
   }
 
   go(frame, stage) {
+    this.moved = true;
     Object.assign(this.view, { frame, stage });
     this.paint();
     this.reveal();
@@ -125,8 +128,12 @@ class Stage {
     this.go(frame, this.view.stage);
   }
 
+  /** Play from here; from the beginning, where nothing has been moved yet or nothing is left. */
   play(on = this.timer === null) {
     clearInterval(this.timer);
+    const { frame, stage } = this.view;
+    const atEnd = frame === this.story.frames.length - 1 && stage === this.story.stages.length - 1;
+    if (on && (!this.moved || atEnd)) this.go(0, 0);
     this.timer = on ? setInterval(() => this.move(1) || this.play(false), PAUSE) : null;
     this.parts.play.textContent = on ? "Pause" : "Play";
   }
