@@ -15,6 +15,7 @@ from compare.findings.report import Report
 from compare.printable import printable
 from compare.steps.following import Follower
 from compare.steps.pairing import Pair
+from compare.steps.witness import Witness
 from compare.trace import PHASES
 from compare.twins.twin import check_model
 from keras_models.recorder import Recorder
@@ -47,6 +48,8 @@ class Lockstep(keras.callbacks.Callback):
         Refuse layers that have no twin. Else Keras itself carries them, everything around them is
         verified, and the report says which they were.
     file : text stream, default standard output
+    witness : Witness, optional
+        Is shown all that was compared: a `Film`, say, which makes a page of it.
 
     Attributes
     ----------
@@ -74,6 +77,7 @@ class Lockstep(keras.callbacks.Callback):
         phases: Collection[str] | None = None,
         strict: bool = False,
         file: TextIO | None = None,
+        witness: Witness | None = None,
     ) -> None:
         super().__init__()
         if not isinstance(every, int) or every < 1:
@@ -92,7 +96,7 @@ class Lockstep(keras.callbacks.Callback):
         if unknown := [one for one in wanted if one not in PHASES]:
             raise BadInput(f"The phases are {', '.join(PHASES)}. Received: {unknown[0]!r}.")
         self.every, self.steps, self.on_difference = every, chosen, on_difference
-        self.phases, self.strict, self.file = wanted, strict, file
+        self.phases, self.strict, self.file, self.witness = wanted, strict, file, witness
         self.report = Report("", "")
         self._recorder: Recorder | None = None
 
@@ -124,6 +128,7 @@ class Lockstep(keras.callbacks.Callback):
             pair, self.report, sampled=sampled, phases=self.phases, may_stop=False
         )
         self._follower.on_step = self._look
+        self._follower.show_to(self.witness)
         whole = not sampled and self.model.steps_per_execution == 1
         self._recorder = Recorder(
             self._follower.step,

@@ -194,15 +194,17 @@ class Film:
             if block is not None:
                 column.add(block, distance, f"{phase} · {name} ({source})")
         self._add_column(column)
+        drift = self.report.drift
+        if drift is None:  # of chosen steps alone: nobody has trained by hand between them
+            return
         self._squares += 2 * self._noise**2  # both trainings round
         self._sum += 2 * BOUND * self._noise
-        drift = self.report.drift
         self._add_point(
             Point(
                 record.step,
                 float(np.mean(record.loss)),
                 by_hand,
-                0.0 if drift is None else drift.now,
+                drift.now,
                 math.sqrt(self._squares),
                 self._sum,
             )

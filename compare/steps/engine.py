@@ -174,9 +174,8 @@ def lockstep(
         )
     full = min(batch_size or DEFAULT_BATCH_SIZE, source.samples) if source.samples else 0
     follower = Follower(pair, report, stepper=stepper, batch_size=full, other_ways=other_ways)
-    follower.steps, follower.on_step, follower.witness = steps, on_step, witness
-    if witness is not None:
-        witness.begin(report, pair.network)
+    follower.steps, follower.on_step = steps, on_step
+    follower.show_to(witness)
     follower.look = look if source.unseen else None
     follower.look_held_out = look if held_out is not None and held_out.unseen else None
     recorder = Recorder(

@@ -84,6 +84,7 @@ class Follower:
         may_stop: bool = True,
     ) -> None:
         self.model, self.ends, self.report = pair.model, pair.ends, report
+        self.network = pair.network
         self.sampled, self.phases, self.may_stop = sampled, phases, may_stop
         self.own = OwnSteps(pair.network)
         report.drift = None if sampled else self.own.drift
@@ -107,6 +108,12 @@ class Follower:
         self.manual_total = 0.0
         self.last: StepRecord | None = None
         self.kept_draws: dict[str, np.ndarray] = {}
+
+    def show_to(self, witness: Witness | None) -> None:
+        """Have somebody see what is compared from now on."""
+        self.witness = witness
+        if witness is not None:
+            witness.begin(self.report, self.network)
 
     def step(self, given: StepRecord) -> None:
         """Compare one step, then let the hand-written half take it on its own."""

@@ -223,3 +223,28 @@ def test_what_has_no_twin_is_refused_before_the_first_step() -> None:
         fit(network, compare.Lockstep())
     for one, other in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_a_page_of_it() -> None:
+    films = [compare.Film(), compare.Film()]
+    generator = np.random.default_rng(0)
+    x, y = generator.normal(size=(SAMPLES, 4)), generator.integers(0, 3, SAMPLES)
+    options = {"batch_size": BATCH, "epochs": 2, "validation_data": (x, y), "shuffle": False}
+    compare.lockstep(model(), x, y, **options, witness=films[0])
+    fit(model(), compare.Lockstep(file=io.StringIO(), witness=films[1]), shuffle=False)
+    assert films[1].points == films[0].points
+    assert films[1].columns == films[0].columns
+    assert [frame.step for frame in films[1].frames] == list(range(1, 9))
+
+
+def test_a_page_of_chosen_steps_has_no_curves_of_all() -> None:
+    """Nobody trains by hand between them: there is no drift, and no second loss."""
+    film = compare.Film()
+    fit(model(), compare.Lockstep(every=3, file=io.StringIO(), witness=film))
+    assert [frame.step for frame in film.frames] == [1, 4, 7]
+    assert [column.first for column in film.columns] == [1, 4, 7]
+    assert film.points == []
+    page = film.to_html()
+    assert "Every layer, every step" in page
+    assert "drift apart</h3>" not in page
+    assert "The band shows how far" not in page
