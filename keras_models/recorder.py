@@ -89,6 +89,8 @@ class Recorder(keras.callbacks.Callback):
 
     def _train(self, iterator: Any) -> Any:
         """Take as many steps as ``fit`` takes at a time: recorded, if one of them is wanted."""
+        if not self._step:
+            self._make_metrics(iterator)
         together, left = self.model.steps_per_execution, self.params.get("steps")
         if left is not None:
             together = min(together, left - self._step_of_epoch)
@@ -106,6 +108,16 @@ class Recorder(keras.callbacks.Callback):
         except BaseException:  # nobody will tell of the end of this training
             self.restore()
             raise
+
+    def _make_metrics(self, iterator: Any) -> None:
+        """Let Keras make what metrics keep: made in a traced step, that would be traced twice."""
+        model = self.model
+        several = len((self.graph or model).outputs) > 1  # each has a mean of its own
+        if (model._compile_metrics is None and not several) or model.run_eagerly:
+            return
+        batch = iterator.element_spec
+        if all(isinstance(one, tf.TensorSpec) for one in tf.nest.flatten(batch)):
+            model._symbolic_build(data_batch=batch)
 
     def _steps_recorded(self, iterator: Any, wanted: Sequence[bool]) -> Any:
         """Take steps until the data ends; return the last one's logs."""

@@ -12,6 +12,7 @@ import keras_models  # noqa: F401  (loads TensorFlow without its chatter)
 
 # isort: split
 import keras
+from tensorflow.python.framework import ops
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +40,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for case, both in cases.items():
         if len(both) == len(PRECISIONS):
             both[PRECISIONS[crc32(case.encode()) % 2]].add_marker(pytest.mark.slow)
+
+
+@pytest.fixture(autouse=True)
+def _graphs_are_freed() -> Iterator[None]:
+    """Let go of what TensorFlow never would: each custom gradient keeps the graph it was made in.
+
+    With some thousand graphs, looking through them for garbage takes longer than the tests.
+    """
+    yield
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient")]:
+        del registered[name]
 
 
 @contextmanager

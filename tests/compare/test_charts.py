@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from drawings import number_at, numbers_in, of_class, parsed, text, ticks
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from compare.pages.charts import drift, loss_curves
@@ -41,6 +41,7 @@ def check_line(picture: Any, kind: str, expected: list[float], change: Any = flo
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1), st.integers(2, 7))
+@example([5e-324], 2)
 def test_axes_have_a_few_round_numbers_and_hold_all_others(values: list[float], most: int) -> None:
     axis = axis_for(values, 100.0, 0.0)
     for value in values:

@@ -11,6 +11,8 @@ from compare.pages.charts.numbers import of_ten
 ROUND = 1.0, 2.0, 5.0, 10.0
 DECADES = 2.0
 """Positive numbers that span so many are drawn by their logarithms."""
+SMALLEST = 1e-300
+"""Smaller numbers are drawn as 0: a twentieth of one may not be a number any more."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Axis:
 
 def axis_for(values: Iterable[float], start: float, end: float) -> Axis:
     """Return an axis with round ends for numbers of any size; logarithmic if they ask for it."""
-    values = list(values) or [0.0]
+    values = [value if abs(value) > SMALLEST else 0.0 for value in values] or [0.0]
     low, high = min(values), max(values)
     if low > 0.0 and math.log10(high) - math.log10(low) >= DECADES:
         return logarithmic(values, start, end)
