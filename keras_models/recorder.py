@@ -14,13 +14,13 @@ import tensorflow as tf
 from keras_models import naming
 from keras_models.optimizers import learning_rate, rule_of
 from keras_models.step_record import Batch, StepRecord, as_numpy, as_rate, in_numpy
+from keras_models.stepper import Stepper
+from keras_models.unbuilt import build_metrics
 
 _Key = tuple[str, str]
 """What an array is (a weight, a slot, a gradient …), and its name."""
 _Layout = dict[str, list[tuple[_Key, tuple[int, ...], int | None]]]
 """Of each flat tensor, what it holds: keys, shapes and sizes, one after the other."""
-Beside = Callable[[Any, Any, Any, Sequence[Any], Sequence[Any]], Any]
-"""Takes, as tensors, weights and slots in one, iterations, learning rate, seeds and a batch."""
 
 
 class Recorder(keras.callbacks.Callback):
@@ -41,9 +41,9 @@ class Recorder(keras.callbacks.Callback):
     wanted : callable, optional
         Says of a step, counted from 1, whether it is recorded; by default all are. The others are
         taken as ``fit`` alone would take them.
-    beside : callable, optional
-        Is given what a step begins with, and its batch, inside the graph of that step, so that
-        TensorFlow can do both at once. What it returns comes in ``StepRecord.beside``.
+    beside : Stepper, optional
+        Takes the same step inside the graph of the other, so that TensorFlow can do both at once.
+        What it returns comes in ``StepRecord.beside``.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Recorder(keras.callbacks.Callback):
         graph: keras.Model | None = None,
         *,
         wanted: Callable[[int], bool] | None = None,
-        beside: Beside | None = None,
+        beside: Stepper | None = None,
     ) -> None:
         super().__init__()
         self.on_step, self.on_validation, self.graph = on_step, on_validation, graph
@@ -89,8 +89,11 @@ class Recorder(keras.callbacks.Callback):
 
     def _train(self, iterator: Any) -> Any:
         """Take as many steps as ``fit`` takes at a time: recorded, if one of them is wanted."""
-        if not self._step:
-            self._make_metrics(iterator)
+        if not self._step and not self.model.run_eagerly:
+            outputs = len((self.graph or self.model).outputs)
+            build_metrics(self.model, outputs, iterator.element_spec)
+            if self.beside is not None:
+                self.beside.expect(iterator.element_spec)
         together, left = self.model.steps_per_execution, self.params.get("steps")
         if left is not None:
             together = min(together, left - self._step_of_epoch)
@@ -108,16 +111,6 @@ class Recorder(keras.callbacks.Callback):
         except BaseException:  # nobody will tell of the end of this training
             self.restore()
             raise
-
-    def _make_metrics(self, iterator: Any) -> None:
-        """Let Keras make what metrics keep: made in a traced step, that would be traced twice."""
-        model = self.model
-        several = len((self.graph or model).outputs) > 1  # each has a mean of its own
-        if (model._compile_metrics is None and not several) or model.run_eagerly:
-            return
-        batch = iterator.element_spec
-        if all(isinstance(one, tf.TensorSpec) for one in tf.nest.flatten(batch)):
-            model._symbolic_build(data_batch=batch)
 
     def _steps_recorded(self, iterator: Any, wanted: Sequence[bool]) -> Any:
         """Take steps until the data ends; return the last one's logs."""
@@ -328,7 +321,7 @@ class Recorder(keras.callbacks.Callback):
             seeds = [before["seed", str(index)][0] for index in range(len(self._seeds))]
             parts = keras.utils.unpack_x_y_sample_weight(data)
             batch = [part for part in parts if part is not None]
-            whole["beside"] = self.beside(state[0], iterations, rate, seeds, batch)
+            whole["beside"] = self.beside.traced(state[0], iterations, rate, seeds, batch)
         return {**whole, "batch": data}
 
 

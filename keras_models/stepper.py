@@ -21,6 +21,7 @@ from keras_models.copies import compile_config, copied
 from keras_models.hooks import DRAWING, applied, record_draws, record_layer
 from keras_models.losses import with_all_options
 from keras_models.optimizers import copy_into, rule_of, set_state
+from keras_models.unbuilt import build_metrics
 
 LARGE = 5000
 """A graph of more operations takes TensorFlow longer to optimize than hundreds of its steps."""
@@ -145,6 +146,15 @@ class Stepper:
             yield phase, name, slice(start, stop), shape
             start, sizes = stop, sizes + rank
 
+    def expect(self, batch: Any) -> None:
+        """Prepare for batches like this one, outside of any graph.
+
+        Parameters
+        ----------
+        batch : tuple of tensors or of their specifications
+        """
+        build_metrics(self.model, len(self.model.outputs), batch, compiled=False)
+
     def traced(
         self, state: Any, iterations: Any, learning_rate: Any, seeds: Sequence[Any], batch: Any
     ) -> Any:
@@ -235,6 +245,7 @@ class Stepper:
         return self._compiled
 
     def _compile(self, state: Any, batch: Any, shapes: list[tuple[Any, ...]]) -> None:
+        self.expect(tuple(batch))
         samples = self.model.inputs[0].shape[0]  # None, unless the model asks for so many
         any_size = [
             tf.TensorSpec((samples, *shape), one.dtype)

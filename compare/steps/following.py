@@ -93,7 +93,7 @@ class Follower:
         to_record = partial(Reference, pair.network, fused=fused)
         self.recorded = RecordedSteps(to_record, self.own.single)
         self.stepper = Stepper(pair.graph) if stepper is None else stepper
-        self.beside = self.stepper.traced if pair.graph is pair.model else None
+        self.beside = self.stepper if pair.graph is pair.model else None
         self.alone = Alone(self.stepper.model)
         self.loss_weights = loss_weights(pair.graph)
         self.batch_size = batch_size

@@ -191,7 +191,7 @@ def test_a_step_beside_that_of_fit_is_the_same(jit_compile: bool, precision: str
     x, y = data(14)
     model = compiled(jit_compile=jit_compile)
     stepper, records = Stepper(model), []
-    recorder = Recorder(records.append, beside=stepper.traced)
+    recorder = Recorder(records.append, beside=stepper)
     model.fit(x, y, batch_size=4, epochs=2, verbose=0, callbacks=[recorder])
     assert len(records) == 8
     for record in records:
@@ -211,7 +211,7 @@ def test_no_large_step_is_taken_beside_another(most: str, monkeypatch: pytest.Mo
     for allowed in (43, 42) if most == "MANY_WEIGHTS" else (1000, 10):
         monkeypatch.setattr(f"keras_models.stepper.{most}", allowed)
         records: list[StepRecord] = []
-        recorder = Recorder(records.append, beside=Stepper(model).traced)
+        recorder = Recorder(records.append, beside=Stepper(model))
         model.fit(x, y, verbose=0, callbacks=[recorder])
         assert (records[0].beside is None) == (allowed in (42, 10))
 
