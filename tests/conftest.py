@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from zlib import crc32
 
 import pytest
@@ -21,6 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+_tests_run = count(1)
 PRECISIONS = ("float32", "float64")
 
 
@@ -46,9 +49,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _graphs_are_freed() -> Iterator[None]:
     """Let go of what TensorFlow never would: each custom gradient keeps the graph it was made in.
 
-    With some thousand graphs, looking through them for garbage takes longer than the tests.
+    And keep the garbage collector off what stays all the same. With some thousand graphs it would
+    take longer to look through them, again and again, than to run the tests.
     """
     yield
+    if next(_tests_run) % 50 == 0:
+        gc.collect()
+        gc.freeze()
     registered = ops.gradient_registry._registry
     for name in [name for name in registered if name.startswith("CustomGradient")]:
         del registered[name]

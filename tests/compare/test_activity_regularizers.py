@@ -97,15 +97,20 @@ def run(model: keras.Model, **options: Any) -> Any:
     draw = np.random.default_rng(8)
     softmax = "softmax" in str(model.get_config())
     loss = "categorical_crossentropy" if softmax else "mse"
-    model.compile(options.pop("optimizer", None) or keras.optimizers.SGD(0.05), loss)
+    eagerly = options.pop("eagerly", False)
+    model.compile(
+        options.pop("optimizer", None) or keras.optimizers.SGD(0.05), loss, run_eagerly=eagerly
+    )
     x, y = draw.normal(size=(10, 4)), np.eye(3)[draw.integers(0, 3, 10)]
     x[:3, 2:] = 0.0
     return lockstep(model, x, y, batch_size=4, epochs=2, **options)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_agrees_with_fit(model: Callable[[], keras.Model], precision: str) -> None:
-    run(model()).raise_if_different()
+@pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_agrees_with_fit(model: Callable[[], keras.Model], eagerly: bool, precision: str) -> None:
+    """In a graph with the slow tests; two of those below are of graphs, too."""
+    run(model(), eagerly=eagerly).raise_if_different()
 
 
 def test_with_a_scaled_loss_and_validation() -> None:

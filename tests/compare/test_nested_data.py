@@ -23,8 +23,13 @@ OF_LISTS = ({"left": LEFT, "right": RIGHT}, [SIZE, CLASS])
 OF_DICTS = ({"right": RIGHT, "left": LEFT}, {"size": SIZE, "class": CLASS})
 
 
-@pytest.mark.parametrize("x", [[RIGHT, LEFT], (RIGHT, LEFT), OF_LISTS[0]])
-@pytest.mark.parametrize("y", [[SIZE, CLASS], {"kinds": CLASS, "number": SIZE}])
+BY_NAME = {"kinds": CLASS, "number": SIZE}
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [([RIGHT, LEFT], BY_NAME), ((RIGHT, LEFT), [SIZE, CLASS]), (OF_LISTS[0], BY_NAME)],
+)
 def test_inputs_and_outputs_by_name_or_in_order(x: Any, y: Any) -> None:
     report = alike(forms, lambda: (x, y), batch_size=5)
     assert report.steps == 3
@@ -134,7 +139,10 @@ def test_weights_of_several_classes(one_hot: bool) -> None:
     assert "class_weight=class_weight" in report.reproduce
 
 
-@pytest.mark.parametrize("how", [{}, {"jit_compile": True}, {"run_eagerly": True}])
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"run_eagerly": True}, pytest.param({"jit_compile": True}, marks=pytest.mark.slow)],
+)
 def test_validation_split_with_weights(how: dict[str, Any]) -> None:
     build = partial(plain, weighted_metrics=["mae"], **how)
     options = {"sample_weight": SOME, "validation_split": 0.3, "batch_size": 4, "epochs": 2}

@@ -164,6 +164,7 @@ keras.optimizers.RMSprop.update_step = (
 """
 
 
+@pytest.mark.slow
 def test_an_update_of_keras_that_is_wrong(
     reproduced: Callable[..., Written], monkeypatch: pytest.MonkeyPatch
 ) -> None:

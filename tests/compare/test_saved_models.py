@@ -232,6 +232,7 @@ def test_a_difference_ends_with_1_and_is_in_every_file(
     assert failure is not None and "DISAGREES" in str(failure.text)
 
 
+@pytest.mark.slow
 def test_a_difference_is_reproduced(
     saved: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ numbers = np.random.default_rng(0)
 X, Y, W = numbers.normal(size=(13, 3)), numbers.normal(size=(13, 2)), numbers.uniform(0.2, 2, 13)
 CLASS = numbers.integers(0, 3, 13)
 NAN = np.where(np.arange(39).reshape(13, 3) == 16, np.nan, X)
+XLA = {"jit_compile": True}
 IN_DICTS = ({"left": X, "right": X[:, :2]}, {"size": Y, "class": CLASS})
 
 
@@ -63,16 +64,24 @@ def loader(*parts: Any) -> Any:
     return data.DataLoader(tensors, batch_size=5, shuffle=True)
 
 
-@pytest.mark.parametrize("parts", [(X, Y), (X, Y, W)])
-@pytest.mark.parametrize("source", [data_set, cut, Cut, loader])
+@pytest.mark.parametrize(
+    ("source", "parts"), [(data_set, (X, Y)), (cut, (X, Y, W)), (Cut, (X, Y)), (loader, (X, Y, W))]
+)
 def test_every_kind_of_source(source: Callable[..., Any], parts: Any) -> None:
     report = alike(plain, lambda: (source(*parts),))
     assert report.steps == 3
     assert report.reproduce == "compare.lockstep(model, x, steps={step})"
 
 
-@pytest.mark.parametrize("source", [data_set, Cut])
-@pytest.mark.parametrize("how", [{}, {"jit_compile": True}, {"run_eagerly": True}])
+@pytest.mark.parametrize(
+    ("source", "how"),
+    [
+        (data_set, {}),
+        (Cut, XLA),
+        (Cut, {"run_eagerly": True}),
+        *(pytest.param(*both, marks=pytest.mark.slow) for both in [(Cut, {}), (data_set, XLA)]),
+    ],
+)
 def test_validation_in_the_same_kind(source: Any, how: dict[str, Any], precision: str) -> None:
     build = partial(plain, metrics=["mae"], **how)
     report = alike(
