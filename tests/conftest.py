@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-_tests_run = count(1)
+_tests_run = count()
 PRECISIONS = ("float32", "float64")
 
 

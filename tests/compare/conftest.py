@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,8 +12,6 @@ import keras_models  # noqa: F401  (loads TensorFlow without its chatter)
 
 # isort: split
 import keras
-
-gc.freeze()  # TensorFlow's own objects stay; looking through them again and again costs a quarter
 
 
 @pytest.fixture
