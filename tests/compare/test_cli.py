@@ -185,7 +185,7 @@ def test_an_interruption_tells_what_was_found(tmp_path: Path) -> None:
         seen += line
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == 130, out + err
     assert "Interrupted. Compared so far:" in out
     assert re.search(r"^digits +\d+ ", out, re.M)
     assert "Traceback" not in err
