@@ -48,7 +48,7 @@ def alike(build: Callable[[], keras.Model], data: Callable[[], Any], **options: 
     return report
 
 
-def forms(kind: str = "lists") -> keras.Model:
+def forms(kind: str = "lists", **options: Any) -> keras.Model:
     """Build a model of two inputs and two outputs, in lists or in dicts, that drops and keeps."""
     left, right = keras.Input((3,), name="left"), keras.Input((2,), name="right")
     hidden = keras.layers.Concatenate(name="join")([left, right])
@@ -63,7 +63,7 @@ def forms(kind: str = "lists") -> keras.Model:
         model = keras.Model({"left": left, "right": right}, outputs)
     else:
         model = keras.Model([right, left], [number, kinds])
-    model.compile(keras.optimizers.Adam(0.01), losses)
+    model.compile(keras.optimizers.Adam(0.01), losses, **options)
     return model
 
 
