@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from compare.errors import BadInput
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -100,8 +102,8 @@ def command_line() -> str:
     return shlex.join(["python", "-m", "compare", *click.get_current_context().find_root().obj])
 
 
-class InputError(click.ClickException):
-    """One sentence on standard error, exit status 2."""
+class InputError(click.ClickException, BadInput):
+    """One sentence on standard error, exit status 2; from Python, what any bad input raises."""
 
     exit_code = 2
 
@@ -109,10 +111,10 @@ class InputError(click.ClickException):
 @contextmanager
 def errors_for_people() -> Iterator[None]:
     """Turn an error that a person can mend into one sentence and exit status 2."""
-    from compare.errors import BadInput
-
     try:
         yield
+    except InputError:
+        raise
     except BadInput as error:
         raise InputError(str(error)) from None
 

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from compare import lockstep
+from compare import BadInput, lockstep
 from compare.cases import load
 from compare.cases.base import Settings
 from compare.cases.casework import run_case
@@ -225,3 +225,8 @@ def test_the_first_disagreement_is_kept_whole(monkeypatch: pytest.MonkeyPatch) -
     assert all(one.agrees for one in film.frames[0].quantities["activation gradient"].values())
     jumped = {column.first: column.worst["sum"][0] for column in film.columns}
     assert max(jumped[step] for step in range(1, 13)) <= 8.0 < jumped[13]
+
+
+def test_a_page_that_can_not_be_written_is_bad_input() -> None:
+    with pytest.raises(BadInput, match=r"'/nowhere/page.html' can't be written"):
+        Film().write("/nowhere/page.html")
