@@ -144,6 +144,25 @@ def test_the_end_of_a_fit_puts_the_average_in_the_place_of_the_weights() -> None
     assert model.get_weights()[0].item() == (0.5 + 0.25) / 2  # the weight itself came to ¼
 
 
+@pytest.mark.parametrize(("metrics", "times"), [(None, 1), (["mae"], 2)])
+def test_a_step_that_makes_metrics_is_traced_twice(
+    metrics: list[str] | None, times: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where this changes, `keras_models.unbuilt` can go."""
+    own, traced = keras.Model.train_step, []
+
+    def train_step(model: keras.Model, data: object) -> object:
+        traced.append(model)
+        return own(model, data)
+
+    monkeypatch.setattr(keras.Model, "train_step", train_step)
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse", metrics=metrics)
+    model.optimizer.build(model.trainable_variables)
+    model.fit(np.ones((2, 1)), np.zeros((2, 1)), batch_size=1, verbose=0)
+    assert len(traced) == times
+
+
 # ---------------------------------------------------------------------- the page
 
 

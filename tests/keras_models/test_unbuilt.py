@@ -59,14 +59,6 @@ def test_each_step_is_traced_once(build: Any, traced: list[str]) -> None:
 
 
 @pytest.mark.parametrize("build", [with_metrics, of_several_outputs])
-def test_a_step_that_makes_metrics_is_traced_twice(build: Any, traced: list[str]) -> None:
-    """Where this changes, `build_metrics` can go."""
-    model, y = build()
-    model.fit(X, y, batch_size=4, verbose=0)
-    assert traced == ["fit", "fit"]
-
-
-@pytest.mark.parametrize("build", [with_metrics, of_several_outputs])
 def test_the_numbers_are_those_of_keras(build: Any) -> None:
     logs = []
     for callbacks in ([], [Recorder(lambda record: None)]):
