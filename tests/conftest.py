@@ -72,6 +72,12 @@ def computing_in(dtype: str) -> Iterator[None]:
     keras.config.set_dtype_policy(policy)
 
 
+@pytest.fixture(params=[True, pytest.param(False, marks=pytest.mark.slow)])
+def eagerly(request: pytest.FixtureRequest) -> bool:
+    """Say how a model is to be compiled: eagerly; with ``-m slow``, in a graph, slow to build."""
+    return bool(request.param)
+
+
 @pytest.fixture(params=PRECISIONS)
 def precision(request: pytest.FixtureRequest) -> Iterator[str]:
     """Run the test in each working precision."""

@@ -140,6 +140,12 @@ class Run:
     def steps_per_epoch(self) -> int:
         return -(-self.rows // self.batch_size)
 
+    @property
+    def of_fit(self) -> dict[str, Any]:
+        """How ``fit`` takes it, by the names of ``fit``."""
+        names = "batch_size", "epochs", "shuffle", "validation_split"
+        return {name: getattr(self, name) for name in names}
+
     def changed(self, **settings: Any) -> Run:
         """Return the run with some settings replaced; None leaves a setting as it is."""
         return replace(

@@ -116,17 +116,8 @@ def reproduce_first(path: Path, results: list[CaseResult], settings: Settings) -
         return
     run = settings.applied(found[0])
     with precision(run.dtype):
-        reproduce_and_tell(
-            path,
-            built(run)[0],
-            run.x,
-            run.y,
-            batch_size=run.batch_size,
-            epochs=run.epochs,
-            steps=settings.steps,
-            shuffle=run.shuffle,
-            validation_split=run.validation_split,
-        )
+        model = built(run)[0]
+        reproduce_and_tell(path, model, run.x, run.y, **run.of_fit, steps=settings.steps)
 
 
 def write_results(path: Path, results: list[CaseResult], interrupted: bool) -> None:

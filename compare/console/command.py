@@ -113,8 +113,6 @@ def errors_for_people() -> Iterator[None]:
     """Turn an error that a person can mend into one sentence and exit status 2."""
     try:
         yield
-    except InputError:
-        raise
     except BadInput as error:
         raise InputError(str(error)) from None
 

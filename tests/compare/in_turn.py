@@ -1,17 +1,22 @@
-"""Sweeps over both precisions, of which a short run takes one for each case, in turn."""
+"""Sweeps of which a short run takes every second combination, in turn."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
 
 
-def in_turn(cases: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """Put a precision behind each case: one here, and the other where ``-m slow`` asks for it."""
+def crossed(cases: Iterable[tuple[Any, ...]], others: Sequence[Any]) -> list[Any]:
+    """Put each other behind each case: every second here, the rest where ``-m slow`` asks."""
     return [
-        pytest.param(*case, dtype, marks=() if (row + column) % 2 == 0 else pytest.mark.slow)
+        pytest.param(*case, other, marks=() if (row + column) % 2 == 0 else pytest.mark.slow)
         for row, case in enumerate(cases)
-        for column, dtype in enumerate(("float32", "float64"))
+        for column, other in enumerate(others)
     ]
+
+
+def in_turn(cases: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """Put a precision behind each case, in turn."""
+    return crossed(cases, ("float32", "float64"))

@@ -107,9 +107,7 @@ def run(model: keras.Model, **options: Any) -> Any:
 
 
 @pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("eagerly", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_agrees_with_fit(model: Callable[[], keras.Model], eagerly: bool, precision: str) -> None:
-    """In a graph with the slow tests; two of those below are of graphs, too."""
     run(model(), eagerly=eagerly).raise_if_different()
 
 

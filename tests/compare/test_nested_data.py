@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from counting import compared
 from fits import alike, forms, plain
+from in_turn import crossed
 
 from compare import BadInput, lockstep
 from compare.twins.ends import Ends
@@ -23,14 +24,12 @@ OF_LISTS = ({"left": LEFT, "right": RIGHT}, [SIZE, CLASS])
 OF_DICTS = ({"right": RIGHT, "left": LEFT}, {"size": SIZE, "class": CLASS})
 
 
-EAGERLY = partial(plain, run_eagerly=True)  # how data comes in is the same, and no graph is built
-OF_DICTS_EAGERLY = partial(forms, "dicts", run_eagerly=True)
-BY_NAME = {"kinds": CLASS, "number": SIZE}
-
-
 @pytest.mark.parametrize(
     ("x", "y"),
-    [([RIGHT, LEFT], BY_NAME), ((RIGHT, LEFT), [SIZE, CLASS]), (OF_LISTS[0], BY_NAME)],
+    crossed(
+        [([RIGHT, LEFT],), ((RIGHT, LEFT),), (OF_LISTS[0],)],
+        [[SIZE, CLASS], {"kinds": CLASS, "number": SIZE}],
+    ),
 )
 def test_inputs_and_outputs_by_name_or_in_order(x: Any, y: Any) -> None:
     report = alike(forms, lambda: (x, y), batch_size=5)
@@ -38,10 +37,9 @@ def test_inputs_and_outputs_by_name_or_in_order(x: Any, y: Any) -> None:
 
 
 @pytest.mark.parametrize("weights", [SOME, {"size": SOME, "class": OTHERS}])
-def test_a_model_of_dicts_with_weights(weights: Any, precision: str) -> None:
-    report = alike(
-        OF_DICTS_EAGERLY, lambda: OF_DICTS, sample_weight=weights, batch_size=5, epochs=2
-    )
+def test_a_model_of_dicts_with_weights(weights: Any, eagerly: bool, precision: str) -> None:
+    build = partial(forms, "dicts", run_eagerly=eagerly)
+    report = alike(build, lambda: OF_DICTS, sample_weight=weights, batch_size=5, epochs=2)
     assert compared(report, "metric") == {"loss": 2, "size_loss": 2, "class_loss": 2}
 
 
@@ -57,9 +55,10 @@ def test_each_output_has_its_own_weights() -> None:
     assert losses[0] != losses[1]
 
 
-def test_validation_with_weights_in_dicts() -> None:
+def test_validation_with_weights_in_dicts(eagerly: bool) -> None:
+    build = partial(forms, "dicts", run_eagerly=eagerly)
     held_out = (*OF_DICTS, {"size": SOME, "class": OTHERS})
-    report = alike(OF_DICTS_EAGERLY, lambda: OF_DICTS, batch_size=5, validation_data=held_out)
+    report = alike(build, lambda: OF_DICTS, batch_size=5, validation_data=held_out)
     names = {"loss", "size_loss", "class_loss"}
     assert set(compared(report, "metric")) == names | {f"val_{name}" for name in names}
 
@@ -74,8 +73,9 @@ def test_validation_with_weights_in_dicts() -> None:
         lambda array: array.astype(np.float16),
     ],
 )
-def test_arrays_of_every_kind(form: Any) -> None:
-    alike(EAGERLY, lambda: (form(LEFT), form(SIZE)), batch_size=5)
+def test_arrays_of_every_kind(form: Any, eagerly: bool) -> None:
+    build = partial(plain, run_eagerly=eagerly)
+    alike(build, lambda: (form(LEFT), form(SIZE)), batch_size=5)
 
 
 def test_lists_of_numbers() -> None:
@@ -91,19 +91,20 @@ def test_lists_of_numbers() -> None:
         np.testing.assert_array_equal(one, another)
 
 
-def test_data_frames() -> None:
+def test_data_frames(eagerly: bool) -> None:
+    build = partial(plain, run_eagerly=eagerly)
     pandas = pytest.importorskip("pandas")
-    alike(EAGERLY, lambda: (pandas.DataFrame(LEFT), pandas.DataFrame(SIZE)), batch_size=5)
+    alike(build, lambda: (pandas.DataFrame(LEFT), pandas.DataFrame(SIZE)), batch_size=5)
 
 
-def test_an_axis_of_one_is_added_or_taken_away() -> None:
+def test_an_axis_of_one_is_added_or_taken_away(eagerly: bool) -> None:
     def build() -> keras.Model:
         model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
-        model.compile("sgd", "mse")
+        model.compile("sgd", "mse", run_eagerly=eagerly)
         return model
 
     alike(build, lambda: (LEFT[:, 0], SIZE[:, 0]), batch_size=5)
-    alike(EAGERLY, lambda: (LEFT[..., None], SIZE), batch_size=5)
+    alike(partial(plain, run_eagerly=eagerly), lambda: (LEFT[..., None], SIZE), batch_size=5)
 
 
 @pytest.mark.parametrize(
@@ -116,8 +117,8 @@ def test_an_axis_of_one_is_added_or_taken_away() -> None:
         ({"batch_size": 5, "shuffle": False}, 3, "batch_size=5, shuffle=False"),
     ],
 )
-def test_sizes_and_numbers(options: dict[str, Any], steps: int, told: str) -> None:
-    report = alike(EAGERLY, lambda: (LEFT, SIZE), **options)
+def test_sizes_and_numbers(options: dict[str, Any], steps: int, told: str, eagerly: bool) -> None:
+    report = alike(partial(plain, run_eagerly=eagerly), lambda: (LEFT, SIZE), **options)
     assert report.steps == steps
     assert report.reproduce == f"compare.lockstep(model, x, y, {told}, steps={{step}})"
 

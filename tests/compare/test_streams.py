@@ -12,6 +12,7 @@ import pytest
 import tensorflow as tf
 from counting import compared
 from fits import alike, forms, plain
+from in_turn import crossed
 
 from compare import BadInput, lockstep
 
@@ -19,7 +20,6 @@ numbers = np.random.default_rng(0)
 X, Y, W = numbers.normal(size=(13, 3)), numbers.normal(size=(13, 2)), numbers.uniform(0.2, 2, 13)
 CLASS = numbers.integers(0, 3, 13)
 NAN = np.where(np.arange(39).reshape(13, 3) == 16, np.nan, X)
-XLA = {"jit_compile": True}
 IN_DICTS = ({"left": X, "right": X[:, :2]}, {"size": Y, "class": CLASS})
 
 
@@ -65,7 +65,7 @@ def loader(*parts: Any) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("source", "parts"), [(data_set, (X, Y)), (cut, (X, Y, W)), (Cut, (X, Y)), (loader, (X, Y, W))]
+    ("source", "parts"), crossed([(data_set,), (cut,), (Cut,), (loader,)], [(X, Y), (X, Y, W)])
 )
 def test_every_kind_of_source(source: Callable[..., Any], parts: Any) -> None:
     report = alike(plain, lambda: (source(*parts),))
@@ -75,12 +75,7 @@ def test_every_kind_of_source(source: Callable[..., Any], parts: Any) -> None:
 
 @pytest.mark.parametrize(
     ("source", "how"),
-    [
-        (data_set, {}),
-        (Cut, XLA),
-        (Cut, {"run_eagerly": True}),
-        *(pytest.param(*both, marks=pytest.mark.slow) for both in [(Cut, {}), (data_set, XLA)]),
-    ],
+    crossed([(data_set,), (Cut,)], [{}, {"jit_compile": True}, {"run_eagerly": True}]),
 )
 def test_validation_in_the_same_kind(source: Any, how: dict[str, Any], precision: str) -> None:
     build = partial(plain, metrics=["mae"], **how)
@@ -98,20 +93,28 @@ def test_batches_of_dicts(source: Any) -> None:
 
 
 @pytest.mark.parametrize("source", [data_set, Cut])
-def test_weights_of_classes(source: Any) -> None:
+def test_weights_of_classes(source: Any, eagerly: bool) -> None:
     loss = "sparse_categorical_crossentropy"
-    build = partial(plain, 3, "softmax", loss, run_eagerly=True)
+    build = partial(plain, 3, "softmax", loss, run_eagerly=eagerly)
     alike(build, lambda: (source(X, CLASS),), class_weight={0: 0.5, 1: 3.0, 2: 1.0})
 
 
-@pytest.mark.parametrize(
-    "source", [lambda *parts: data_set(*parts).repeat(), for_ever, partial(Cut, length=None)]
-)
+ENDLESS = [lambda *parts: data_set(*parts).repeat(), for_ever, partial(Cut, length=None)]
+
+
+@pytest.mark.parametrize("source", ENDLESS)
 def test_sources_that_never_end(source: Any) -> None:
     held_out = {"validation_data": lambda: source(X, Y), "validation_steps": 2}
     report = alike(plain, lambda: (source(X, Y),), epochs=2, steps_per_epoch=4, **held_out)
     assert report.steps == 8
     assert "steps_per_epoch=4" in report.reproduce
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", ENDLESS)
+def test_arrays_validated_by_what_never_ends(source: Any) -> None:
+    held_out = {"validation_data": lambda: source(X, Y), "validation_steps": 2}
+    alike(plain, lambda: (X, Y), **held_out)
 
 
 def test_a_data_set_of_another_precision(use_precision: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,8 +12,8 @@ from compare.pages.charts.numbers import of_ten
 ROUND = 1.0, 2.0, 5.0, 10.0
 DECADES = 2.0
 """Positive numbers that span so many are drawn by their logarithms."""
-SMALLEST = 1e-300
-"""Smaller numbers are drawn as 0: a twentieth of one may not be a number any more."""
+SMALLEST = sys.float_info.min / sys.float_info.epsilon
+"""Smaller numbers are drawn as 0: a rounding of one has no longer all digits of a number."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Axis:
 
 def axis_for(values: Iterable[float], start: float, end: float) -> Axis:
     """Return an axis with round ends for numbers of any size; logarithmic if they ask for it."""
-    values = [value if abs(value) > SMALLEST else 0.0 for value in values] or [0.0]
+    values = [0.0 if abs(value) < SMALLEST else value for value in values] or [0.0]
     low, high = min(values), max(values)
     if low > 0.0 and math.log10(high) - math.log10(low) >= DECADES:
         return logarithmic(values, start, end)

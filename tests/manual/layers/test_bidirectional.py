@@ -83,7 +83,7 @@ def test_derivative_is_that_of_the_forward_map(name: str, layer_derivative: Any)
     layer_derivative(made, (2, 3, INPUTS), mask, scale=0.25)
 
 
-def test_in_lock_step_through_a_fit_with_what_was_dropped() -> None:
+def test_in_lock_step_through_a_fit_with_what_was_dropped(eagerly: bool) -> None:
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
         [
@@ -94,7 +94,7 @@ def test_in_lock_step_through_a_fit_with_what_was_dropped() -> None:
             keras.layers.Dense(2),
         ]
     )
-    model.compile("adam", "mse", run_eagerly=True)  # the graph of its loops is slow to build
+    model.compile("adam", "mse", run_eagerly=eagerly)
     draw = np.random.default_rng(1)
     x, y = draw.normal(size=(20, 5, 3)), draw.normal(size=(20, 2))
     x[draw.random((20, 5)) < 0.3] = 0.0
