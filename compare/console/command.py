@@ -102,8 +102,8 @@ def command_line() -> str:
     return shlex.join(["python", "-m", "compare", *click.get_current_context().find_root().obj])
 
 
-class InputError(click.ClickException, BadInput):
-    """One sentence on standard error, exit status 2; from Python, what any bad input raises."""
+class InputError(click.ClickException):
+    """One sentence on standard error, exit status 2."""
 
     exit_code = 2
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from compare.console.command import write_whole
+from compare.console.command import InputError, write_whole
+from compare.errors import BadInput
 from compare.explain import Names, chains, is_written_out, step_by_hand
 from compare.findings.collecting import Comparison, Trace
 from compare.findings.report import Report
@@ -146,8 +147,17 @@ class Film:
         return page(contents(self.report.label, "", "", [Chapter(self.report, self)]))
 
     def write(self, path: Path | str) -> None:
-        """Write the page to a file, whole or not at all."""
-        write_whole(Path(path), self.to_html())
+        """Write the page to a file, whole or not at all.
+
+        Raises
+        ------
+        BadInput
+            If the system refuses.
+        """
+        try:
+            write_whole(Path(path), self.to_html())
+        except InputError as error:  # the command line's own
+            raise BadInput(str(error)) from None
 
     def _repr_html_(self) -> str:
         """Show the page in a notebook, in a frame of its own."""
@@ -186,7 +196,7 @@ class Film:
         self._noise = _noise_of_weights(record, found) or self._noise
 
     def passed(
-        self, record: StepRecord, distances: Iterable[tuple[Key, float]], by_hand: float
+        self, record: StepRecord, distances: Iterable[tuple[Key, float]], by_hand: float | None
     ) -> None:
         column = Column(record.step, record.step)
         for (phase, name, source), distance in distances:
@@ -195,7 +205,7 @@ class Film:
                 column.add(block, distance, f"{phase} · {name} ({source})")
         self._add_column(column)
         drift = self.report.drift
-        if drift is None:  # of chosen steps alone: nobody has trained by hand between them
+        if drift is None or by_hand is None:  # of chosen steps: nobody trains by hand in between
             return
         self._squares += 2 * self._noise**2  # both trainings round
         self._sum += 2 * BOUND * self._noise

@@ -96,7 +96,7 @@ class Taker:
     def wants(self, step: int) -> bool:
         return self.steps is None or step in self.steps
 
-    def passed(self, record: StepRecord, distances: Any, by_hand: float) -> None:
+    def passed(self, record: StepRecord, distances: Any, by_hand: float | None) -> None:
         if not self.wants(record.step):
             self.finish()
 

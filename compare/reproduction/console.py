@@ -8,7 +8,7 @@ from typing import Any
 import keras
 from rich.progress import Progress, TextColumn
 
-from compare.console.command import InputError, stopping_on_ctrl_c
+from compare.console.command import stopping_on_ctrl_c
 from compare.console.printing import say
 from compare.console.terminal import Terminal
 from compare.errors import BadInput
@@ -41,8 +41,6 @@ def reproduce_and_tell(path: Path, model: keras.Model, x: Any, y: Any, **options
 
         try:
             report = reproduce(model, x, y, path, progress=show, **options)
-        except InputError:  # the file can't be written
-            raise
         except BadInput as error:
             say(console, f"not reproduced: {error}")
             return

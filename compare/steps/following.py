@@ -176,7 +176,7 @@ class Follower:
             self.witness.step(record, tape, found, self.reference)
         else:
             distances += agreement.distances
-        self.witness.passed(record, distances, self.manual_loss)
+        self.witness.passed(record, distances, None if self.sampled else self.manual_loss)
 
     def _compared(
         self, record: StepRecord, tape: Trace

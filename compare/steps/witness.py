@@ -28,11 +28,12 @@ class Witness(Protocol):
         """Take in a step: what ``fit`` did, what the tape saw, and what was found."""
 
     def passed(
-        self, record: StepRecord, distances: Iterable[tuple[Quantity, float]], by_hand: float
+        self, record: StepRecord, distances: Iterable[tuple[Quantity, float]], by_hand: float | None
     ) -> None:
         """Take in, of every step, how far off each quantity is.
 
-        And the loss of the hand-written half, which has gone its own way since the first step.
+        And the loss of the hand-written half, which has gone its own way since the first step; None
+        where only chosen steps are compared, and it has none.
         """
 
     def epoch(self, found: Sequence[Comparison]) -> None:

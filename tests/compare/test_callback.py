@@ -248,3 +248,14 @@ def test_a_page_of_chosen_steps_has_no_curves_of_all() -> None:
     assert "Every layer, every step" in page
     assert "drift apart</h3>" not in page
     assert "The band shows how far" not in page
+
+
+def test_a_page_of_chosen_steps_in_which_fit_and_tape_are_alike() -> None:
+    """Then the hand-written half takes no step by itself at all."""
+    keras.utils.set_random_seed(0)
+    network = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, "softmax")])
+    network.compile("adam", "sparse_categorical_crossentropy")
+    film = compare.Film()
+    fit(network, compare.Lockstep(every=3, file=io.StringIO(), witness=film))
+    assert [frame.step for frame in film.frames] == [1, 4, 7]
+    assert film.points == []

@@ -38,7 +38,7 @@ class Kept:
     def step(self, record: Any, tape: Any, found: Any, reference: Any) -> None:
         self.last = record, tape
 
-    def passed(self, record: Any, distances: Any, by_hand: float) -> None:
+    def passed(self, record: Any, distances: Any, by_hand: float | None) -> None:
         pass
 
     def epoch(self, found: Any) -> None:

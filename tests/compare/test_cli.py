@@ -122,7 +122,10 @@ def test_a_difference_is_told_and_ends_with_1(
         (["run", "mazur", "--learning-rate", "0"], "0.0 is not in the range x>0"),
         (["run", "mazur", "--dtype", "float16"], "'float16' is not one of"),
         (["run", "mazur", "--batch-size", "5"], "between 1 and the 1 samples there are"),
-        (["run", "mazur", "--json", "no/such/folder/x.json"], "doesn't exist: create it"),
+        (
+            ["run", "mazur", "--json", "no/such/folder/x.json"],
+            "Error: The folder 'no/such/folder' for --json doesn't exist: create it.\n",
+        ),
         (["run", "mazur", "--reproduce", "no/such/x.py"], "for --reproduce doesn't exist"),
         (["explain", "mazur", "--weight", "w99"], "A weight is written like hidden/kernel[0,1]"),
         (["explain", "mazur", "--weight", "hidden/kernel[5,0]"], "has the shape (2, 2)"),
