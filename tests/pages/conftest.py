@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 
-from compare import lockstep
+from compare import Lockstep, lockstep
 from compare.cases import load
 from compare.explain import Names
 from compare.findings.report import Report
@@ -113,6 +113,16 @@ def _hostile() -> tuple[Report, dict[str, Any]]:
     return report, contents(title, "<!--", "echo </code>", [chapter], said=said)
 
 
+def _sampled() -> tuple[Report, dict[str, Any]]:
+    """Have each third step of eight compared, in somebody's own ``fit``."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, "tanh", name="only")])
+    model.compile("sgd", "mse", run_eagerly=True)
+    film, x = Film(), np.random.default_rng(0).normal(size=(16, 2))
+    callback = Lockstep(every=3, on_difference="record", witness=film)
+    model.fit(x, x, batch_size=2, verbose=0, callbacks=[callback])
+    return callback.report, contents("sampled", "", "", [Chapter(callback.report, film)])
+
+
 MAKERS: dict[str, Callable[[], tuple[Report, dict[str, Any]]]] = {
     "mazur": lambda: _of_case("mazur", 3),
     "bug": lambda: _with_a_bug("mazur", "output", 3),
@@ -120,6 +130,7 @@ MAKERS: dict[str, Callable[[], tuple[Report, dict[str, Any]]]] = {
     "explained": _explained,
     "digits": lambda: _of_case("digits", 12),
     "hostile": _hostile,
+    "sampled": _sampled,
 }
 
 

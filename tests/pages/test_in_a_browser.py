@@ -25,6 +25,15 @@ def test_every_stage_of_every_step_can_be_scrubbed_to(visit: Open) -> None:
     assert page.locator("input[type=range]").get_attribute("aria-valuetext") == expected[-1]
 
 
+def test_steps_that_were_left_out_are_not_counted_away(visit: Open) -> None:
+    page = visit("sampled").page
+    seen = []
+    for _ in range(3):
+        seen.append(told(page))
+        page.get_by_role("button", name="next step", exact=True).click()
+    assert seen == [f"step {step} of 7 · the update" for step in (1, 4, 7)]
+
+
 def test_the_buttons_move_by_stages_and_by_steps(visit: Open) -> None:
     page = visit("mazur").page
     scrub(page, 0)

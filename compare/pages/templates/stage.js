@@ -56,7 +56,7 @@ class Stage {
       replaced(item.element, "aria-pressed", String(key === this.kept));
     }
     const frame = story.frames[view.frame];
-    const text = `step ${frame.step} of ${story.chapter.report.steps} · ${story.stages[view.stage].text}`;
+    const text = `step ${frame.step} of ${story.last} · ${story.stages[view.stage].text}`;
     parts.told.textContent = text;
     parts.range.value = view.frame * story.stages.length + view.stage;
     parts.range.setAttribute("aria-valuetext", text);

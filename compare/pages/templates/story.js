@@ -7,6 +7,7 @@ class Story {
     this.chapter = chapter;
     this.film = chapter.film;
     this.frames = chapter.film.frames;
+    this.last = chapter.film.columns.at(-1).last; // steps may have been left out
     this.blocks = chapter.film.blocks;
     this.loss = this.blocks.at(-1);
     this.first = chapter.report.findings[0] ?? null;
